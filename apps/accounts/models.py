@@ -1,0 +1,82 @@
+"""Sites, people and service accounts. Every study, source, dataset and user belongs to one site."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+
+
+class Site(models.Model):
+    name = models.CharField(max_length=120, unique=True)
+    slug = models.SlugField(max_length=60, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    RADIOLOGIST = "radiologist", "Radiologist"
+    FRAUD_ANALYST = "fraud_analyst", "Fraud analyst"
+    ML_ADMIN = "ml_admin", "ML administrator"
+    AUDITOR = "auditor", "Auditor"
+    OPERATOR = "operator", "Operator"
+
+
+class UserManager(BaseUserManager):  # type: ignore[type-arg]
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        user: User = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save()
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        site, _ = Site.objects.get_or_create(slug="main", defaults={"name": "Main site"})
+        fields = {"site": site, "role": Role.OPERATOR, **fields, "is_staff": True, "is_superuser": True}
+        return self.create_user(email, password, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    email = models.EmailField(unique=True)
+    full_name = models.CharField(max_length=150, blank=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="users")
+    role = models.CharField(max_length=20, choices=Role.choices)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    date_joined = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class ApiClient(models.Model):
+    """A service account. Only hashes of its secrets are kept; two may be valid while one rotates."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="api_clients")
+    name = models.CharField(max_length=80)
+    scopes = models.JSONField(default=list, help_text="Any of radiology, fraud.")
+    source_slug = models.CharField(max_length=60, blank=True, help_text="Default transaction source.")
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["site", "name"], name="api_client_per_site")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiSecret(models.Model):
+    client = models.ForeignKey(ApiClient, on_delete=models.CASCADE, related_name="secrets")
+    sha256 = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"secret {self.pk} of {self.client}"

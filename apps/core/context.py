@@ -1,0 +1,31 @@
+"""What every page's shell needs: the rail of places this role may open, and the demo flag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+PLACES = (
+    ("radiology:worklist", "Worklist", "film", "worklist", "g w", {"radiologist"}),
+    ("radiology:upload", "Send films", "upload", "upload", "g u", {"radiologist"}),
+    ("fraud:queue", "Alerts", "card", "alerts", "g a", {"fraud_analyst"}),
+    ("modelops:index", "Models", "model", "models", "g m", {"ml_admin", "auditor"}),
+    ("audit:log", "Audit", "audit", "audit", "g l", {"auditor"}),
+    ("status", "Status", "status", "status", "g s", {"operator", "ml_admin", "auditor"}),
+)
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    role = getattr(getattr(request, "user", None), "role", None)
+    nav = []
+    for name, label, icon, key, shortcut, roles in PLACES:
+        if role in roles:
+            try:
+                url = reverse(name)
+            except NoReverseMatch:
+                continue
+            nav.append({"url": url, "label": label, "icon": icon, "active_key": key, "shortcut": shortcut})
+    return {"nav": nav, "demo": settings.LYNCEUS_DEMO}

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class FraudConfig(AppConfig):
+    name = "apps.fraud"

@@ -1,0 +1,39 @@
+"""The JSON API: one router per app, errors as RFC 9457 problem details."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from apps.core.errors import LynceusError, problem_response
+
+api = NinjaAPI(
+    title="Lynceus",
+    version="1",
+    description="Chest radiographs and card transactions. Research use. Not a medical device.",
+    urls_namespace="api",
+)
+
+
+@api.exception_handler(LynceusError)
+def _known_error(request: HttpRequest, error: LynceusError) -> HttpResponse:
+    return problem_response(error)
+
+
+@api.exception_handler(AuthenticationError)
+def _unauthenticated(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    return problem_response(LynceusError("unauthenticated", "Sign in or send a bearer token.", status=401))
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    errors = [{"field": ".".join(str(p) for p in e["loc"]), "code": e["type"]} for e in error.errors]
+    return problem_response(
+        LynceusError("invalid_request", "The request is malformed.", status=422, extra={"errors": errors})
+    )
+
+
+@api.exception_handler(HttpError)
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return problem_response(LynceusError("bad_request", str(error), status=error.status_code))

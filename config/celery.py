@@ -1,0 +1,22 @@
+"""The Celery application. Messages carry ids only; what they mean is read from the database."""
+
+import os
+
+from celery import Celery, signals
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
+app = Celery("lynceus")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@signals.setup_logging.connect
+def _keep_our_logging(**_: object) -> None:
+    """Connecting to this signal is what stops Celery from replacing the logging set up by Django."""
+
+
+@signals.task_prerun.connect
+def _bind_request_id(task: object, task_id: str, **_: object) -> None:
+    from apps.core.logging import bind_task
+
+    bind_task(task, task_id)

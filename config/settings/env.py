@@ -1,0 +1,65 @@
+"""Read settings from the environment; a bad value stops the process with a sentence, not a surprise."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import zoneinfo
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE = {"1", "true", "yes", "on"}
+FALSE = {"0", "false", "no", "off", ""}
+
+
+def env(name: str, default: str) -> str:
+    return os.environ.get(name) or default
+
+
+def bool_env(name: str, default: bool) -> bool:
+    value = os.environ.get(name)
+    if value is None:
+        return default
+    if value.lower() in TRUE | FALSE:
+        return value.lower() in TRUE
+    raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
+
+
+def int_env(name: str, default: int, *, low: int = 0, high: int = 2**63) -> int:
+    value = os.environ.get(name) or str(default)
+    if not value.isdecimal() or not low <= int(value) <= high:
+        raise ImproperlyConfigured(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
+    return int(value)
+
+
+def list_env(name: str, default: list[str]) -> list[str]:
+    value = os.environ.get(name)
+    return default if value is None else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def zone_env(name: str, default: str) -> str:
+    value = env(name, default)
+    if value not in zoneinfo.available_timezones():
+        raise ImproperlyConfigured(f"{name} must be an IANA time zone such as Europe/Berlin, not {value!r}.")
+    return value
+
+
+def secret_env(name: str, var_dir: Path) -> str:
+    """The secret from the environment, else one made once and kept in VAR/keys with mode 0600."""
+    if value := os.environ.get(name):
+        return value
+    path = var_dir / "keys" / name.lower()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        # Another process is between creating and filling the file for a few microseconds at most.
+        for _ in range(1000):
+            if value := path.read_text():
+                return value
+        raise ImproperlyConfigured(f"{path} is empty: delete it and start again.") from None
+    value = secrets.token_urlsafe(48)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(value)
+    return value

@@ -1,0 +1,27 @@
+"""Every door of the web process. A door without a row in the permission table fails a test."""
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.urls import include, path
+
+from apps.accounts.views import home
+from apps.core import views as core
+from config.api import api
+
+admin.autodiscover()
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+urlpatterns = [
+    path("", home, name="home"),
+    path("livez", core.livez, name="livez"),
+    path("readyz", core.readyz, name="readyz"),
+    path("metrics", core.metrics, name="metrics"),
+    path("status/", core.status, name="status"),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", api.urls),
+]
+handler400 = "apps.core.views.error_400"
+handler403 = "apps.core.views.error_403"
+handler404 = "apps.core.views.error_404"
+handler500 = "apps.core.views.error_500"

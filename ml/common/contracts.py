@@ -1,0 +1,57 @@
+"""What crosses the border between `apps` and `ml` for any domain: plain frozen dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class Cancelled(Exception):
+    """Raised by a progress callback to ask the training loop to stop between two batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressEvent:
+    """One line of a training job's progress.
+
+    `rate` is in `rate_unit` per second (images or rows). `eta_s` is in seconds. `metrics` holds
+    JSON numbers only (for example train_loss, val_loss, val_auc).
+    """
+
+    phase: str
+    message: str = ""
+    epoch: int | None = None
+    epochs: int | None = None
+    step: int | None = None
+    steps: int | None = None
+    rate: float | None = None
+    rate_unit: str = ""
+    eta_s: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+ProgressCallback = Callable[[ProgressEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """Everything a trainer may know. `params` is checked against the domain's typed config."""
+
+    dataset_dir: Path
+    output_dir: Path
+    checkpoint_dir: Path
+    params: Mapping[str, Any]
+    seed: int = 0
+    device: str = "auto"
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A finished artefact on disk and what it scored. `metrics` is JSON-serialisable."""
+
+    artefact_dir: Path
+    artefact_hash: str
+    metrics: Mapping[str, Any]

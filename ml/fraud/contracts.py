@@ -1,0 +1,85 @@
+"""Fraud's border types, free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One card transaction as the engine sees it. Money is integer minor units, time is epoch µs UTC.
+
+    `amount_minor` is in the reporting currency; the original stays with the stored transaction.
+    """
+
+    event_id: str
+    type: str
+    occurred_at_us: int
+    card_token: str
+    amount_minor: int
+    currency: str
+    merchant_id: str
+    terminal_id: str
+    mcc: str
+    country: str
+    entry_mode: str = "unknown"
+    channel: str = "unknown"
+    device_id: str = ""
+    ip: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a score is what it is: a stable code, plain words, value and baseline, weight in log-odds."""
+
+    code: str
+    text: str
+    value: float | str | None
+    baseline: float | str | None
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class EventScore:
+    """The model's answer for one event; `vector` is the features the trees saw, float32 (n_features,)."""
+
+    event_id: str
+    score: float
+    gru_logit: float
+    vector: Vector
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """Scores in the order of the events, and every touched state after the last of them."""
+
+    scores: tuple[EventScore, ...]
+    card_states: Mapping[str, bytes]
+    terminal_states: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """score >= decline declines, >= review wants a person, else approve."""
+
+    review: float
+    decline: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    values: Mapping[str, Any]
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+EventBatch = Sequence[Event]

@@ -1,0 +1,95 @@
+"""Radiology's border types, free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatImage = npt.NDArray[np.float32]
+
+
+class DicomRefused(Exception):
+    """A file that cannot be taken. `code` is stable, `message` is for a person and names no patient."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceHeader:
+    """What is read from a header without touching pixels. Values keep their DICOM keywords."""
+
+    SOPInstanceUID: str
+    SOPClassUID: str
+    StudyInstanceUID: str
+    SeriesInstanceUID: str
+    TransferSyntaxUID: str
+    Modality: str = ""
+    PatientID: str = ""
+    IssuerOfPatientID: str = ""
+    PatientName: str = ""
+    PatientBirthDate: str = ""
+    PatientSex: str = ""
+    PatientAge: str = ""
+    AccessionNumber: str = ""
+    StudyDate: str = ""
+    StudyTime: str = ""
+    StudyDescription: str = ""
+    TimezoneOffsetFromUTC: str = ""
+    BodyPartExamined: str = ""
+    ViewPosition: str = ""
+    PresentationIntentType: str = ""
+    PhotometricInterpretation: str = ""
+    Rows: int = 0
+    Columns: int = 0
+    NumberOfFrames: int = 1
+    ImageType: tuple[str, ...] = ()
+    Manufacturer: str = ""
+    synthetic: bool = False
+    has_pixels: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedImage:
+    """Display-ready pixels: float32 (rows, columns) in 0..1, dark = 0, polarity already right."""
+
+    pixels: FloatImage
+    pixel_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """Whether the model may judge the image. `reason` is shown to the radiologist."""
+
+    accepted: bool
+    code: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FindingScore:
+    """One finding: calibrated probability, the operating point it is held against, the call."""
+
+    label: str
+    probability: float
+    operating_point: float
+    positive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePrediction:
+    findings: tuple[FindingScore, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """Numbers of one evaluation; `intervals` maps a metric's name to (low, high) at 95 %."""
+
+    values: Mapping[str, Any]
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)

