@@ -1,0 +1,22 @@
+"""Which device to train on, chosen when the process runs, never on import."""
+
+from __future__ import annotations
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
+
+def choose_device(wanted: str = "auto") -> str:
+    """`cuda`, else `mps`, else `cpu`; a device asked for by name must be there.
+
+    Raises ValueError for an unknown name and RuntimeError for a device this machine lacks.
+    """
+    if wanted not in DEVICES:
+        raise ValueError(f"The device must be one of {', '.join(DEVICES)}, not {wanted!r}.")
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return next(device for device, present in there.items() if present)
+    if not there[wanted]:
+        raise RuntimeError(f"This machine has no {wanted} device that torch can use.")
+    return wanted

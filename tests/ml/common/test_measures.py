@@ -1,0 +1,86 @@
+"""Measures agree with scikit-learn's; calibration recovers what was done to the logits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from ml.common.calibration import fit_platt, fit_temperature, log_loss, sigmoid
+from ml.common.metrics import (
+    average_precision,
+    bootstrap_interval,
+    brier,
+    confusion_measures,
+    expected_calibration_error,
+    roc_auc,
+    threshold_for_sensitivity,
+    youden_threshold,
+)
+
+
+@pytest.fixture
+def case() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    logits = np.round(rng.normal(0, 2, 4000), 1)  # rounding makes ties
+    return (rng.random(4000) < sigmoid(logits)).astype(int), logits
+
+
+def test_ranking_measures_agree_with_scikit_learn(case) -> None:
+    labels, logits = case
+    assert roc_auc(labels, logits) == pytest.approx(reference.roc_auc_score(labels, logits))
+    wanted = reference.average_precision_score(labels, logits)
+    assert average_precision(labels, logits) == pytest.approx(wanted)
+    assert brier(labels, sigmoid(logits)) == pytest.approx(
+        reference.brier_score_loss(labels, sigmoid(logits))
+    )
+
+
+def test_one_class_has_no_auc() -> None:
+    assert roc_auc(np.ones(3, int), np.arange(3.0)) is None
+    assert average_precision(np.zeros(3, int), np.arange(3.0)) is None
+    assert confusion_measures(np.ones(2, int), np.ones(2), 0.5)["specificity"] is None
+
+
+def test_thresholds(case) -> None:
+    labels, logits = case
+    threshold = threshold_for_sensitivity(labels, logits, 0.9)
+    assert confusion_measures(labels, logits, threshold)["sensitivity"] >= 0.9
+    assert confusion_measures(labels, logits, threshold + 0.1)["sensitivity"] < 0.9
+    false_alarms, found, thresholds = reference.roc_curve(labels, logits, drop_intermediate=False)
+    assert youden_threshold(labels, logits) == thresholds[np.argmax(found - false_alarms)]
+
+
+def test_temperature_undoes_a_known_overconfidence(case) -> None:
+    labels, logits = case
+    assert fit_temperature(logits * 3, labels) == pytest.approx(3, rel=0.1)
+    scale, bias = fit_platt(logits - 1.5, labels)
+    assert (scale, bias) == (pytest.approx(1, abs=0.1), pytest.approx(1.5, abs=0.15))
+    assert log_loss(scale * (logits - 1.5) + bias, labels) < log_loss(logits - 1.5, labels)
+
+
+def test_a_separable_set_keeps_a_finite_scale() -> None:
+    scale, _ = fit_platt(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 0, 1, 1]))
+    assert 0 < scale < 100
+
+
+def test_calibration_error(case) -> None:
+    labels, logits = case
+    honest = expected_calibration_error(labels, sigmoid(logits))
+    assert honest < 0.03
+    assert expected_calibration_error(labels, sigmoid(logits * 4)) > 3 * honest
+
+
+def test_the_interval_resamples_groups_not_rows() -> None:
+    rng = np.random.default_rng(0)
+    per_group = rng.normal(size=50)
+    values, groups = np.repeat(per_group, 40), np.repeat(np.arange(50), 40)
+
+    def mean(rows: np.ndarray) -> float:
+        return float(values[rows].mean())
+
+    low, high = bootstrap_interval(mean, groups, rounds=400, seed=1)
+    naive_low, naive_high = bootstrap_interval(mean, np.arange(2000), rounds=400, seed=1)
+    assert low < values.mean() < high
+    assert (high - low) > 3 * (naive_high - naive_low)
+    assert bootstrap_interval(lambda rows: None, groups, rounds=10, seed=1) is None
