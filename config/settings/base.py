@@ -174,6 +174,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_QUEUES = [Queue(name) for name in ("realtime", "imaging", "training", "default")]
+CELERY_TASK_ROUTES = {
+    "fraud.decide_pending": {"queue": "realtime"},
+    "radiology.analyse_instance": {"queue": "imaging"},
+    "modelops.run_next_job": {"queue": "training"},
+}
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_SOFT_TIME_LIMIT = 270
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
