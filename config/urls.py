@@ -19,6 +19,7 @@ urlpatterns = [
     path("status/", core.status, name="status"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
+    path("audit/", include("apps.audit.urls")),
     path("api/v1/", api.urls),
 ]
 handler400 = "apps.core.views.error_400"

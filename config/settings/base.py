@@ -16,6 +16,8 @@ VAR_DIR = Path(env("LYNCEUS_VAR", str(BASE_DIR / "var"))).resolve()
 
 # --- Secrets ------------------------------------------------------------------------------------
 SECRET_KEY = secret_env("LYNCEUS_SECRET_KEY", VAR_DIR)
+AUDIT_KEY = secret_env("LYNCEUS_AUDIT_KEY", VAR_DIR)
+AUDIT_HEAD_PATH = Path(env("LYNCEUS_AUDIT_HEAD", str(VAR_DIR / "audit" / "head.json")))
 
 # --- The product --------------------------------------------------------------------------------
 LYNCEUS_DEMO = bool_env("LYNCEUS_DEMO", False)
@@ -184,6 +186,7 @@ CELERY_TASK_SOFT_TIME_LIMIT = 270
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "core.sweep": {"task": "core.sweep", "schedule": schedule(5.0), "options": {"expires": 10}},
+    "audit.seal": {"task": "audit.seal", "schedule": schedule(3.0), "options": {"expires": 6}},
 }
 
 # --- Logging ------------------------------------------------------------------------------------

@@ -8,7 +8,13 @@ from config.settings.base import *  # noqa: F403
 from config.settings.base import DATABASE_URL, LYNCEUS_DEMO
 from config.settings.env import bool_env, int_env, list_env
 
-REQUIRED = ("LYNCEUS_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "LYNCEUS_ALLOWED_HOSTS")
+REQUIRED = (
+    "LYNCEUS_SECRET_KEY",
+    "LYNCEUS_AUDIT_KEY",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "LYNCEUS_ALLOWED_HOSTS",
+)
 if missing := [name for name in REQUIRED if not os.environ.get(name)]:
     raise ImproperlyConfigured(f"Production needs these environment variables: {', '.join(missing)}.")
 if DATABASE_URL.startswith("sqlite"):

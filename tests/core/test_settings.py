@@ -11,6 +11,7 @@ import pytest
 GOOD = {
     "DJANGO_SETTINGS_MODULE": "config.settings.production",
     "LYNCEUS_SECRET_KEY": "x" * 50,
+    "LYNCEUS_AUDIT_KEY": "y" * 50,
     "DATABASE_URL": "postgres://u:p@127.0.0.1/lynceus",
     "REDIS_URL": "redis://127.0.0.1:6379/0",
     "LYNCEUS_ALLOWED_HOSTS": "lynceus.example.org",
