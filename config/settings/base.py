@@ -8,7 +8,7 @@ import dj_database_url
 from celery.schedules import schedule
 from kombu import Queue
 
-from config.settings.env import bool_env, env, int_env, list_env, secret_env, zone_env
+from config.settings.env import bool_env, choice_env, env, int_env, list_env, secret_env, zone_env
 
 # --- Places -------------------------------------------------------------------------------------
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -23,6 +23,7 @@ AUDIT_HEAD_PATH = Path(env("LYNCEUS_AUDIT_HEAD", str(VAR_DIR / "audit" / "head.j
 LYNCEUS_DEMO = bool_env("LYNCEUS_DEMO", False)
 LYNCEUS_DEMO_GATE = env("LYNCEUS_DEMO_GATE", "")
 LYNCEUS_MFA_ROLES = list_env("LYNCEUS_MFA_ROLES", [])
+LYNCEUS_DEVICE = choice_env("LYNCEUS_DEVICE", "auto", ("auto", "cuda", "mps", "cpu"))
 IDLE_LOGOUT_S = int_env("LYNCEUS_IDLE_LOGOUT_S", 1800, low=60, high=86_400)
 
 # --- Database -----------------------------------------------------------------------------------

@@ -33,6 +33,13 @@ def int_env(name: str, default: int, *, low: int = 0, high: int = 2**63) -> int:
     return int(value)
 
 
+def choice_env(name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = env(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
 def list_env(name: str, default: list[str]) -> list[str]:
     value = os.environ.get(name)
     return default if value is None else [part.strip() for part in value.split(",") if part.strip()]

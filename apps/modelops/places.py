@@ -1,0 +1,27 @@
+"""Where datasets, artefacts and jobs lie on disk, under VAR, readable by this installation's user only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+
+from apps.accounts.models import Site
+
+
+def dataset_folder(site: Site, domain: str, name: str) -> Path:
+    return _private("datasets") / site.slug / domain / name
+
+
+def artefact_folder(artefact_hash: str) -> Path:
+    return _private("artefacts") / artefact_hash
+
+
+def job_folder(job_id: int) -> Path:
+    return _private("jobs") / str(job_id)
+
+
+def _private(name: str) -> Path:
+    folder = Path(settings.VAR_DIR) / name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,52 @@
+"""Domains announce themselves here, so that modelops starts their training without importing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from apps.core.errors import LynceusError
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """`trainer` and `evaluator` are dotted paths "package.module:function", loaded only when they run.
+
+    trainer(request: TrainRequest, progress: ProgressCallback) -> TrainResult
+    evaluator(artefact_dir: Path, options: Mapping[str, Any]) -> EvaluationReport, where options are the
+    arguments of `manage.py evaluate` (images, labels, findings, file, mapping, history, seed).
+    `check_params(params)` raises ValueError with a sentence for parameters the trainer would not take.
+    """
+
+    name: str
+    trainer: str
+    evaluator: str
+    presets: Mapping[str, Mapping[str, Any]]
+    check_params: Callable[[Mapping[str, Any]], object]
+    title: str = ""
+
+
+_domains: dict[str, Domain] = {}
+
+
+def register_domain(domain: Domain) -> None:
+    _domains[domain.name] = domain
+
+
+def domain_named(name: str) -> Domain:
+    if name not in _domains:
+        known = ", ".join(sorted(_domains)) or "none"
+        raise LynceusError("unknown_domain", f"There is no domain {name!r}. Known: {known}.", status=404)
+    return _domains[name]
+
+
+def all_domains() -> list[Domain]:
+    return [_domains[name] for name in sorted(_domains)]
+
+
+def load(path: str) -> Any:
+    """The function a dotted path names."""
+    module, _, function = path.partition(":")
+    return getattr(import_module(module), function)

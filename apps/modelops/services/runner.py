@@ -1,0 +1,163 @@
+"""Run one training job in a fresh subprocess and stand by it: progress, lease, cancel, result.
+
+The child speaks JSON lines on its standard output and watches its standard input: when this process
+dies the pipe closes and the child ends itself, so that a job never trains twice at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+from django.conf import settings
+
+from apps.modelops import places
+from apps.modelops.models import ModelVersion, TrainingJob
+from apps.modelops.services import jobs
+from ml.common.artefact import ArtefactError
+
+log = structlog.get_logger(__name__)
+RENEW_EVERY_S = 2.0
+GRACE_S = 20.0  # after asking the child to stop between two batches
+MAX_LINE_BYTES = 1_000_000
+Listener = Callable[[Mapping[str, Any]], None]
+
+
+def run_next(job_id: int | None = None, listener: Listener | None = None) -> ModelVersion | None:
+    """Claim and run one job; None if there was none to claim or it made no version."""
+    job = jobs.claim(job_id)
+    if job is None:
+        return None
+    log.info("training_started", job=job.pk, fence=job.fence)
+    try:
+        return _Supervisor(job, listener).run()
+    except jobs.LeaseLost:
+        log.warning("training_lease_lost", job=job.pk, fence=job.fence)
+        return None
+
+
+class _Supervisor:
+    def __init__(self, job: TrainingJob, listener: Listener | None) -> None:
+        self.job = job
+        self.listener = listener
+        self.result: dict[str, Any] | None = None
+        self.error: dict[str, str] | None = None
+        self.cancelled = False
+        self.folder = places.job_folder(job.pk)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def run(self) -> ModelVersion | None:
+        with (self.folder / "log.txt").open("ab") as log_file:
+            child = self._start(log_file)
+            try:
+                self._follow(child)
+            finally:
+                self._end(child)
+        return self._conclude(child.returncode)
+
+    def _start(self, log_file: IO[bytes]) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "manage.py", "run_job", str(self.job.pk), str(self.job.fence)]
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and command
+            command,
+            cwd=settings.BASE_DIR,
+            env={**os.environ, **_child_environment()},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log_file,
+            start_new_session=True,
+        )
+
+    def _follow(self, child: subprocess.Popen[bytes]) -> None:
+        """Until the child closes its output: take its lines, renew the lease, pass on a cancel."""
+        lines: queue.Queue[bytes | None] = queue.Queue()
+        threading.Thread(target=_pump, args=(child.stdout, lines), daemon=True).start()
+        while True:
+            try:
+                line = lines.get(timeout=RENEW_EVERY_S)
+                if line is None:
+                    return
+                self._hear(line)
+            except queue.Empty:
+                if jobs.renew(self.job) and not self.cancelled:
+                    self._cancel(child)
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            log.warning("training_unreadable_line", job=self.job.pk)
+            return
+        if "result" in message:
+            self.result = message["result"]
+        elif "error" in message:
+            self.error = message["error"]
+        elif "progress" in message:
+            jobs.add_progress(self.job, message["progress"])
+            if self.listener:
+                self.listener(message["progress"])
+
+    def _cancel(self, child: subprocess.Popen[bytes]) -> None:
+        self.cancelled = True
+        _signal_group(child, signal.SIGTERM)
+        threading.Timer(GRACE_S, _signal_group, (child, signal.SIGKILL)).start()
+
+    def _end(self, child: subprocess.Popen[bytes]) -> None:
+        """However we got here, nothing of the child's process group stays."""
+        if child.stdin:
+            child.stdin.close()
+        try:
+            child.wait(timeout=GRACE_S)
+        except subprocess.TimeoutExpired:
+            log.warning("training_killed", job=self.job.pk)
+        _signal_group(child, signal.SIGKILL)
+        child.wait()
+
+    def _conclude(self, returncode: int) -> ModelVersion | None:
+        if self.result is not None and returncode == 0:
+            try:
+                return jobs.finish_succeeded(
+                    self.job,
+                    Path(self.result["artefact_dir"]),
+                    self.result["artefact_hash"],
+                    self.result["metrics"],
+                )
+            except ArtefactError as error:
+                self.error = {"code": error.code, "message": error.message}
+        if self.cancelled:
+            jobs.finish_cancelled(self.job)
+            return None
+        said = self.error or {
+            "code": "process_died",
+            "message": f"The training process ended with code {returncode}; its log is kept with the job.",
+        }
+        jobs.finish_failed(self.job, said["code"], said["message"])
+        log.error("training_failed", job=self.job.pk, code=said["code"])
+        return None
+
+
+def _pump(stream: IO[bytes] | None, lines: queue.Queue[bytes | None]) -> None:
+    assert stream is not None  # noqa: S101 - opened with PIPE above
+    while line := stream.readline(MAX_LINE_BYTES):
+        lines.put(line)
+    lines.put(None)
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
+    try:
+        os.killpg(child.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return  # the whole group is gone
+
+
+def _child_environment() -> dict[str, str]:
+    """PYTHONHASHSEED because a run must be repeatable."""
+    return {"DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"], "PYTHONHASHSEED": "0"}
