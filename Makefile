@@ -4,14 +4,20 @@ PY := $(VENV)/bin/python
 export DJANGO_SETTINGS_MODULE ?= config.settings.dev
 LYNCEUS_PORT ?= 8000
 STAMP := $(VENV)/.installed
+BUNDLE := frontend/dist/.vite/manifest.json
+FRONTEND := frontend/package-lock.json $(wildcard frontend/*.json frontend/*.ts frontend/*.sh) $(shell find frontend/src -type f)
 
 .PHONY: install run test lint
-install: $(STAMP)
+install: $(STAMP) $(BUNDLE)
 
 $(STAMP): requirements.txt requirements-dev.txt
 	python3 -c 'import sys; assert sys.version_info >= (3, 11), "Lynceus needs Python 3.11 or later"'
 	test -x $(PY) || python3 -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	touch $@
+
+$(BUNDLE): $(STAMP) $(FRONTEND)
+	PYTHON=$(CURDIR)/$(PY) frontend/build.sh
 	touch $@
 
 run: install

@@ -1,0 +1,192 @@
+import { LineChart } from "echarts/charts";
+import { GridComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
+import { type EChartsType, init, use } from "echarts/core";
+import { CanvasRenderer } from "echarts/renderers";
+import { isTyping, make } from "./dom";
+
+use([LineChart, GridComponent, MarkLineComponent, TooltipComponent, CanvasRenderer]);
+
+type Place = number | string;
+interface Axis { name: string; unit?: string; min?: number; max?: number; log?: boolean }
+interface Series { name: string; points: [Place, number | null][]; band?: [Place, number, number][]; dashed?: boolean }
+interface Data {
+  x: Axis;
+  y: Axis;
+  series: Series[];
+  lines?: { name: string; axis: "x" | "y"; value: number }[];
+  done?: boolean;
+}
+
+/** Okabe-Ito, readable with every common colour vision; black and yellow are left out for the two themes. */
+const HUES = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2"];
+const FIXED: Record<string, string> = { train: "#56b4e9", training: "#56b4e9", validation: "#e69f00", val: "#e69f00", champion: "#56b4e9", candidate: "#e69f00" };
+
+function hue(name: string, index: number): string {
+  return FIXED[name.toLowerCase()] ?? HUES[index % HUES.length] ?? "#56b4e9";
+}
+
+function token(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function axisName(axis: Axis): string {
+  return axis.unit ? `${axis.name} (${axis.unit})` : axis.name;
+}
+
+function tidy(value: number): string {
+  return Number.isInteger(value) ? value.toLocaleString("en") : String(Number(value.toPrecision(4)));
+}
+
+function axisOption(axis: Axis, isTime: boolean, vertical: boolean): object {
+  const ink = { color: token("--muted"), fontFamily: "Inter Variable", fontSize: 11 };
+  return {
+    type: isTime ? "time" : axis.log ? "log" : "value",
+    name: axisName(axis), nameLocation: vertical ? "end" : "middle", nameGap: vertical ? 10 : 26,
+    nameTextStyle: { ...ink, align: vertical ? "left" : "center" },
+    min: axis.min ?? (vertical ? undefined : "dataMin"), max: axis.max, scale: axis.min === undefined,
+    axisLabel: ink, axisLine: { lineStyle: { color: token("--line") } },
+    splitLine: { show: vertical, lineStyle: { color: token("--line") } }, minInterval: axis.name === "epoch" ? 1 : undefined,
+  };
+}
+
+/** An interval is two stacked lines: an unseen one at its low end, and the filled difference above it. */
+function bandOption(series: Series, index: number): object[] {
+  const shared = { type: "line", stack: `band-${index}`, stackStrategy: "all", symbol: "none", silent: true, tooltip: { show: false }, lineStyle: { opacity: 0 } };
+  const band = series.band ?? [];
+  return [
+    { ...shared, data: band.map(([x, low]) => [x, low]) },
+    { ...shared, data: band.map(([x, low, high]) => [x, high - low]), areaStyle: { color: hue(series.name, index), opacity: 0.18 } },
+  ];
+}
+
+function option(data: Data): Record<string, unknown> {
+  const isTime = typeof data.series[0]?.points[0]?.[0] === "string";
+  const text = token("--text");
+  const drawn = data.series.flatMap((series, index) => [
+    ...(series.band?.length ? bandOption(series, index) : []),
+    {
+      type: "line", name: series.name, data: series.points, color: hue(series.name, index), symbol: series.points.length > 40 ? "none" : "circle",
+      symbolSize: 5, lineStyle: { width: 2, type: series.dashed ? "dashed" : "solid" },
+      endLabel: { show: true, formatter: "{a}", color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6 },
+      labelLayout: { moveOverlap: "shiftY" },
+      markLine: index > 0 || !data.lines?.length ? undefined : {
+        symbol: "none", silent: true, lineStyle: { color: token("--muted"), type: "dashed" },
+        label: { formatter: "{b}", color: token("--muted"), position: "insideEndTop", fontSize: 11 },
+        data: data.lines.map((line) => ({ name: line.name, [line.axis === "x" ? "xAxis" : "yAxis"]: line.value })),
+      },
+    },
+  ]);
+  return {
+    animation: false,
+    grid: { left: 8, right: 84, top: 30, bottom: 30, containLabel: true },
+    xAxis: axisOption(data.x, isTime, false),
+    yAxis: axisOption(data.y, false, true),
+    // Drawn on the canvas: an HTML tooltip carries inline styles, which the Content-Security-Policy refuses.
+    tooltip: {
+      trigger: "axis", renderMode: "richText", backgroundColor: token("--raised"), borderColor: token("--line"),
+      textStyle: { color: text, fontFamily: "Inter Variable", fontSize: 12 }, valueFormatter: (value: number) => (typeof value === "number" ? tidy(value) : "–"),
+    },
+    series: drawn,
+  };
+}
+
+function table(data: Data): HTMLElement {
+  const head = make("tr", {}, make("th", { scope: "col" }, axisName(data.x)));
+  for (const series of data.series) head.append(make("th", { scope: "col", class: "number" }, series.name));
+  const rows = new Map<Place, string[]>();
+  data.series.forEach((series, column) => {
+    for (const [x, y] of series.points) {
+      const row = rows.get(x) ?? data.series.map(() => "–");
+      const interval = series.band?.find(([place]) => place === x);
+      if (y !== null) row[column] = tidy(y) + (interval ? ` (${tidy(interval[1])} to ${tidy(interval[2])})` : "");
+      rows.set(x, row);
+    }
+  });
+  const body = make("tbody");
+  for (const [x, cells] of rows) {
+    body.append(make("tr", {}, make("td", {}, typeof x === "number" ? tidy(x) : x), ...cells.map((cell) => make("td", { class: "number" }, cell))));
+  }
+  return make("div", { class: "table-wrap", tabindex: "0" }, make("table", { class: "table" }, make("thead", {}, head), body));
+}
+
+class Chart {
+  private readonly plot = make("div", { class: "plot", role: "img" });
+  private readonly nothing = make("p", { class: "nothing", role: "status" }, "Nothing to draw yet");
+  private readonly flip = make("button", { type: "button", class: "ghost small switch", title: "Chart or table (t)" }, "table");
+  private drawing: EChartsType | null = null;
+  private tableElement: HTMLElement | null = null;
+  private data: Data | null = null;
+  private last = "";
+
+  constructor(private readonly root: HTMLElement) {
+    this.plot.hidden = true;
+    root.append(this.flip, this.nothing, this.plot);
+    this.flip.addEventListener("click", () => this.toggle());
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "t" && root.isConnected && !event.ctrlKey && !event.metaKey && !isTyping(event.target)) this.toggle();
+    });
+    document.addEventListener("lynceus:theme", () => this.draw());
+    new ResizeObserver(() => this.drawing?.resize()).observe(root);
+    void this.follow(Number(root.dataset.poll ?? "0") * 1000);
+  }
+
+  private async follow(everyMs: number): Promise<void> {
+    while (this.root.isConnected) {
+      if (!document.hidden) await this.fetch();
+      if (!everyMs || this.data?.done) return;
+      await new Promise((resolve) => window.setTimeout(resolve, everyMs));
+    }
+  }
+
+  private async fetch(): Promise<void> {
+    try {
+      const answer = await fetch(this.root.dataset.src ?? "", { headers: { Accept: "application/json" } });
+      if (answer.status === 204) return;
+      if (!answer.ok) throw new Error(String(answer.status));
+      const text = await answer.text();
+      if (text === this.last) return;
+      this.last = text;
+      this.data = JSON.parse(text) as Data;
+      this.draw();
+    } catch {
+      this.nothing.hidden = this.data !== null;
+      this.nothing.textContent = "The numbers could not be fetched.";
+    }
+  }
+
+  private draw(): void {
+    const data = this.data;
+    const empty = !data || data.series.every((series) => series.points.length === 0);
+    this.nothing.hidden = !empty;
+    this.plot.hidden = empty || this.tableElement !== null;
+    this.flip.hidden = empty;
+    if (!data || empty) return;
+    this.plot.setAttribute("aria-label", `${this.root.querySelector("figcaption")?.textContent ?? "Chart"}: ${data.series.map((s) => s.name).join(", ")} by ${data.x.name}. Press t for the numbers.`);
+    if (this.tableElement) {
+      const next = table(data);
+      this.tableElement.replaceWith(next);
+      this.tableElement = next;
+    } else {
+      this.drawing ??= init(this.plot);
+      this.drawing.setOption(option(data), { notMerge: true });
+    }
+  }
+
+  private toggle(): void {
+    if (!this.data) return;
+    if (this.tableElement) {
+      this.tableElement.remove();
+      this.tableElement = null;
+    } else {
+      this.tableElement = table(this.data);
+      this.root.append(this.tableElement);
+    }
+    this.flip.textContent = this.tableElement ? "chart" : "table";
+    this.draw();
+    this.drawing?.resize();
+  }
+}
+
+export function mountChart(root: HTMLElement): void {
+  new Chart(root);
+}

@@ -1,0 +1,162 @@
+import { csrfToken, make } from "./dom";
+
+const AT_ONCE = 3;
+const POLL_MS = 2000;
+const TONES: Record<string, string> = { queued: "neutral", duplicate: "neutral", refused: "critical", analysed: "good", failed: "critical" };
+
+interface FileAnswer {
+  name: string;
+  state: string;
+  message?: string;
+  url?: string;
+  status_url?: string;
+}
+
+function sizeText(bytes: number): string {
+  return bytes < 1_000_000 ? `${Math.max(1, Math.round(bytes / 1000))} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+}
+
+class FileRow {
+  readonly element = make("li");
+  private readonly name: HTMLElement;
+  private readonly state = make("span", { class: "chip neutral" }, "waiting");
+  private readonly says = make("span", { class: "says" });
+  private readonly bar = make("progress", { class: "progress", max: "1", value: "0" });
+
+  constructor(name: string, bytes: number | null) {
+    this.name = make("span", { class: "name", title: name }, name);
+    const size = make("span", { class: "size" }, bytes === null ? "" : sizeText(bytes));
+    this.element.append(this.name, size, this.state, this.says);
+  }
+
+  sent(share: number): void {
+    if (!this.bar.isConnected) this.element.append(this.bar);
+    this.bar.value = share;
+    this.state.textContent = share < 1 ? "sending" : "checking";
+  }
+
+  settle(answer: FileAnswer): void {
+    this.bar.remove();
+    this.state.textContent = answer.state;
+    this.state.className = `chip ${TONES[answer.state] ?? "neutral"}`;
+    this.says.textContent = answer.message ?? "";
+    if (answer.url) this.name.replaceChildren(make("a", { href: answer.url }, answer.name || this.name.title));
+    if (answer.status_url) void this.follow(answer.status_url, answer);
+  }
+
+  private async follow(url: string, answer: FileAnswer): Promise<void> {
+    for (;;) {
+      await new Promise((resolve) => window.setTimeout(resolve, POLL_MS));
+      if (document.hidden) continue;
+      const reply = await fetch(url, { headers: { Accept: "application/json" } }).catch(() => null);
+      if (!reply) continue;
+      if (!reply.ok) return;
+      const body = (await reply.json()) as { state: string; message?: string; done: boolean };
+      this.settle({ ...answer, ...body, status_url: undefined });
+      if (body.done) return;
+    }
+  }
+}
+
+function post(url: string, field: string, file: File, onShare: (share: number) => void): Promise<FileAnswer[]> {
+  return new Promise((resolve) => {
+    const refuse = (message: string): void => resolve([{ name: file.name, state: "refused", message }]);
+    const xhr = new XMLHttpRequest();
+    xhr.open("POST", url);
+    xhr.setRequestHeader("Accept", "application/json");
+    xhr.setRequestHeader("X-CSRFToken", csrfToken());
+    xhr.upload.addEventListener("progress", (event) => onShare(event.lengthComputable ? event.loaded / event.total : 0));
+    xhr.upload.addEventListener("load", () => onShare(1));
+    xhr.addEventListener("error", () => refuse("The connection broke. Send it again."));
+    xhr.addEventListener("load", () => {
+      let body: { files?: FileAnswer[]; detail?: string };
+      try {
+        body = JSON.parse(xhr.responseText) as typeof body;
+      } catch {
+        body = {};
+      }
+      if (body.files?.length) resolve(body.files);
+      else refuse(body.detail ?? `Not accepted (${xhr.status}).`);
+    });
+    const form = new FormData();
+    form.append(field, file);
+    xhr.send(form);
+  });
+}
+
+class Dropzone {
+  private readonly list: HTMLElement;
+  private readonly sum = make("p", { class: "sum", role: "status" });
+  private readonly waiting: [File, FileRow][] = [];
+  private running = 0;
+  private done = 0;
+  private total = 0;
+
+  constructor(private readonly form: HTMLFormElement, private readonly input: HTMLInputElement) {
+    this.list = make("ul", { class: "files", "aria-label": "Files" });
+    form.append(this.sum);
+    form.after(this.list);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.take(input.files);
+    });
+    input.addEventListener("change", () => this.take(input.files));
+    for (const name of ["dragenter", "dragover"]) {
+      form.addEventListener(name, (event) => {
+        event.preventDefault();
+        form.classList.add("over");
+      });
+    }
+    for (const name of ["dragleave", "drop"]) form.addEventListener(name, () => form.classList.remove("over"));
+    form.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.take(event.dataTransfer?.files ?? null);
+    });
+  }
+
+  private take(files: FileList | null): void {
+    for (const file of files ?? []) {
+      const row = new FileRow(file.name, file.size);
+      this.list.append(row.element);
+      this.waiting.push([file, row]);
+      this.total += 1;
+    }
+    this.input.value = "";
+    this.next();
+  }
+
+  private next(): void {
+    this.sum.textContent = this.total ? `${this.done} of ${this.total} sent` : "";
+    while (this.running < AT_ONCE) {
+      const job = this.waiting.shift();
+      if (!job) return;
+      this.running += 1;
+      void this.send(...job);
+    }
+  }
+
+  private async send(file: File, row: FileRow): Promise<void> {
+    const url = this.form.dataset.url ?? this.form.action;
+    const [first, ...rest] = await post(url, this.input.name, file, (share) => row.sent(share));
+    if (first) row.settle(first);
+    let last = row.element;
+    for (const answer of rest) {
+      const extra = new FileRow(answer.name, null);
+      extra.settle(answer);
+      last.after(extra.element);
+      last = extra.element;
+    }
+    this.running -= 1;
+    this.done += 1;
+    this.next();
+  }
+}
+
+export function startDropzones(root: ParentNode): void {
+  for (const form of root.querySelectorAll<HTMLFormElement>("form[data-dropzone]:not([data-mounted])")) {
+    const input = form.querySelector<HTMLInputElement>("input[type='file']");
+    if (!input) continue;
+    form.dataset.mounted = "";
+    new Dropzone(form, input);
+  }
+}
