@@ -19,8 +19,8 @@ def _read(item: Any, *names: str) -> Any:
     return None
 
 
-@register.filter
-def waterfall(reasons: Iterable[Any], base: float | None) -> dict[str, Any]:
+@register.simple_tag
+def waterfall(reasons: Iterable[Any], base: float | str | None = None) -> dict[str, Any]:
     """Bars that add up, in log-odds: each begins where the one before ended, from `base` (default 0).
 
     Items have `text` and `contribution` (or `weight`), as keys or attributes. `left` and `span` are the
