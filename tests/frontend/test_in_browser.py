@@ -1,0 +1,153 @@
+"""What the TypeScript does, in Chromium, under the product's own Content-Security-Policy."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+
+from PIL import Image
+from playwright.sync_api import Page, Route, expect
+
+OpenPage = Callable[..., Page]
+
+
+def row(number: int) -> str:
+    return f'<tr data-id="{number}" data-href="/studies/{number}"><td>study {number}</td></tr>'
+
+
+def rows(*numbers: int) -> str:
+    attributes = 'data-rows data-live hx-get="/rows" hx-trigger="every 200ms" hx-swap="outerHTML"'
+    return f'<tbody id="rows" {attributes}>{"".join(map(row, numbers))}</tbody>'
+
+
+def live_list(open_page: OpenPage, served: list[int]) -> Page:
+    answers = {"/rows": lambda route: (200, "text/html", rows(*served).encode())}
+    return open_page(f'<div class="table-wrap"><table class="table">{rows(1)}</table></div>', answers)
+
+
+def test_a_new_row_slides_in_when_nobody_reads(open_page: OpenPage) -> None:
+    served = [1]
+    page = live_list(open_page, served)
+    served.insert(0, 2)
+    expect(page.locator("#rows tr")).to_have_text(["study 2", "study 1"])
+    expect(page.locator(".new-bar")).to_have_count(0)
+
+
+def test_while_a_row_is_selected_new_rows_wait_under_a_bar(open_page: OpenPage) -> None:
+    served = [1]
+    page = live_list(open_page, served)
+    expect(page.locator("#rows")).to_be_attached()
+    page.keyboard.press("j")
+    served[:0] = [3, 2]
+    expect(page.locator(".new-bar")).to_have_text("2 new")
+    expect(page.locator("#rows tr")).to_have_text(["study 1"])
+    page.locator(".new-bar button").click()
+    expect(page.locator("#rows tr")).to_have_text(["study 3", "study 2", "study 1"])
+    expect(page.locator("tr.selected")).to_have_text("study 1")
+
+
+def test_enter_opens_the_selected_row(open_page: OpenPage) -> None:
+    page = live_list(open_page, [1])
+    page.keyboard.press("j")
+    expect(page.locator("tr.selected")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/studies/1")
+
+
+def test_a_letter_after_g_goes_to_its_place_but_not_while_typing(open_page: OpenPage) -> None:
+    page = open_page('<a href="/work" data-shortcut="g w">Worklist</a><input type="search">')
+    page.keyboard.press("/")
+    page.keyboard.type("gw")
+    expect(page.locator("input")).to_have_value("gw")
+    page.keyboard.press("Escape")
+    page.keyboard.type("gw")
+    page.wait_for_url("**/work")
+
+
+def png() -> bytes:
+    out = io.BytesIO()
+    Image.linear_gradient("L").save(out, "png")
+    return out.getvalue()
+
+
+def middle_grey(page: Page) -> int:
+    return page.evaluate(
+        "() => { const c = document.querySelector('.film canvas');"
+        " return c.getContext('2d').getImageData(c.width / 2, c.height * 0.25, 1, 1).data[0]; }"
+    )
+
+
+def test_the_viewer_fits_inverts_windows_and_resets(open_page: OpenPage) -> None:
+    film = '<div class="film" data-viewer data-src="/film" data-synthetic data-captions="DX PA|M 64"></div>'
+    page = open_page(film, {"/film": lambda route: (200, "image/png", png())})
+    readout = page.locator(".film .bottom-left")
+    expect(readout).to_have_text("W 255 L 128")
+    expect(page.locator(".film .top-right")).to_have_text("SYNTHETIC")
+    upright = middle_grey(page)
+    page.keyboard.press("i")
+    expect(readout).to_have_text("W 255 L 128 inverted")
+    assert abs(middle_grey(page) - (255 - upright)) <= 1
+    page.keyboard.press("r")
+    expect(readout).to_have_text("W 255 L 128")
+    box = page.locator(".film").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 300, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 400, box["y"] + 200)
+    page.mouse.up()
+    expect(readout).to_have_text("W 355 L 128")
+
+
+def test_a_film_that_cannot_be_fetched_says_so(open_page: OpenPage) -> None:
+    film = '<div class="film" data-viewer data-src="/film"></div>'
+    page = open_page(film, {"/film": lambda route: (404, "text/plain", b"")})
+    expect(page.locator(".film .message")).to_contain_text("could not be fetched (404)")
+
+
+def test_each_file_is_posted_alone_and_shows_its_own_state(open_page: OpenPage) -> None:
+    tokens: list[str] = []
+
+    def receive(route: Route) -> tuple[int, str, bytes]:
+        tokens.append(route.request.headers["x-csrftoken"])
+        name = re.findall(r'filename="([^"]+)"', (route.request.post_data_buffer or b"").decode())[0]
+        if name.endswith(".txt"):
+            return 422, "application/problem+json", json.dumps({"detail": "Not a DICOM file."}).encode()
+        body = {"files": [{"name": name, "state": "queued", "url": "/studies/1"}]}
+        return 202, "application/json", json.dumps(body).encode()
+
+    form = (
+        '<form class="dropzone" data-dropzone data-url="/send" method="post">'
+        '<label for="f">Films</label><input id="f" type="file" name="files" multiple></form>'
+    )
+    page = open_page(form, {"/send": receive})
+    files = [{"name": name, "mimeType": "", "buffer": b"x"} for name in ("a.dcm", "b.txt")]
+    page.set_input_files("#f", files)
+    expect(page.locator(".files .chip")).to_have_text(["queued", "refused"])
+    expect(page.locator(".files .says").nth(1)).to_have_text("Not a DICOM file.")
+    expect(page.locator(".dropzone .sum")).to_have_text("2 of 2 sent")
+    assert tokens == ["tok", "tok"]
+
+
+def test_a_chart_shows_its_numbers_as_a_table(open_page: OpenPage) -> None:
+    data = {"x": {"name": "epoch"}, "y": {"name": "loss", "unit": "nats"}, "done": True}
+    data["series"] = [{"name": "train", "points": [[1, 0.5], [2, 0.25]], "band": [[2, 0.2, 0.3]]}]
+    body = '<figure class="chart" data-chart data-src="/curve"><figcaption>Loss</figcaption></figure>'
+    page = open_page(body, {"/curve": lambda route: (200, "application/json", json.dumps(data).encode())})
+    expect(page.locator(".chart canvas")).to_be_visible()
+    page.keyboard.press("t")
+    expect(page.locator(".chart tbody tr")).to_have_text(["10.5", "20.25 (0.2 to 0.3)"])
+
+
+def test_a_dangerous_button_asks_first(open_page: OpenPage) -> None:
+    page = open_page(
+        '<form action="/cancelled"><button data-confirm="Cancel this job?">Cancel job</button></form>'
+    )
+    page.get_by_role("button", name="Cancel job").click()
+    expect(page.locator("dialog[open] h2")).to_have_text("Cancel this job?")
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
+    page.get_by_role("button", name="Cancel job").click()
+    page.locator("dialog button:not(.quiet)").click()
+    page.wait_for_url("**/cancelled**")
