@@ -68,6 +68,7 @@ def queue_report() -> list[dict[str, Any]]:
 
 def _workers_by_queue() -> dict[str, int] | None:
     try:
+        _broker()  # inspecting alone retries for six seconds while the broker is away
         answer = current_app.control.inspect(timeout=0.5).active_queues()
     except Exception:  # the transport's own error types
         return None

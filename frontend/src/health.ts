@@ -1,4 +1,4 @@
-const EVERY_MS = 30_000;
+const EVERY_MS = 60_000;
 
 interface Status {
   checks: { name: string; ok: boolean }[];
