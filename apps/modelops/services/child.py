@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from dataclasses import asdict
@@ -97,7 +96,8 @@ def _train(job_id: int, fence: int, voice: _Voice) -> dict[str, Any]:
 
 def _end_with_parent() -> None:
     """Standard input closes when the supervisor is gone: nobody would hear the result."""
-    while sys.stdin.buffer.read(1):
+    # By descriptor: a daemon thread inside sys.stdin's lock would abort the interpreter's exit.
+    while os.read(0, 1):
         pass
     # The supervisor also closes it after the last word; give that exit a moment to happen by itself.
     time.sleep(5)

@@ -1,0 +1,79 @@
+"""A job is claimed once, and a holder whose lease was taken over writes nothing more."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from apps.core.clock import now
+from apps.core.errors import LynceusError
+from apps.modelops.models import JobEvent, ModelVersion, TrainingJob
+from apps.modelops.selectors import queue_age
+from apps.modelops.services import jobs
+from ml.common.artefact import write_artefact
+
+Status = TrainingJob.Status
+
+
+def expire_lease(job: TrainingJob) -> None:
+    TrainingJob.objects.filter(pk=job.pk).update(lease_expires_at=now() - timedelta(seconds=1))
+
+
+def test_a_job_is_claimed_once(make_job) -> None:
+    job = make_job()
+    assert queue_age()[0] == 1
+    assert jobs.claim() == job
+    assert jobs.claim() is None
+    assert queue_age() == (0, None)
+
+
+def test_a_dead_holders_job_is_taken_over_and_the_dead_are_fenced_out(make_job, tmp_path) -> None:
+    make_job()
+    first = jobs.claim()
+    expire_lease(first)
+    second = jobs.claim()
+    assert second == first
+    assert second.fence == first.fence + 1
+    for write in (
+        lambda: jobs.renew(first),
+        lambda: jobs.add_progress(first, {"phase": "train"}),
+        lambda: jobs.finish_failed(first, "x", "y"),
+        lambda: jobs.finish_cancelled(first),
+    ):
+        with pytest.raises(jobs.LeaseLost):
+            write()
+    made = tmp_path / "made"
+    artefact_hash = write_artefact(made, kind="testing", files={}, meta={})
+    with pytest.raises(jobs.LeaseLost):
+        jobs.finish_succeeded(first, made, artefact_hash, {})
+    assert not ModelVersion.objects.exists()
+    assert not JobEvent.objects.exists()
+    assert jobs.finish_succeeded(second, made, artefact_hash, {}).number == 1
+
+
+def test_a_live_lease_is_not_taken_over(make_job) -> None:
+    make_job()
+    first = jobs.claim()
+    expire_lease(first)
+    jobs.renew(first)
+    assert jobs.claim() is None
+
+
+def test_a_queued_job_is_cancelled_at_once(make_job) -> None:
+    job = make_job()
+    jobs.request_cancel(job, by=None)
+    job.refresh_from_db()
+    assert job.status == Status.CANCELLED
+    assert jobs.claim() is None
+
+
+def test_bad_requests_are_refused(dataset) -> None:
+    for changes, code in (
+        ({"preset": "huge"}, "unknown_preset"),
+        ({"params": {"how": 3}}, "invalid_params"),
+    ):
+        with pytest.raises(LynceusError) as caught:
+            jobs.request_training(**{"dataset": dataset, "preset": "tiny", **changes})
+        assert caught.value.code == code
+    assert not TrainingJob.objects.exists()

@@ -1,0 +1,102 @@
+"""Training runs in a real subprocess: it succeeds, fails with a sentence, resumes, is cancelled."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.core.errors import LynceusError
+from apps.modelops.models import ModelVersion, TrainingJob
+from apps.modelops.selectors import artefact_dir, champion, curve_of
+from apps.modelops.services import jobs
+from apps.modelops.services.promotion import promote_version
+from apps.modelops.services.runner import run_next
+from ml.common.artefact import open_artefact
+
+Status = TrainingJob.Status
+pytestmark = pytest.mark.usefixtures("child_can_start")
+
+
+def test_a_job_becomes_a_version(make_job) -> None:
+    job = make_job()
+    heard = []
+    version = run_next(listener=heard.append)
+    job.refresh_from_db()
+    assert (job.status, version.number, version.job) == (Status.SUCCEEDED, 1, job)
+    assert open_artefact(artefact_dir(version), version.artefact_hash).meta == {"resumed": False}
+    assert curve_of(job) == {"train_loss": [[1, 1.0], [2, 0.5]]}
+    assert [event["epoch"] for event in heard] == [1, 2]
+
+
+def test_a_trainers_sentence_reaches_the_job(make_job) -> None:
+    job = make_job("fails")
+    assert run_next() is None
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == (Status.FAILED, "training_error")
+    assert job.error_message == "There is no positive case."
+
+
+def test_a_job_whose_process_died_says_so_and_another_run_resumes(make_job) -> None:
+    job = make_job("dies")
+    assert run_next() is None
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == (Status.FAILED, "process_died")
+    TrainingJob.objects.update(status=Status.QUEUED)
+    version = run_next()
+    assert open_artefact(artefact_dir(version)).meta == {"resumed": True}
+
+
+def test_an_artefact_changed_on_the_way_makes_no_version(make_job) -> None:
+    job = make_job("forges")
+    assert run_next() is None
+    job.refresh_from_db()
+    assert job.error_code == "hash_mismatch"
+    assert not ModelVersion.objects.exists()
+
+
+def test_a_running_job_is_cancelled_between_two_batches(make_job) -> None:
+    job = make_job("waits")
+
+    def cancel_when_it_waits(progress) -> None:
+        if progress.get("message") == "waiting":
+            jobs.request_cancel(job, by=None)
+
+    assert run_next(listener=cancel_when_it_waits) is None
+    job.refresh_from_db()
+    assert job.status == Status.CANCELLED
+
+
+def test_a_changed_dataset_is_not_trained_on(make_job, dataset, settings, tmp_path) -> None:
+    job = make_job()
+    next(tmp_path.rglob("manifest.json")).write_text('{"edited": true}')
+    assert run_next() is None
+    job.refresh_from_db()
+    assert job.error_code == "dataset_changed"
+
+
+def test_the_train_command_blocks_and_writes_its_answer(dataset, tmp_path, capsys) -> None:
+    out = tmp_path / "out.json"
+    call_command("train", "testing", "--dataset", "small", "--preset", "tiny", "--json", str(out))
+    job = TrainingJob.objects.get()
+    assert json.loads(out.read_text()) == {"version": 1, "job": job.pk}
+    assert "epoch 2/2" in capsys.readouterr().out
+    with pytest.raises(CommandError, match=r"no positive case.*training_error"):
+        call_command("train", "testing", "--dataset", "small", "--preset", "tiny", "--param", 'how="fails"')
+
+
+def test_promotion_checks_the_artefact_first(make_job, site) -> None:
+    make_job()
+    version = run_next()
+    assert champion("testing") is None
+    promote_version(version, by=None, site=site)
+    promote_version(version, by=None, site=site)
+    assert champion("testing") == version
+    assert version.promotions.count() == 1
+    make_job()
+    other = run_next()
+    (artefact_dir(other) / "trees.ubj").write_bytes(b"evil")
+    with pytest.raises(LynceusError) as caught:
+        promote_version(other, by=None, site=site)
+    assert caught.value.code == "artefact_hash_mismatch"
