@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import urlsplit
 
 import pytest
 from django.db import connection
@@ -35,8 +35,8 @@ def make_job(dataset):
 @pytest.fixture
 def child_can_start(transactional_db, settings, tmp_path, monkeypatch) -> None:
     """The training subprocess finds the test's own database, folder and domain."""
-    base = {name: quote(str(value), safe="") for name, value in connection.settings_dict.items()}
-    url = f"postgres://{base['USER']}:{base['PASSWORD']}@{base['HOST']}:{base['PORT']}/{base['NAME']}"
+    name = connection.settings_dict["NAME"]
+    url = urlsplit(settings.DATABASE_URL)._replace(path=f"/{name}").geturl()
     monkeypatch.setenv("DATABASE_URL", url)
     monkeypatch.setenv("LYNCEUS_VAR", str(tmp_path))
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.modelops.domain.settings")

@@ -1,0 +1,167 @@
+"""Bring labelled transactions from a file into the canonical columns and freeze them.
+
+A mapping says where each canonical column comes from: a source column's name, {"column": name, "scale":
+number} (an amount in major units takes scale 100), or {"const": value}. Needed: occurred_at, card_token,
+amount_minor, terminal_id. The rest falls back to a neutral value. "handbook" names the mapping of the
+Fraud Detection Handbook's simulated data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ml.fraud.contracts import Event
+
+NEEDED = ("occurred_at", "card_token", "amount_minor", "terminal_id")
+NEUTRAL: dict[str, Any] = {
+    "event_id": None, "type": "authorization", "currency": "EUR", "merchant_id": None, "mcc": "0000",
+    "country": "", "entry_mode": "unknown", "channel": "unknown", "device_id": "", "ip": "",
+    "latitude": np.nan, "longitude": np.nan, "fraud": None, "label_known_at": None, "scenario": "",
+}  # fmt: skip
+COLUMNS = (*NEEDED, *NEUTRAL)
+HANDBOOK: dict[str, Any] = {
+    "event_id": "TRANSACTION_ID",
+    "occurred_at": "TX_DATETIME",
+    "card_token": "CUSTOMER_ID",
+    "terminal_id": "TERMINAL_ID",
+    "amount_minor": {"column": "TX_AMOUNT", "scale": 100},
+    "fraud": "TX_FRAUD",
+    "scenario": "TX_FRAUD_SCENARIO",
+}
+LABEL_DELAY = pd.Timedelta(days=7)
+MAX_ROWS = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenEvents:
+    n: int
+    n_fraud: int
+    events_sha256: str
+    splits: Mapping[str, int]
+
+
+def handbook_mapping() -> dict[str, Any]:
+    return dict(HANDBOOK)
+
+
+def read_mapping(given: str) -> dict[str, Any]:
+    """ "handbook", or a JSON file's content. Raises ValueError with a sentence."""
+    if given in ("", "handbook"):
+        return handbook_mapping() if given else {name: name for name in COLUMNS}
+    try:
+        mapping = json.loads(Path(given).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"The mapping {given} cannot be read as JSON.") from error
+    if not isinstance(mapping, dict):
+        raise ValueError("A mapping is a JSON object: canonical column to source column.")
+    return mapping
+
+
+def read_canonical(file: Path, mapping: Mapping[str, Any]) -> pd.DataFrame:
+    """The file's rows in canonical columns and time order. Raises ValueError for what does not fit."""
+    source = pd.read_csv(file) if file.suffix in (".csv", ".gz") else pd.read_parquet(file)
+    if len(source) > MAX_ROWS:
+        raise ValueError(f"More than {MAX_ROWS:,} rows: split the file.")
+    if unknown := set(mapping) - set(COLUMNS):
+        raise ValueError(f"The mapping names unknown columns: {', '.join(sorted(unknown))}.")
+    frame = pd.DataFrame(index=source.index)
+    for name in COLUMNS:
+        column = _column(source, mapping[name], name) if name in mapping else None
+        if column is None and name in NEEDED:
+            raise ValueError(f"The mapping must say where {name} comes from.")
+        frame[name] = NEUTRAL[name] if column is None else column
+    return _typed(frame).sort_values("occurred_at", kind="stable").reset_index(drop=True)
+
+
+def _column(source: pd.DataFrame, where: Any, name: str) -> Any:
+    if isinstance(where, Mapping) and "const" in where:
+        return where["const"]
+    column, scale = (where["column"], where.get("scale", 1)) if isinstance(where, Mapping) else (where, 1)
+    if column not in source.columns:
+        if name in NEEDED:
+            raise ValueError(f"The file has no column {column!r} for {name}.")
+        return None
+    return source[column] if scale == 1 else source[column] * scale
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    frame["occurred_at"] = pd.to_datetime(frame["occurred_at"], utc=True).dt.as_unit("us")
+    frame["amount_minor"] = np.round(pd.to_numeric(frame["amount_minor"])).astype(np.int64)
+    if frame["occurred_at"].isna().any() or (frame["amount_minor"] < 0).any():
+        raise ValueError("A row has no time, or a negative amount.")
+    frame["event_id"] = frame["event_id"].fillna(pd.Series(frame.index.astype(str), index=frame.index))
+    frame["merchant_id"] = frame["merchant_id"].fillna(frame["terminal_id"])
+    frame["fraud"] = pd.to_numeric(frame["fraud"]).astype("Int8")
+    known = pd.to_datetime(frame["label_known_at"], utc=True)
+    frame["label_known_at"] = known.fillna(frame["occurred_at"] + LABEL_DELAY).dt.as_unit("us")
+    for name in ("latitude", "longitude"):
+        frame[name] = pd.to_numeric(frame[name]).astype(np.float64)
+    text = [n for n in COLUMNS if frame[n].dtype == object or n in ("event_id", "card_token", "terminal_id")]
+    for name in {*text, "merchant_id", "scenario"} - {"fraud", "label_known_at"}:
+        frame[name] = frame[name].fillna("").astype(str)
+    return frame
+
+
+def split_by_time(at: pd.Series) -> np.ndarray[Any, Any]:
+    """train, then a gap as long as labels take to be known, then val, then test; never shuffled."""
+    start, span = at.iloc[0], at.iloc[-1] - at.iloc[0]
+    gap = min(LABEL_DELAY, span * 0.1)
+    ends = [start + span * 0.6, start + span * 0.6 + gap, start + (span * 1.6 + gap) / 2]
+    return np.array(["train", "gap", "val", "test"])[
+        np.searchsorted(pd.DatetimeIndex(ends), at, side="right")
+    ]
+
+
+def freeze_frame(frame: pd.DataFrame, out_dir: Path, name: str) -> FrozenEvents:
+    """Write the immutable dataset folder; its splits are assigned here, once."""
+    frame = frame.assign(split=split_by_time(frame["occurred_at"]))
+    out_dir.mkdir(parents=True, exist_ok=False)
+    frame.to_parquet(out_dir / "events.parquet", index=False)
+    with (out_dir / "events.parquet").open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    splits = {str(k): int(v) for k, v in frame["split"].value_counts().items()}
+    frozen = FrozenEvents(len(frame), int(frame["fraud"].sum()), sha256, splits)
+    manifest = {"domain": "fraud", "name": name, "n": frozen.n, "events_sha256": sha256, "splits": splits}
+    (out_dir / "manifest.json").write_text(json.dumps(manifest, sort_keys=True, indent=1))
+    return frozen
+
+
+def freeze_events(file: Path, mapping: Mapping[str, Any], out_dir: Path, name: str) -> FrozenEvents:
+    return freeze_frame(read_canonical(file, mapping), out_dir, name)
+
+
+def load_frozen(folder: Path) -> pd.DataFrame:
+    """The frozen events, after their hash was checked. Raises ValueError if they changed."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    with (folder / "events.parquet").open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != manifest["events_sha256"]:
+            raise ValueError("The dataset's events are not what was frozen: import them again.")
+    return pd.read_parquet(folder / "events.parquet")
+
+
+def events_of(frame: pd.DataFrame) -> list[Event]:
+    """Rows of canonical columns as the engine's events."""
+    at_us = frame["occurred_at"].astype("int64").to_numpy()
+    text = ("type", "card_token", "currency", "merchant_id", "terminal_id", "mcc", "country", "entry_mode",
+            "channel", "device_id", "ip")  # fmt: skip
+    columns = {name: frame[name].to_numpy() for name in (*text, "event_id", "amount_minor")}
+    places = frame[["latitude", "longitude"]].to_numpy()
+    return [
+        Event(
+            event_id=str(columns["event_id"][i]),
+            occurred_at_us=int(at_us[i]),
+            amount_minor=int(columns["amount_minor"][i]),
+            latitude=None if np.isnan(places[i, 0]) else float(places[i, 0]),
+            longitude=None if np.isnan(places[i, 1]) else float(places[i, 1]),
+            **{name: str(columns[name][i]) for name in text},
+        )
+        for i in range(len(frame))
+    ]

@@ -1,0 +1,145 @@
+"""Serve a fraud artefact: NumPy for the recurrent step, one thread of XGBoost for the trees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.common.artefact import Artefact, ArtefactError, open_artefact, require_golden
+from ml.common.calibration import sigmoid
+from ml.fraud.contracts import BatchResult, Event, EventBatch, EventScore, Thresholds, Vector
+from ml.fraud.features import FEATURE_NAMES, absorb, observe
+from ml.fraud.reasons import reasons_for
+from ml.fraud.rnn import Gru
+from ml.fraud.state import CardState, TerminalState
+
+Matrix = npt.NDArray[np.float32]
+States = Mapping[str, bytes]
+
+
+@dataclass(slots=True)
+class Memory:
+    """States of the cards and terminals in play, read from bytes once and written back once."""
+
+    cards: dict[str, CardState]
+    terminals: dict[str, TerminalState]
+
+    @classmethod
+    def of(cls, events: EventBatch, cards: States, terminals: States) -> Memory:
+        """A card or terminal without a state is a cold start."""
+        return cls(
+            {
+                key: CardState.from_bytes(cards[key]) if key in cards else CardState()
+                for key in dict.fromkeys(event.card_token for event in events)
+            },
+            {
+                key: TerminalState.from_bytes(terminals[key]) if key in terminals else TerminalState()
+                for key in dict.fromkeys(event.terminal_id for event in events)
+            },
+        )
+
+    def advance(self, event: Event, gru: Gru) -> Vector:
+        """The trees' input (N_FEATURES + 1,) for this event; both states then know of it."""
+        card = self.cards[event.card_token]
+        terminal = self.terminals[event.terminal_id]
+        features = observe(event, card, terminal)
+        logit, card.hidden = gru.step(features, card.hidden)
+        absorb(event, card, terminal)
+        return np.append(features, np.float32(logit))
+
+
+@dataclass(frozen=True, slots=True)
+class FraudPredictor:
+    gru: Gru
+    trees: Any  # xgboost.Booster
+    usual: Vector
+    platt: tuple[float, float]
+    thresholds: Thresholds
+    artefact_hash: str
+
+    @classmethod
+    def load(cls, folder: Path, expected_hash: str | None = None) -> FraudPredictor:
+        """Raises ArtefactError for a folder that is not what was written, or answers otherwise."""
+        artefact = open_artefact(folder, expected_hash, kind="fraud")
+        predictor = cls._from(artefact)
+        golden = artefact.golden()
+        require_golden("margins", predictor.margins(golden["vectors"]), golden["margins"], atol=1e-4)
+        hidden, logits = None, []
+        for features in golden["sequence"]:
+            logit, hidden = predictor.gru.step(features, hidden)
+            logits.append(logit)
+        require_golden("sequence", np.array(logits), golden["logits"], atol=1e-4)
+        return predictor
+
+    @classmethod
+    def _from(cls, artefact: Artefact) -> FraudPredictor:
+        import xgboost
+        from safetensors.numpy import load_file
+
+        meta = artefact.meta
+        if tuple(meta["features"]) != FEATURE_NAMES:
+            raise ArtefactError(
+                "malformed", "The artefact was trained on other features than this code makes."
+            )
+        trees = xgboost.Booster({"nthread": 1})
+        trees.load_model(str(artefact.path("trees.ubj")))
+        trees.set_param({"nthread": 1})
+        return cls(
+            gru=Gru.from_arrays(load_file(artefact.path("weights.safetensors"))),
+            trees=trees,
+            usual=np.array(meta["usual"], np.float32),
+            platt=(meta["platt"]["scale"], meta["platt"]["bias"]),
+            thresholds=Thresholds(**meta["thresholds"]),
+            artefact_hash=artefact.artefact_hash,
+        )
+
+    def margins(self, vectors: Matrix) -> Vector:
+        """Raw log-odds (n,) of the trees for (n, N_FEATURES + 1)."""
+        out = self.trees.inplace_predict(vectors, predict_type="margin")
+        return np.asarray(out, np.float32)
+
+    def probabilities(self, margins: Vector) -> npt.NDArray[np.floating]:
+        scale, bias = self.platt
+        return sigmoid(scale * margins.astype(np.float64) + bias)
+
+    def score_batch(
+        self, events: EventBatch, card_states: States, terminal_states: States, explain: bool = True
+    ) -> BatchResult:
+        """Score in the given order; later events see what earlier ones did to the states.
+
+        Raises StateError for bytes that are no state.
+        """
+        if not events:
+            return BatchResult((), {}, {})
+        memory = Memory.of(events, card_states, terminal_states)
+        vectors = np.stack([memory.advance(event, self.gru) for event in events])
+        scores = self.probabilities(self.margins(vectors))
+        contributions = self._contributions(vectors) if explain else None
+        told = tuple(
+            EventScore(
+                event_id=event.event_id,
+                score=float(scores[i]),
+                gru_logit=float(vectors[i, -1]),
+                vector=vectors[i],
+                reasons=()
+                if contributions is None
+                else reasons_for(vectors[i], contributions[i], self.usual),
+            )
+            for i, event in enumerate(events)
+        )
+        return BatchResult(
+            told,
+            {key: state.to_bytes() for key, state in memory.cards.items()},
+            {key: state.to_bytes() for key, state in memory.terminals.items()},
+        )
+
+    def _contributions(self, vectors: Matrix) -> Matrix:
+        import xgboost
+
+        data = xgboost.DMatrix(vectors, nthread=1)
+        return np.asarray(self.trees.predict(data, pred_contribs=True), np.float32)

@@ -1,0 +1,157 @@
+"""A score's reasons in an analyst's words. Weights are TreeSHAP contributions in log-odds and add up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.fraud.contracts import Reason, Vector
+from ml.fraud.features import FEATURE_NAMES
+
+Contributions = npt.NDArray[np.float32]
+Values = dict[str, float]
+TOP = 5
+
+
+def _ratio(values: Values) -> str:
+    times = math.exp(values["amount_over_usual"])
+    return (
+        f"Amount is {times:.1f} times this card's usual"
+        if times >= 1
+        else "Amount is below this card's usual"
+    )
+
+
+def _speed(values: Values) -> str:
+    kmh, km = math.expm1(values["speed_log"]), math.expm1(values["distance_log"])
+    return f"{km:,.0f} km from its last place, {kmh:,.0f} km/h" if km > 50 else "Near its last place"
+
+
+def _gap(values: Values) -> str:
+    if values["since_last_log"] < 0:
+        return "First transaction seen of this card"
+    seconds = math.expm1(values["since_last_log"])
+    if seconds < 120:
+        return f"{seconds:.0f} s after the card's last transaction"
+    return (
+        f"{seconds / 60:.0f} min after its last"
+        if seconds < 7200
+        else f"{seconds / 3600:.0f} h after its last"
+    )
+
+
+def _place(values: Values) -> str:
+    new = [w for w in ("terminal", "merchant", "device") if values[f"new_{w}"]]
+    return f"First time at this {' and '.join(new)}" if new else "Terminal and merchant this card knows"
+
+
+def _entry(values: Values) -> str:
+    return "Other entry mode than last time" if values["entry_changed"] else "Usual entry mode"
+
+
+Group = tuple[str, tuple[str, ...], str, Callable[[Values], str]]
+GROUPS: tuple[Group, ...] = (
+    (
+        "amount",
+        ("amount_log", "amount_z", "amount_over_usual", "amount_over_max"),
+        "amount_over_usual",
+        _ratio,
+    ),
+    (
+        "velocity",
+        ("card_count_1h", "card_count_24h", "card_count_7d"),
+        "card_count_1h",
+        lambda v: f"{v['card_count_1h'] + 1:.1f} transactions of this card within about an hour",
+    ),
+    (
+        "spend",
+        ("card_sum_1h", "card_sum_24h", "card_sum_7d"),
+        "card_sum_24h",
+        lambda v: f"{math.expm1(v['card_sum_24h']):,.0f} spent within about a day before",
+    ),
+    (
+        "card_testing",
+        ("card_small_1h",),
+        "card_small_1h",
+        lambda v: f"{v['card_small_1h']:.1f} tiny amounts within about an hour before",
+    ),
+    ("pause", ("since_last_log",), "since_last_log", _gap),
+    ("travel", ("distance_log", "speed_log"), "speed_log", _speed),
+    (
+        "country",
+        ("country_changed",),
+        "country_changed",
+        lambda v: "Another country than last time" if v["country_changed"] else "Same country as last time",
+    ),
+    ("new_place", ("new_terminal", "new_merchant", "new_device"), "new_terminal", _place),
+    (
+        "entry",
+        ("entry_changed", "entry_magstripe", "entry_manual", "entry_online"),
+        "entry_changed",
+        _entry,
+    ),
+    (
+        "terminal",
+        (
+            "terminal_count_1h",
+            "terminal_count_24h",
+            "terminal_count_7d",
+            "terminal_history",
+            "amount_over_terminal",
+        ),
+        "amount_over_terminal",
+        lambda v: f"Amount is {math.exp(v['amount_over_terminal']):.1f} times this terminal's usual",
+    ),
+    (
+        "time",
+        ("hour_sin", "hour_cos", "night", "weekend"),
+        "night",
+        lambda v: "At night (UTC)" if v["night"] else "Time of day and week",
+    ),
+    (
+        "history",
+        ("card_history",),
+        "card_history",
+        lambda v: f"{math.expm1(v['card_history']):.0f} earlier transactions of this card",
+    ),
+    (
+        "sequence",
+        ("gru_logit",),
+        "gru_logit",
+        lambda v: (
+            "The order of this card's transactions is unusual"
+            if v["gru_logit"] > v["gru_logit_usual"]
+            else "The order of this card's transactions is usual"
+        ),
+    ),
+)
+
+
+def reasons_for(vector: Vector, contributions: Vector, usual: Vector) -> tuple[Reason, ...]:
+    """The strongest groups first, then what is left over, so that all weights add up to the margin.
+
+    vector, usual (n,) and contributions (n + 1,), whose last entry is the trees' bias: float32, in the
+    order of FEATURE_NAMES with gru_logit after them.
+    """
+    names = (*FEATURE_NAMES, "gru_logit")
+    values: Values = dict(zip(names, map(float, vector), strict=True))
+    baseline: Values = dict(zip(names, map(float, usual), strict=True))
+    values["gru_logit_usual"] = baseline["gru_logit"]
+    weights = dict(zip(names, map(float, contributions[:-1]), strict=True))
+    told = [
+        Reason(
+            code,
+            say(values),
+            round(values[main], 4),
+            round(baseline[main], 4),
+            sum(weights[n] for n in members),
+        )
+        for code, members, main, say in GROUPS
+    ]
+    told.sort(key=lambda reason: -abs(reason.weight))
+    rest = sum(reason.weight for reason in told[TOP:]) + float(contributions[-1])
+    other = Reason("other", "Everything else, and the usual rate of fraud", None, None, rest)
+    return (*told[:TOP], other)

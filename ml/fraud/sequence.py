@@ -1,0 +1,132 @@
+"""Train the recurrent network over whole card histories (torch), then hand it over to NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ml.common.contracts import ProgressCallback, ProgressEvent
+from ml.common.progress import Ticker
+from ml.fraud.config import TrainConfig
+from ml.fraud.features import SEQUENCE
+from ml.fraud.rnn import Gru
+
+Matrix = npt.NDArray[np.float32]
+
+
+class GruNet(nn.Module):
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(len(SEQUENCE), hidden, batch_first=True)
+        self.out = nn.Linear(hidden, 1)
+
+    def forward(self, x: torch.Tensor, hidden: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (cards, events) and the hidden state after them."""
+        states, last = self.gru(x, hidden)
+        return self.out(states).squeeze(-1), last
+
+
+def train_gru(
+    features: Matrix,
+    rows_of_cards: list[npt.NDArray[np.intp]],
+    labels: Matrix,
+    weights: Matrix,
+    config: TrainConfig,
+    *,
+    seed: int,
+    device: str,
+    checkpoint_dir: Path,
+    resume: bool,
+    progress: ProgressCallback,
+) -> Gru:
+    """Fit on the rows whose weight is 1. `rows_of_cards` lists each card's rows in time order."""
+    used = weights > 0
+    inputs = features[:, SEQUENCE]
+    mean, scale = inputs[used].mean(0), 1 / (inputs[used].std(0) + 1e-3)
+    x = torch.from_numpy((inputs - mean) * scale).to(device)
+    y, w = torch.from_numpy(labels).to(device), torch.from_numpy(weights).to(device)
+    torch.manual_seed(seed)
+    net = GruNet(config.hidden).to(device)
+    optimiser = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
+    first = _restore(net, checkpoint_dir) if resume else 0
+    fraud_share = max(float(labels[used].mean()), 1e-4)
+    loss_of = nn.BCEWithLogitsLoss(
+        reduction="none", pos_weight=torch.tensor(min(20.0, 1 / fraud_share) ** 0.5)
+    ).to(device)
+    ticker = Ticker(total=int(used.sum()) * (config.epochs - first))
+    for epoch in range(first, config.epochs):
+        order = np.random.default_rng((seed, epoch)).permutation(len(rows_of_cards))
+        total, count = 0.0, 0.0
+        for batch in _batches(order, rows_of_cards, config.cards_per_batch):
+            hidden = None
+            for start in range(0, batch.shape[1], config.chunk):
+                rows = batch[:, start : start + config.chunk]
+                there = rows >= 0
+                mask = w[rows] * torch.from_numpy(there).to(device)
+                logits, hidden = net(x[rows] * torch.from_numpy(there).to(device).unsqueeze(-1), hidden)
+                hidden = hidden.detach()
+                size = float(mask.sum())
+                if not size:
+                    continue
+                loss = (loss_of(logits, y[rows]) * mask).sum() / size
+                optimiser.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+                optimiser.step()
+                total, count = total + float(loss.detach()) * size, count + size
+                ticker.add(int(size))
+                progress(_event(epoch, config.epochs, ticker))
+        progress(_event(epoch, config.epochs, ticker, {"train_loss": total / max(count, 1)}))
+        _save(net, checkpoint_dir, epoch + 1)
+    return _to_numpy(net, mean, scale)
+
+
+def _event(epoch: int, epochs: int, ticker: Ticker, metrics: dict[str, float] | None = None) -> ProgressEvent:
+    return ProgressEvent(
+        "sequence", epoch=epoch + 1, epochs=epochs, rate=ticker.rate, rate_unit="rows",
+        eta_s=ticker.eta_s, metrics=metrics or {},
+    )  # fmt: skip
+
+
+def _batches(
+    order: npt.NDArray[np.intp], rows_of_cards: list[npt.NDArray[np.intp]], size: int
+) -> Iterator[npt.NDArray[np.intp]]:
+    """Row numbers (cards, longest history), -1 where a history has ended."""
+    for start in range(0, len(order), size):
+        histories = [rows_of_cards[i] for i in order[start : start + size]]
+        padded = np.full((len(histories), max(map(len, histories))), -1)
+        for i, history in enumerate(histories):
+            padded[i, : len(history)] = history
+        yield padded
+
+
+def _save(net: GruNet, folder: Path, epochs_done: int) -> None:
+    temporary = folder / "gru.safetensors.new"
+    save_file({**net.state_dict(), "epochs_done": torch.tensor(epochs_done)}, temporary)
+    temporary.replace(folder / "gru.safetensors")
+
+
+def _restore(net: GruNet, folder: Path) -> int:
+    """Weights of the last finished epoch, and how many were done. Adam's moments start anew."""
+    if not (folder / "gru.safetensors").is_file():
+        return 0
+    arrays = load_file(folder / "gru.safetensors")
+    done = int(arrays.pop("epochs_done"))
+    net.load_state_dict(arrays)
+    return done
+
+
+def _to_numpy(net: GruNet, mean: Matrix, scale: Matrix) -> Gru:
+    names = {
+        "w_ih": "gru.weight_ih_l0", "w_hh": "gru.weight_hh_l0", "b_ih": "gru.bias_ih_l0",
+        "b_hh": "gru.bias_hh_l0", "b_out": "out.bias",
+    }  # fmt: skip
+    state = {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
+    arrays = {ours: state[theirs] for ours, theirs in names.items()}
+    return Gru.from_arrays({**arrays, "w_out": state["out.weight"][0], "mean": mean, "scale": scale})
