@@ -7,6 +7,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from apps.core.errors import LynceusError, problem_response
+from apps.fraud.api import router as fraud_router
 
 api = NinjaAPI(
     title="Lynceus",
@@ -14,6 +15,9 @@ api = NinjaAPI(
     description="Chest radiographs and card transactions. Research use. Not a medical device.",
     urls_namespace="api",
 )
+
+
+api.add_router("", fraud_router)
 
 
 @api.exception_handler(LynceusError)

@@ -20,6 +20,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("audit/", include("apps.audit.urls")),
+    path("fraud/", include("apps.fraud.urls")),
     path("api/v1/", api.urls),
 ]
 handler400 = "apps.core.views.error_400"

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -80,6 +81,7 @@ class _Supervisor:
         """Until the child closes its output: take its lines, renew the lease, pass on a cancel."""
         lines: queue.Queue[bytes | None] = queue.Queue()
         threading.Thread(target=_pump, args=(child.stdout, lines), daemon=True).start()
+        renewed_at = time.monotonic()
         while True:
             try:
                 line = lines.get(timeout=RENEW_EVERY_S)
@@ -87,6 +89,10 @@ class _Supervisor:
                     return
                 self._hear(line)
             except queue.Empty:
+                log.debug("training_silent", job=self.job.pk)
+            # Also when lines never cease: a talkative child must still hear of a cancel.
+            if time.monotonic() - renewed_at >= RENEW_EVERY_S:
+                renewed_at = time.monotonic()
                 if jobs.renew(self.job) and not self.cancelled:
                     self._cancel(child)
 
@@ -108,7 +114,9 @@ class _Supervisor:
     def _cancel(self, child: subprocess.Popen[bytes]) -> None:
         self.cancelled = True
         _signal_group(child, signal.SIGTERM)
-        threading.Timer(GRACE_S, _signal_group, (child, signal.SIGKILL)).start()
+        killer = threading.Timer(GRACE_S, _signal_group, (child, signal.SIGKILL))
+        killer.daemon = True
+        killer.start()
 
     def _end(self, child: subprocess.Popen[bytes]) -> None:
         """However we got here, nothing of the child's process group stays."""

@@ -1,0 +1,148 @@
+"""The only file that touches the fraud predictor: champion in, scores out, or a reason why not."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from apps.fraud.models import Transaction
+from apps.modelops.registry import load
+from apps.modelops.selectors import artefact_dir, champion
+from ml.fraud.contracts import BatchResult, Event, EventScore, Thresholds
+
+log = structlog.get_logger(__name__)
+RETRY_LOAD_S = 30.0
+States = Mapping[str, bytes]
+
+
+class Predictor(Protocol):
+    @property
+    def thresholds(self) -> Thresholds: ...
+
+    def score_batch(
+        self, events: Sequence[Event], card_states: States, terminal_states: States
+    ) -> BatchResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    number: int
+    artefact_hash: str
+    predictor: Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Scores in the order of the events (None where the model failed on one), and touched states."""
+
+    number: int
+    artefact_hash: str
+    thresholds: Thresholds
+    scores: tuple[EventScore | None, ...]
+    card_states: States
+    terminal_states: States
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Why the model says nothing: no_model, or model_unreadable."""
+
+    reason: str
+
+
+_lock = threading.Lock()
+_loaded: Champion | None = None
+_failed: tuple[str, float] = ("", 0.0)
+
+
+def current_champion() -> Champion | NoAnswer:
+    """The champion, loaded once per process and artefact; a failed load is tried again after a while."""
+    global _loaded, _failed
+    version = champion("fraud")
+    if version is None:
+        return NoAnswer("no_model")
+    with _lock:
+        if _loaded is not None and _loaded.artefact_hash == version.artefact_hash:
+            return _loaded
+        if _failed[0] == version.artefact_hash and time.monotonic() < _failed[1]:
+            return NoAnswer("model_unreadable")
+        try:
+            predictor = _load(artefact_dir(version), version.artefact_hash)
+        except Exception:  # whatever is wrong with the artefact, rules still decide
+            log.exception("model_unreadable", version=version.number)
+            _failed = (version.artefact_hash, time.monotonic() + RETRY_LOAD_S)
+            return NoAnswer("model_unreadable")
+        _loaded = Champion(version.number, version.artefact_hash, predictor)
+        log.info("model_loaded", version=version.number)
+        return _loaded
+
+
+def _load(folder: Path, artefact_hash: str) -> Predictor:
+    # By name and only now: XGBoost must not come with the URLconf.
+    predictor: Predictor = load("ml.fraud.predict:FraudPredictor").load(folder, artefact_hash)
+    return predictor
+
+
+def score(model: Champion, events: Sequence[Event], cards: States, terminals: States) -> Answer:
+    """Score in the given order. An event the model cannot score gets None and touches no state."""
+    scores: tuple[EventScore | None, ...]
+    try:
+        result = model.predictor.score_batch(events, cards, terminals)
+        scores = tuple(_usable(one) for one in result.scores)
+        cards, terminals = result.card_states, result.terminal_states
+    except Exception:
+        log.exception("batch_not_scored", events=len(events))
+        scores, cards, terminals = _score_singly(model, events, cards, terminals)
+    return Answer(model.number, model.artefact_hash, model.predictor.thresholds, scores, cards, terminals)
+
+
+def _score_singly(
+    model: Champion, events: Sequence[Event], cards: States, terminals: States
+) -> tuple[tuple[EventScore | None, ...], States, States]:
+    scores: list[EventScore | None] = []
+    cards, terminals = dict(cards), dict(terminals)
+    for event in events:
+        try:
+            result = model.predictor.score_batch([event], cards, terminals)
+            scores.append(_usable(result.scores[0]))
+        except Exception as error:
+            log.warning("event_not_scored", error=type(error).__name__)
+            scores.append(None)
+        else:
+            cards.update(result.card_states)
+            terminals.update(result.terminal_states)
+    return tuple(scores), cards, terminals
+
+
+def _usable(one: EventScore) -> EventScore:
+    if not (math.isfinite(one.score) and 0.0 <= one.score <= 1.0):
+        raise ValueError("the score is not a probability")
+    return one
+
+
+def event_of(row: Transaction) -> Event:
+    return Event(
+        event_id=row.event_id,
+        type=row.type,
+        occurred_at_us=int(row.occurred_at.timestamp()) * 1_000_000 + row.occurred_at.microsecond,
+        card_token=row.card_token,
+        amount_minor=row.amount_reporting_minor,
+        currency=row.currency,
+        merchant_id=row.merchant_id,
+        terminal_id=row.terminal_id,
+        mcc=row.mcc,
+        country=row.country,
+        entry_mode=row.entry_mode,
+        channel=row.channel,
+        device_id=row.device_id,
+        ip=row.ip or "",
+        latitude=row.latitude,
+        longitude=row.longitude,
+    )

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.accounts.selectors import site_named
+from apps.core.errors import LynceusError
+from apps.modelops.services.datasets import new_dataset_folder, register_dataset
+
+
+class Command(BaseCommand):
+    help = "Freeze labelled transactions from a file into a dataset to train on."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--file", type=Path, required=True, help="Parquet or CSV.")
+        parser.add_argument(
+            "--mapping", default="", help="JSON file, or 'handbook'. Default: canonical names."
+        )
+        parser.add_argument("--history", type=Path, help="Earlier transactions, put before the file's.")
+        parser.add_argument("--name", required=True)
+        parser.add_argument("--site", default="")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        import pandas as pd
+
+        from ml.fraud.importing import freeze_frame, read_canonical, read_mapping
+
+        name = options["name"]
+        try:
+            site = site_named(options["site"])
+            folder = new_dataset_folder(site, "fraud", name)
+            mapping = read_mapping(options["mapping"])
+            files = [file for file in (options["history"], options["file"]) if file]
+            frame = pd.concat([read_canonical(file, mapping) for file in files], ignore_index=True)
+            frozen = freeze_frame(frame.sort_values("occurred_at", kind="stable"), folder, name)
+            register_dataset(site=site, domain="fraud", name=name, folder=folder, summary=asdict(frozen))
+        except LynceusError as error:
+            raise CommandError(f"{error.message} ({error.code})") from error
+        except (ValueError, OSError) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Froze {frozen.n} transactions, {frozen.n_fraud} of them fraud, as {name}.")

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.accounts.selectors import site_named
+from apps.core.errors import LynceusError
+from apps.modelops.services.datasets import new_dataset_folder, register_dataset
+
+
+class Command(BaseCommand):
+    help = "Freeze a dataset of simulated, labelled transactions."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--name", required=True)
+        parser.add_argument("--customers", type=int, default=1500)
+        parser.add_argument("--terminals", type=int, default=600)
+        parser.add_argument("--days", type=int, default=70)
+        parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument("--site", default="")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from ml.fraud.importing import freeze_frame
+        from ml.fraud.simulator import simulate
+
+        name = options["name"]
+        try:
+            site = site_named(options["site"])
+            folder = new_dataset_folder(site, "fraud", name)
+        except LynceusError as error:
+            raise CommandError(f"{error.message} ({error.code})") from error
+        frame = simulate(
+            n_customers=options["customers"],
+            n_terminals=options["terminals"],
+            n_days=options["days"],
+            start=datetime(2026, 1, 1, tzinfo=UTC),
+            seed=options["seed"],
+        )
+        frozen = freeze_frame(frame, folder, name)
+        register_dataset(site=site, domain="fraud", name=name, folder=folder, summary=asdict(frozen))
+        self.stdout.write(
+            f"Froze {frozen.n} simulated transactions, {frozen.n_fraud} of them fraud, as {name}."
+        )

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.fraud.signatures import sign
+
+
+class Command(BaseCommand):
+    help = "Play the simulator through the signed webhook of a running server."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--rate", type=float, default=20.0, help="Events a second, up to 2000.")
+        parser.add_argument("--seconds", type=float, default=0.0, help="Stop after so long; 0 goes on.")
+        parser.add_argument("--url", default="http://127.0.0.1:8000", help="The server's base URL.")
+        parser.add_argument("--source", required=True, help="The source's slug.")
+        parser.add_argument(
+            "--secret-env", default="LYNCEUS_WEBHOOK_SECRET", help="Variable with its secret."
+        )
+        parser.add_argument("--seed", type=int, default=int(time.time()))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from ml.fraud.simulator import stream
+
+        rate, secret = options["rate"], os.environ.get(options["secret_env"], "")
+        if not 0 < rate <= 2000:
+            raise CommandError("The rate must lie above 0 and not above 2000 events a second.")
+        if not secret:
+            raise CommandError(f"Put the source's secret into the variable {options['secret_env']}.")
+        sent = 0
+        with httpx.Client(base_url=options["url"], timeout=10) as client:
+            for batch in _paced(stream(seed=options["seed"]), rate, options["seconds"]):
+                self._post(client, options["source"], secret, batch)
+                sent += len(batch)
+        self.stdout.write(f"Sent {sent} events.")
+
+    def _post(self, client: httpx.Client, source: str, secret: str, batch: list[dict[str, Any]]) -> None:
+        body, webhook_id, at = json.dumps(batch).encode(), f"msg_{uuid.uuid4().hex}", int(time.time())
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": webhook_id,
+            "webhook-timestamp": str(at),
+            "webhook-signature": sign(secret, webhook_id, at, body),
+            "lynceus-source": source,
+        }
+        try:
+            answer = client.post("/api/v1/transactions", content=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise CommandError(f"The server cannot be reached: {type(error).__name__}.") from error
+        if answer.status_code != 202:
+            raise CommandError(f"The server answered {answer.status_code}: {answer.text[:300]}")
+
+
+def _paced(events: Iterator[dict[str, Any]], rate: float, seconds: float) -> Iterator[list[dict[str, Any]]]:
+    """Batches at the wanted rate, four a second where the rate allows."""
+    size = max(1, round(rate / 4))
+    start, sent = time.monotonic(), 0
+    while not seconds or time.monotonic() - start < seconds:
+        yield [next(events) for _ in range(size)]
+        sent += size
+        time.sleep(max(0.0, start + sent / rate - time.monotonic()))

@@ -1,0 +1,217 @@
+"""The event as it crosses the wire, checked field by field. Every failure has a stable code."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from ninja import Schema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic_core import PydanticCustomError
+
+from apps.core.clock import now
+from apps.fraud.iso import COUNTRIES, CURRENCIES
+from apps.fraud.models import AMOUNT_MAX_MINOR
+
+EVENT_ID = r"[A-Za-z0-9._:@=+~-]{1,128}"
+# RFC 3339 section 5.6; `fromisoformat` alone also takes week dates and times without a zone.
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+CLOCK_SKEW = timedelta(hours=24)
+
+
+def fail(code: str) -> PydanticCustomError:
+    return PydanticCustomError(code, "refused")
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise fail("not_a_string")
+    return value
+
+
+def label(value: str) -> str:
+    """A name without control characters, lone surrogates, or blanks round it."""
+    if not value:
+        raise fail("empty")
+    if len(value) > 128:
+        raise fail("too_long")
+    if not value.isprintable() or value != value.strip():
+        raise fail("bad_characters")
+    return value
+
+
+def matching(pattern: str, code: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise fail(code)
+        return value
+
+    return check
+
+
+def member(allowed: frozenset[str], code: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise fail(code)
+        return value
+
+    return check
+
+
+def amount(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise fail("not_an_integer")
+    if value < 0:
+        raise fail("negative")
+    if value > AMOUNT_MAX_MINOR:
+        raise fail("too_large")
+    return value
+
+
+def moment(value: Any) -> datetime:
+    if not RFC_3339.fullmatch(text(value)):
+        raise fail("not_rfc3339")
+    try:
+        parsed = datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise fail("not_rfc3339") from None
+    if parsed.year < 2000:
+        raise fail("too_old")
+    # A time far ahead would put the card's windows out of reach of its real next events.
+    if parsed > now() + CLOCK_SKEW:
+        raise fail("in_the_future")
+    return parsed
+
+
+def address(value: str) -> str:
+    try:
+        # A zone id (fe80::1%eth0) means something on one host only.
+        if "%" in value:
+            raise ValueError
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise fail("not_an_ip_address") from None
+
+
+def degrees(limit: float) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise fail("not_a_number")
+        if not -limit <= value <= limit or not math.isfinite(value):
+            raise fail("out_of_range")
+        return float(value)
+
+    return check
+
+
+Text = Annotated[str, BeforeValidator(text)]
+EventId = Annotated[Text, AfterValidator(matching(EVENT_ID, "bad_event_id"))]
+Label = Annotated[Text, AfterValidator(label)]
+Code = Annotated[Text, AfterValidator(matching(r"[A-Za-z0-9_.-]{1,32}", "bad_code"))]
+Country = Annotated[Text, AfterValidator(member(COUNTRIES, "not_iso_3166"))]
+Currency = Annotated[Text, AfterValidator(member(CURRENCIES, "not_iso_4217"))]
+Mcc = Annotated[Text, AfterValidator(matching(r"[0-9]{4}", "not_four_digits"))]
+Bin = Annotated[Text, AfterValidator(matching(r"[0-9]{6,8}", "not_six_to_eight_digits"))]
+Ip = Annotated[Text, AfterValidator(address)]
+STRICT = ConfigDict(extra="forbid")
+
+
+class ThreeDs(Schema):
+    model_config = STRICT
+    version: Code | None = None
+    trans_status: Code | None = None
+    eci: Code | None = None
+    liability_shift: StrictBool | None = None
+
+
+class EventIn(Schema):
+    """One card event. Optional fields may be null or left out; unknown fields are refused."""
+
+    model_config = STRICT
+    event_id: EventId = Field(examples=["evt-000042"])
+    type: Literal["authorization", "advice", "reversal", "partial_reversal", "refund"]
+    occurred_at: Annotated[datetime, BeforeValidator(moment)]
+    card_token: Label = Field(examples=["tok_7f3c"])
+    amount_minor: Annotated[int, BeforeValidator(amount)] = Field(examples=[4250])
+    currency: Currency = Field(examples=["EUR"])
+    merchant_id: Label
+    terminal_id: Label
+    mcc: Mcc = Field(examples=["5411"])
+    country: Country = Field(examples=["DE"])
+    entry_mode: Literal["chip", "contactless", "magstripe", "manual", "ecommerce", "on_file", "unknown"]
+    channel: Literal["pos", "ecom", "moto", "atm", "unknown"]
+    device_id: Label | None = None
+    ip: Ip | None = None
+    latitude: Annotated[float, BeforeValidator(degrees(90))] | None = None
+    longitude: Annotated[float, BeforeValidator(degrees(180))] | None = None
+    network_reference: Label | None = None
+    original_event_id: EventId | None = None
+    scheme: Code | None = None
+    bin: Bin | None = None
+    issuer_country: Country | None = None
+    funding: Code | None = None
+    auth_response: Code | None = None
+    avs_result: Code | None = None
+    cvv_result: Code | None = None
+    three_ds: ThreeDs | None = None
+    sca_exemption: Code | None = None
+    initiator: Literal["CIT", "MIT"] | None = None
+
+
+class Receipt(Schema):
+    accepted: list[str]
+    duplicates: list[str]
+
+
+class EventError(Schema):
+    index: int
+    event_id: str | None
+    field: str
+    code: str
+
+
+class Problem(Schema):
+    """RFC 9457 problem details."""
+
+    title: str
+    status: int
+    code: str
+    message: str
+    retryable: bool
+    errors: list[EventError] | None = None
+
+
+class ReasonOut(Schema):
+    code: str
+    text: str
+    value: float | str | None
+    baseline: float | str | None
+    weight: float | None
+
+
+class DecisionOut(Schema):
+    """`decision` is null for events that are only recorded: reversals and refunds."""
+
+    event_id: str
+    status: str
+    decision: str | None
+    score: float | None = None
+    mode: str | None = None
+    mode_reason: str | None = None
+    reasons: list[ReasonOut] = Field(default_factory=list)
+    thresholds: dict[str, float] | None = None
+    model_version: int | None = None
+    artefact_hash: str | None = None
+    decided_at: datetime | None = None
+    latency_ms: float | None = None
+
+
+class PendingOut(Schema):
+    event_id: str
+    status: str

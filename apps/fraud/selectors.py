@@ -1,0 +1,117 @@
+"""Reads: a decision, the queue, a card's recent past. Everything is cut to one site here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import Count, Min, Q, QuerySet
+
+from apps.accounts.models import Site
+from apps.core.clock import now
+from apps.fraud.models import Alert, AlertStatus, Decision, Source, Transaction, TransactionStatus
+from apps.modelops.selectors import champion
+
+RECENT = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """What the analyst narrows the queue to; an empty string is no narrowing."""
+
+    show: str = "alerts"
+    outcome: str = ""
+    mode: str = ""
+    source: str = ""
+
+
+def active_source(slug: str) -> Source | None:
+    return Source.objects.select_related("site").filter(slug=slug, is_active=True).first()
+
+
+def sources_of(site: Site) -> QuerySet[Source]:
+    return Source.objects.filter(site=site).order_by("slug")
+
+
+def transaction_by_event(*, site: Site, source_slug: str, event_id: str) -> Transaction | None:
+    return (
+        Transaction.objects.select_related("decision")
+        .filter(source__site=site, source__slug=source_slug, event_id=event_id)
+        .first()
+    )
+
+
+def decision_for(*, site: Site, public_id: UUID) -> Decision | None:
+    return (
+        Decision.objects.select_related("transaction__source", "alert")
+        .filter(transaction__source__site=site, public_id=public_id)
+        .first()
+    )
+
+
+def open_alerts_for(site: Site, chosen: QueueFilter) -> QuerySet[Decision]:
+    """Decisions with an open alert, the most money at risk first."""
+    rows = _decisions(site, chosen).filter(alert__site=site, alert__status=AlertStatus.OPEN)
+    return rows.order_by("-alert__risk_minor", "-alert__id")
+
+
+def recent_decisions_for(site: Site, chosen: QueueFilter) -> QuerySet[Decision]:
+    return _decisions(site, chosen).order_by("-id")
+
+
+def _decisions(site: Site, chosen: QueueFilter) -> QuerySet[Decision]:
+    rows = Decision.objects.select_related("transaction__source", "alert").filter(
+        transaction__source__site=site
+    )
+    if chosen.outcome:
+        rows = rows.filter(outcome=chosen.outcome)
+    if chosen.mode:
+        rows = rows.filter(mode=chosen.mode)
+    if chosen.source:
+        rows = rows.filter(transaction__source__slug=chosen.source)
+    return rows
+
+
+def queue_mark(site: Site) -> str:
+    """Changes whenever a decision, an alert or the number waiting changes."""
+    last = Decision.objects.filter(transaction__source__site=site).order_by("-id").values_list("id").first()
+    waiting = waiting_for(site)
+    alerts = open_alert_count(site)
+    return f"{last[0] if last else 0}-{alerts}-{waiting}"
+
+
+def open_alert_count(site: Site) -> int:
+    return Alert.objects.filter(site=site, status=AlertStatus.OPEN).count()
+
+
+def waiting_for(site: Site) -> int:
+    return Transaction.objects.filter(source__site=site, status=TransactionStatus.PENDING).count()
+
+
+def card_timeline(decision: Decision, limit: int = 20) -> list[Transaction]:
+    """The same card's other events, newest first, none later than a day after this one."""
+    row = decision.transaction
+    others = Transaction.objects.filter(
+        source__site=row.source.site,
+        card_token=row.card_token,
+        occurred_at__lte=row.occurred_at + RECENT,
+    ).exclude(pk=row.pk)
+    return list(others.select_related("decision").order_by("-occurred_at", "-id")[:limit])
+
+
+def pending_age() -> tuple[int, float | None]:
+    """How many transactions wait for a decision, and for how many seconds the oldest has."""
+    found = Transaction.objects.filter(status=TransactionStatus.PENDING).aggregate(
+        n=Count("id"), oldest=Min("received_at", filter=Q(status=TransactionStatus.PENDING))
+    )
+    oldest = found["oldest"]
+    return found["n"], None if oldest is None else (now() - oldest).total_seconds()
+
+
+def model_in_service() -> str:
+    """For /status: raises while nothing was promoted."""
+    version = champion("fraud")
+    if version is None:
+        raise RuntimeError("no model is in service: rules alone decide")
+    return f"version {version.number} is in service"

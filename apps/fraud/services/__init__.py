@@ -1,0 +1,1 @@
+"""Writes, one file a verb: ingest, decide, drain, sources."""

@@ -1,0 +1,26 @@
+"""Amounts and card tokens as an analyst may see them."""
+
+from __future__ import annotations
+
+from django import template
+
+from apps.fraud.models import Transaction
+from apps.fraud.money import REPORTING_CURRENCY, format_minor
+
+register = template.Library()
+
+
+@register.filter
+def amount(row: Transaction) -> str:
+    return format_minor(row.amount_minor, row.currency)
+
+
+@register.filter
+def reporting(amount_minor: int) -> str:
+    return format_minor(amount_minor, REPORTING_CURRENCY)
+
+
+@register.filter
+def card_end(token: str) -> str:
+    """The last four characters, never more than half of a short token."""
+    return "…" + token[-min(4, len(token) // 2) :] if len(token) > 1 else "…"

@@ -1,0 +1,106 @@
+"""Bytes to checked events: all of them, or an error for each thing that is wrong and none of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+
+from apps.core.errors import LynceusError
+from apps.fraud.schemas import EVENT_ID, EventIn
+
+EVENTS_MAX = 500
+_OWN_CODES = {
+    "missing": "required",
+    "extra_forbidden": "unknown_field",
+    "literal_error": "not_one_of",
+    "bool_type": "not_a_boolean",
+    "model_type": "not_an_object",
+    "model_attributes_type": "not_an_object",
+    "dict_type": "not_an_object",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedEvent:
+    """A valid event and the SHA-256 of its canonical JSON (sorted keys, no blanks, UTF-8)."""
+
+    event: EventIn
+    body_sha256: str
+
+
+def parse_body(body: bytes) -> list[Any]:
+    """The events as decoded JSON. LynceusError 400 for what is not JSON, 422 for a wrong count."""
+
+    def refuse_constant(name: str) -> NoReturn:
+        raise ValueError(name)
+
+    try:
+        data = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_object_once, parse_constant=refuse_constant
+        )
+    except (ValueError, RecursionError):
+        raise LynceusError("invalid_json", "The body is not valid JSON in UTF-8.", status=400) from None
+    events = data if isinstance(data, list) else [data]
+    if not 1 <= len(events) <= EVENTS_MAX:
+        raise LynceusError("wrong_event_count", f"Send 1 to {EVENTS_MAX} events.", status=422)
+    return events
+
+
+def _object_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers differ in which of two equal keys they take, so neither is taken."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("duplicate key")
+    return found
+
+
+def check_events(raw: list[Any]) -> list[CheckedEvent]:
+    """Every event checked, or LynceusError 422 whose `errors` name each fault."""
+    checked: list[CheckedEvent] = []
+    errors: list[dict[str, Any]] = []
+    for index, item in enumerate(raw):
+        if not isinstance(item, dict):
+            errors.append(error_row(index, None, "", "not_an_object"))
+            continue
+        try:
+            event = EventIn.model_validate(item)
+        except ValidationError as failure:
+            errors += [_error_of(index, item, detail) for detail in failure.errors()]
+        else:
+            checked.append(CheckedEvent(event, canonical_sha256(item)))
+    if errors:
+        raise LynceusError(
+            "invalid_events",
+            "The events are malformed; nothing was stored.",
+            status=422,
+            extra={"errors": errors},
+        )
+    return checked
+
+
+def canonical_sha256(item: dict[str, Any]) -> str:
+    text = json.dumps(item, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def error_row(index: int, event_id: str | None, field: str, code: str) -> dict[str, Any]:
+    return {"index": index, "event_id": event_id, "field": field, "code": code}
+
+
+def _error_of(index: int, item: dict[str, Any], detail: Any) -> dict[str, Any]:
+    given = item.get("event_id")
+    event_id = given if isinstance(given, str) and re.fullmatch(EVENT_ID, given) else None
+    field = ".".join(str(part) for part in detail["loc"])[:80]
+    code = detail["type"]
+    if code in ("missing", "extra_forbidden"):
+        code = _OWN_CODES[code]
+    elif detail["input"] is None:
+        code = "required"
+    else:
+        code = _OWN_CODES.get(code, code)
+    return error_row(index, event_id, field, code)

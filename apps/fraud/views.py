@@ -1,0 +1,111 @@
+"""The analyst's pages: the live queue and one decision."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from apps.accounts.auth import role_required
+from apps.accounts.models import Role, Site, User
+from apps.audit.services import record
+from apps.fraud.forms import QueueForm
+from apps.fraud.selectors import (
+    QueueFilter,
+    card_timeline,
+    decision_for,
+    open_alert_count,
+    open_alerts_for,
+    queue_mark,
+    recent_decisions_for,
+    waiting_for,
+)
+
+ROWS_MAX = 100
+
+
+@require_GET
+@role_required(Role.FRAUD_ANALYST)
+def queue(request: HttpRequest) -> HttpResponse:
+    site = _site(request)
+    form = QueueForm(request.GET, site=site)
+    chosen = form.chosen()
+    context = {
+        **_rows(site, chosen),
+        "form": form,
+        "chosen": chosen,
+        "alert_count": open_alert_count(site),
+        "waiting": waiting_for(site),
+    }
+    return render(request, "fraud/queue.html", context)
+
+
+@require_GET
+@role_required(Role.FRAUD_ANALYST)
+def rows(request: HttpRequest) -> HttpResponse:
+    """The queue's table body; 204 while it still shows what `seen` says it shows."""
+    site = _site(request)
+    chosen = QueueForm(request.GET, site=site).chosen()
+    mark = _mark(site, chosen)
+    if request.GET.get("seen") == mark:
+        return HttpResponse(status=204)
+    response = render(request, "fraud/rows.html", _rows(site, chosen))
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_GET
+@role_required(Role.FRAUD_ANALYST)
+def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    site = _site(request)
+    with transaction.atomic():
+        found = decision_for(site=site, public_id=public_id)
+        if found is None:
+            raise Http404
+        record(
+            "transaction.viewed",
+            site=site,
+            actor=request.user,  # type: ignore[arg-type]
+            subject=f"transaction:{found.transaction_id}",
+        )
+    context = {
+        "decision": found,
+        "event": found.transaction,
+        "rules": [reason for reason in found.reasons if reason["weight"] is None],
+        "reasons": [reason for reason in found.reasons if reason["weight"] is not None],
+        "timeline": card_timeline(found),
+        "active": "alerts",
+    }
+    return render(request, "fraud/decision.html", context)
+
+
+def _rows(site: Site, chosen: QueueFilter) -> dict[str, Any]:
+    # The mark first: what commits between the two reads is then seen again, not missed.
+    mark = _mark(site, chosen)
+    found = recent_decisions_for(site, chosen) if chosen.show == "recent" else open_alerts_for(site, chosen)
+    filters = {"outcome": chosen.outcome, "mode": chosen.mode, "source": chosen.source}
+    filters = {name: value for name, value in filters.items() if value}
+    return {
+        "rows": found[:ROWS_MAX],
+        "query": urlencode({"show": chosen.show, **filters, "seen": mark}),
+        "filtered": bool(filters),
+        "filter_query": urlencode(filters),
+        "show": chosen.show,
+    }
+
+
+def _mark(site: Site, chosen: QueueFilter) -> str:
+    return hashlib.sha256(f"{queue_mark(site)} {chosen}".encode()).hexdigest()[:16]
+
+
+def _site(request: HttpRequest) -> Site:
+    user = request.user
+    if not isinstance(user, User):
+        raise Http404
+    return user.site
