@@ -33,3 +33,4 @@ lint: install
 
 test: lint
 	$(PY) -m pytest -n 4
+	LYNCEUS_TEST_DB=sqlite $(PY) -m pytest -n 2 -m decision tests/fraud

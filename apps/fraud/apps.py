@@ -5,10 +5,23 @@ class FraudConfig(AppConfig):
     name = "apps.fraud"
 
     def ready(self) -> None:
-        from apps.core.status import register_queue_age
+        from apps.core.status import register_check, register_queue_age
         from apps.core.sweep import register_sweeper
-        from apps.fraud.selectors import pending_age
+        from apps.fraud.selectors import model_in_service, pending_age
         from apps.fraud.services.drain import ring_overdue
+        from apps.modelops.registry import Domain, register_domain
+        from ml.fraud.config import PRESETS, TrainConfig
 
+        register_domain(
+            Domain(
+                name="fraud",
+                title="Card fraud",
+                trainer="ml.fraud.train:train",
+                evaluator="apps.fraud.evaluation:evaluate",
+                presets=PRESETS,
+                check_params=TrainConfig.from_params,
+            )
+        )
         register_queue_age("realtime", pending_age)
         register_sweeper("fraud.pending", ring_overdue)
+        register_check("fraud model", model_in_service)

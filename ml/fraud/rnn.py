@@ -41,7 +41,8 @@ class Gru:
         before = hidden if hidden is not None and len(hidden) == h else np.zeros(h, np.float32)
         x = (features[list(SEQUENCE)] - self.mean) * self.scale
         from_input, from_hidden = self.w_ih @ x + self.b_ih, self.w_hh @ before + self.b_hh
-        gates = 1 / (1 + np.exp(-(from_input[: 2 * h] + from_hidden[: 2 * h])))
+        # Clipped: beyond 60 the gate is 0 or 1 in float32 anyway, and exp would overflow.
+        gates = 1 / (1 + np.exp(-np.clip(from_input[: 2 * h] + from_hidden[: 2 * h], -60, 60)))
         new = np.tanh(from_input[2 * h :] + gates[:h] * from_hidden[2 * h :])
         after = ((1 - gates[h:]) * new + gates[h:] * before).astype(np.float32)
         return float(self.w_out @ after + self.b_out[0]), after

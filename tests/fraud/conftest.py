@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from standardwebhooks import Webhook
+
+from apps.accounts.models import ApiClient
+from apps.accounts.services import rotate_secret
+from apps.core.clock import now
+from apps.fraud import inference
+from apps.fraud.models import Source
+from apps.fraud.services.sources import ensure_source, rotate_source_secret
+from apps.modelops import places
+from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
+from apps.modelops.services.promotion import promote_version
+from ml.common.contracts import TrainRequest, TrainResult
+from ml.fraud.config import PRESETS
+from ml.fraud.importing import freeze_frame
+from ml.fraud.simulator import simulate
+
+
+def event(event_id: str = "e1", **changes: Any) -> dict[str, Any]:
+    return {
+        "event_id": event_id, "type": "authorization", "occurred_at": now().isoformat(),
+        "card_token": "card-0001", "amount_minor": 1250, "currency": "EUR", "merchant_id": "m1",
+        "terminal_id": "t1", "mcc": "5411", "country": "BE", "entry_mode": "chip", "channel": "pos",
+        **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def sqlite_may_flush(request) -> None:
+    """Between tests SQLite is emptied by DELETE, which the audit's triggers rightly refuse."""
+    if connection.vendor == "sqlite" and "site" in request.fixturenames:
+        request.getfixturevalue("site")
+        with connection.cursor() as cursor:
+            for table in ("audit_auditevent", "audit_auditseal"):
+                for verb in ("update", "delete"):
+                    cursor.execute(f"DROP TRIGGER IF EXISTS {table}_no_{verb}")
+
+
+@pytest.fixture
+def source(site) -> Source:
+    return ensure_source(site=site, slug="acquirer", name="Acquirer")
+
+
+@pytest.fixture
+def post(client: Client, source: Source) -> Callable[..., Any]:
+    """Signs with an implementation of Standard Webhooks that is not ours."""
+    secret = rotate_source_secret(source)
+
+    def send(body: Any, *, raw: bytes | None = None, at: datetime | None = None, **headers: str) -> Any:
+        content = json.dumps(body).encode() if raw is None else raw
+        moment = at or now()
+        signature = Webhook(secret).sign("msg_1", moment, content.decode())
+        given = {
+            "webhook-id": "msg_1",
+            "webhook-timestamp": str(int(moment.timestamp())),
+            "webhook-signature": signature,
+            "lynceus-source": source.slug,
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        return client.post("/api/v1/transactions", content, content_type="application/json", headers=given)
+
+    return send
+
+
+@pytest.fixture
+def ask(client: Client, site, source) -> Callable[..., Any]:
+    api_client = ApiClient.objects.create(
+        site=site, name="acquirer", scopes=["fraud"], source_slug="acquirer"
+    )
+    token = rotate_secret(api_client)
+
+    def get(event_id: str, query: str = "") -> Any:
+        return client.get(
+            f"/api/v1/decisions/{event_id}{query}", headers={"authorization": f"Bearer {token}"}
+        )
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> TrainResult:
+    from ml.fraud.train import train
+
+    base: Path = tmp_path_factory.mktemp("champion")
+    (base / "checkpoints").mkdir()
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    freeze_frame(simulate(n_customers=250, n_terminals=100, n_days=40, start=start, seed=1), base / "d", "x")
+    asked = TrainRequest(base / "d", base / "output", base / "checkpoints", PRESETS["tiny"], device="cpu")
+    return train(asked, lambda _: None)
+
+
+@pytest.fixture
+def champion(site, trained, settings, tmp_path, monkeypatch) -> ModelVersion:
+    """A real, small, trained version in service."""
+    settings.VAR_DIR = tmp_path
+    monkeypatch.setattr(inference, "_loaded", None)
+    monkeypatch.setattr(inference, "_failed", ("", 0.0))
+    places.artefact_folder(trained.artefact_hash).symlink_to(trained.artefact_dir)
+    dataset = DatasetSnapshot.objects.create(site=site, domain="fraud", name="x", manifest_sha256="")
+    job = TrainingJob.objects.create(site=site, domain="fraud", dataset=dataset, preset="tiny")
+    model = Model.objects.create(domain="fraud")
+    version = ModelVersion.objects.create(
+        model=model, number=1, artefact_hash=trained.artefact_hash, dataset=dataset, job=job
+    )
+    promote_version(version, by=None, site=site)
+    return version

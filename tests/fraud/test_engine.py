@@ -1,0 +1,161 @@
+"""One decision per event, committed with the state it came from, whatever breaks on the way."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import connection, transaction
+
+from apps.fraud import inference
+from apps.fraud.models import SHARDS, Alert, CardState, Decision, OutboxRow, Transaction
+from apps.fraud.services import decide, drain
+from apps.modelops.places import artefact_folder
+from tests.fraud.conftest import event
+
+pytestmark = pytest.mark.decision
+
+
+def drain_all() -> int:
+    return sum(drain.drain_shard(shard) for shard in range(SHARDS))
+
+
+def test_without_a_model_rules_decide_and_say_so(post, ask) -> None:
+    post(event())
+    assert drain_all() == 1
+    answer = ask("e1").json()
+    assert (answer["mode"], answer["mode_reason"], answer["score"]) == ("rules_only", "no_model", None)
+    assert answer["decision"] == "approve"
+
+
+def test_the_champion_decides_with_reasons(champion, post, ask) -> None:
+    post(event())
+    assert drain_all() == 1
+    answer = ask("e1").json()
+    assert (answer["mode"], answer["model_version"]) == ("full", 1)
+    assert answer["artefact_hash"] == champion.artefact_hash
+    assert 0 <= answer["score"] <= 1
+    assert len(answer["reasons"]) >= 5
+    assert all(reason["text"] for reason in answer["reasons"])
+
+
+def test_the_cards_state_moves_with_each_decision(champion, post, ask) -> None:
+    post([event(f"e{i}", amount_minor=1000) for i in range(10)])
+    post(event("strange", amount_minor=900_000, country="US", terminal_id="t9"))
+    drain_all()
+    assert ask("strange").json()["score"] > ask("e0").json()["score"]
+    assert CardState.objects.get().version >= 1
+    texts = " ".join(reason["text"] for reason in ask("strange").json()["reasons"])
+    assert "times this card's usual" in texts
+
+
+def test_a_batch_gives_the_same_as_one_by_one(champion, post, ask) -> None:
+    events = [event(f"a{i}", amount_minor=500 + 300 * i, card_token="card-a") for i in range(6)]
+    post(events)
+    drain_all()
+    for one in events:
+        post(
+            {
+                **one,
+                "event_id": one["event_id"].replace("a", "b"),
+                "card_token": "card-b",
+                "terminal_id": "t2",
+            }
+        )
+        drain_all()
+    for i in range(6):
+        assert ask(f"a{i}").json()["score"] == ask(f"b{i}").json()["score"]
+
+
+def test_what_breaks_before_the_commit_leaves_nothing(champion, post, monkeypatch) -> None:
+    post([event("e1"), event("e2")])
+
+    def broken(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decide, "record_many", broken)
+        assert drain_all() == 0
+    assert not Decision.objects.exists()
+    assert not OutboxRow.objects.exists()
+    assert not CardState.objects.exists()
+    Transaction.objects.update(retry_at=None)
+    assert drain_all() == 2
+
+
+def test_one_poisoned_transaction_delays_only_itself(champion, post, monkeypatch) -> None:
+    post([event("good"), event("poison", amount_minor=666)])
+    honest = decide._decision
+
+    def poisoned(item, at):
+        if item.row.amount_minor == 666:
+            raise ValueError("cannot be decided")
+        return honest(item, at)
+
+    monkeypatch.setattr(decide, "_decision", poisoned)
+    assert drain_all() == 1
+    row = Transaction.objects.get(event_id="poison")
+    assert (row.status, row.attempts) == ("pending", 1)
+    assert row.retry_at is not None
+
+
+def test_a_decided_row_is_not_decided_again(champion, post) -> None:
+    post(event())
+    row = Transaction.objects.select_related("source__site").get()
+    drain_all()
+    with pytest.raises(decide.AlreadyDecided), transaction.atomic():
+        decide.decide_transactions([row])
+    assert Decision.objects.count() == 1
+
+
+def test_an_unreadable_artefact_leaves_the_rules(champion, post, ask) -> None:
+    folder = artefact_folder(champion.artefact_hash)
+    folder.unlink()
+    folder.mkdir()
+    post(event())
+    drain_all()
+    assert ask("e1").json()["mode_reason"] == "model_unreadable"
+
+
+def test_a_model_that_fails_on_an_event_leaves_the_rules(champion, post, ask, monkeypatch) -> None:
+    model = inference.current_champion()
+
+    def broken(self, *args: object, **kwargs: object) -> None:
+        raise FloatingPointError
+
+    monkeypatch.setattr(type(model.predictor), "score_batch", broken)
+    post(event())
+    drain_all()
+    assert ask("e1").json()["mode_reason"] == "model_failed"
+
+
+def test_rules_raise_alerts_ranked_by_money(post) -> None:
+    post([event(f"e{i}", card_token=f"c{i}", amount_minor=10**6 * (i + 1)) for i in range(3)])
+    drain_all()
+    risks = list(Alert.objects.order_by("-risk_minor").values_list("risk_minor", flat=True))
+    assert risks == sorted(risks, reverse=True)
+    assert len(risks) == Decision.objects.exclude(outcome="approve").count()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_on_one_shard_decide_each_event_once(champion, post) -> None:
+    post([event(f"e{i}") for i in range(150)])
+    shard = Transaction.objects.values_list("shard", flat=True).first()
+    together = threading.Barrier(3)
+    counts: list[int] = []
+
+    def work() -> None:
+        try:
+            together.wait()
+            counts.append(drain.drain_shard(shard))
+        finally:
+            connection.close()
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    drain.drain_shard(shard)
+    assert Decision.objects.count() == 150
+    assert not Transaction.objects.filter(status="pending").exists()

@@ -1,0 +1,82 @@
+"""The analyst's pages: live, narrowed by filters, cut to one's site, and audited."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from django.test import Client
+
+from apps.accounts.models import Site
+from apps.audit.models import AuditEvent
+from apps.fraud.models import Decision, Source
+from tests.fraud.conftest import event
+from tests.fraud.test_engine import drain_all
+
+
+@pytest.fixture
+def analyst(client: Client, make_user) -> Client:
+    client.force_login(make_user("fraud_analyst"))
+    return client
+
+
+def test_it_works(analyst, champion, post) -> None:
+    post(event(card_token="card-0009"))
+    drain_all()
+    page = analyst.get("/fraud/?show=recent").content.decode()
+    assert "12.50 EUR" in page
+    assert "…0009" in page
+    assert "card-0009" not in page
+
+
+def test_an_empty_queue_says_what_comes(analyst) -> None:
+    assert "No open alert" in analyst.get("/fraud/").content.decode()
+
+
+def test_filters_that_find_nothing_can_be_cleared(analyst, post) -> None:
+    post(event())
+    drain_all()
+    assert "Clear filters" in analyst.get("/fraud/?show=recent&outcome=decline").content.decode()
+    assert analyst.get("/fraud/?show=x&outcome=%27&card_end=%27%27").status_code == 200
+
+
+def test_the_live_part_answers_only_when_something_changed(analyst, post) -> None:
+    address = re.search(r'hx-get="([^"]+)"', analyst.get("/fraud/?show=recent").content.decode())[1]
+    address = html.unescape(address)
+    assert analyst.get(address).status_code == 204
+    post(event())
+    drain_all()
+    answer = analyst.get(address)
+    assert answer.status_code == 200
+    assert answer.content.decode().strip().startswith("<tbody")
+    assert "12.50 EUR" in answer.content.decode()
+
+
+def test_a_decision_shows_score_and_reasons_and_is_audited(analyst, champion, post) -> None:
+    post([event(), event("e2", amount_minor=777)])
+    drain_all()
+    made = Decision.objects.get(transaction__event_id="e1")
+    page = analyst.get(f"/fraud/decisions/{made.public_id}/").content.decode()
+    assert "version 1" in page
+    assert "review at" in page
+    assert "7.77 EUR" in page
+    assert AuditEvent.objects.filter(
+        action="transaction.viewed", subject=f"transaction:{made.transaction_id}"
+    ).exists()
+
+
+def test_another_sites_decision_is_not_found(analyst, post) -> None:
+    post(event())
+    drain_all()
+    Source.objects.update(site=Site.objects.create(slug="south", name="South"))
+    made = Decision.objects.get()
+    assert analyst.get(f"/fraud/decisions/{made.public_id}/").status_code == 404
+    assert "12.50 EUR" not in analyst.get("/fraud/?show=recent").content.decode()
+
+
+@pytest.mark.parametrize("role", ["radiologist", "ml_admin", "auditor", "operator"])
+def test_other_roles_stay_out(client, make_user, role) -> None:
+    client.force_login(make_user(role))
+    assert client.get("/fraud/").status_code == 403
+    assert client.get("/fraud/rows/").status_code == 403
