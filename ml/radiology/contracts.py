@@ -53,6 +53,9 @@ class InstanceHeader:
     Manufacturer: str = ""
     synthetic: bool = False
     has_pixels: bool = False
+    SeriesDescription: str = ""
+    SamplesPerPixel: int = 1
+    BitsAllocated: int = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,123 @@
+"""DICOM files in: what the header says, and pixels ready to look at. Every file is treated as hostile.
+
+Whatever is wrong with a file, `read_header` and `decode` raise DicomRefused and nothing else. Its codes:
+not_dicom, truncated, bad_header, no_pixels, too_large, bomb, unsupported_transfer_syntax, undecodable.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ml.radiology.contracts import DecodedImage, DicomRefused, InstanceHeader
+from ml.radiology.gate import gate
+from ml.radiology.parsing import Limits, Parsed, parse
+from ml.radiology.pixels import first_frame, pixel_sha256, present
+
+__all__ = ["SYNTHETIC_MANUFACTURER", "Limits", "decode", "gate", "read_header"]
+
+SYNTHETIC_MANUFACTURER = "Lynceus synthetic"
+UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_TEXTS = (
+    "Modality", "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex",
+    "PatientAge", "AccessionNumber", "StudyDate", "StudyTime", "StudyDescription", "SeriesDescription",
+    "TimezoneOffsetFromUTC", "BodyPartExamined", "ViewPosition", "PresentationIntentType",
+    "PhotometricInterpretation", "Manufacturer",
+)  # fmt: skip
+_Answer = TypeVar("_Answer")
+_UIDS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
+
+
+def read_header(path: Path, limits: Limits | None = None) -> InstanceHeader:
+    """The header of a file with pixels, without reading them. Raises DicomRefused."""
+    limits = limits or Limits()
+    return _guarded(lambda: _header(parse(path, limits, with_pixels=False), limits))
+
+
+def decode(path: Path, limits: Limits | None = None) -> DecodedImage:
+    """The first frame, ready to display: float32 (rows, columns) in 0..1, 0 shown black. Raises DicomRefused.
+
+    Modality LUT or rescale, then VOI LUT, window or percentiles, then polarity (PS3.4 annex N); colour
+    becomes luminance. `pixel_sha256` is of the stored values, the same whatever lossless codec held them.
+    """
+    limits = limits or Limits()
+    return _guarded(lambda: _decode(path, limits))
+
+
+def _guarded(work: Callable[[], _Answer]) -> _Answer:
+    """Parsers of hostile bytes raise anything: a person gets one sentence, with nothing of the file in it."""
+    try:
+        return work()
+    except DicomRefused:
+        raise
+    except MemoryError:
+        raise DicomRefused("too_large", "The image needs more memory than may be used.") from None
+    except Exception as error:
+        raise DicomRefused("bad_header", "The file is damaged and cannot be read.") from error
+
+
+def _decode(path: Path, limits: Limits) -> DecodedImage:
+    parsed = parse(path, limits, with_pixels=True)
+    header = _header(parsed, limits)
+    stored = first_frame(parsed, header, limits)
+    return DecodedImage(present(stored, parsed.dataset), pixel_sha256(stored))
+
+
+def _header(parsed: Parsed, limits: Limits) -> InstanceHeader:
+    dataset = parsed.dataset
+    uids = {keyword: _text(dataset, keyword) for keyword in _UIDS}
+    for keyword, uid in uids.items():
+        if len(uid) > 64 or not UID.fullmatch(uid):
+            raise DicomRefused("bad_header", f"The header has no valid {keyword}.")
+    if not parsed.has_pixels:
+        raise DicomRefused("no_pixels", "The file holds no image.")
+    texts = {keyword: _text(dataset, keyword) for keyword in _TEXTS}
+    header = InstanceHeader(
+        **uids,
+        **texts,
+        TransferSyntaxUID=parsed.transfer_syntax,
+        Rows=_count(dataset, "Rows"),
+        Columns=_count(dataset, "Columns"),
+        NumberOfFrames=_count(dataset, "NumberOfFrames", 1),
+        SamplesPerPixel=_count(dataset, "SamplesPerPixel", 1),
+        BitsAllocated=_count(dataset, "BitsAllocated", 32),
+        ImageType=tuple(_text(dataset, "ImageType").split("\\")),
+        synthetic=texts["Manufacturer"] == SYNTHETIC_MANUFACTURER,
+        has_pixels=True,
+    )
+    _check_size(header, limits)
+    return header
+
+
+def _check_size(header: InstanceHeader, limits: Limits) -> None:
+    pixels = header.Rows * header.Columns
+    frame_bytes = pixels * header.SamplesPerPixel * header.BitsAllocated // 8
+    if pixels > limits.max_pixels or frame_bytes > limits.max_decoded_bytes:
+        raise DicomRefused("too_large", f"The image has more than {limits.max_pixels} pixels.")
+    if header.NumberOfFrames > limits.max_frames:
+        raise DicomRefused("too_large", f"The file has more than {limits.max_frames} frames.")
+
+
+def _text(dataset: Any, keyword: str) -> str:
+    """An attribute as text, at most 256 characters; empty where it is absent or cannot be read."""
+    try:
+        value = dataset.get(keyword)
+        if value is None:
+            return ""
+        several = not isinstance(value, str) and hasattr(value, "__iter__") and keyword != "PatientName"
+        text = "\\".join(str(part) for part in value) if several else str(value)
+    except Exception:
+        # An unknown character set or a broken value representation: one attribute, not the whole file.
+        return ""
+    return text.replace("\0", "").strip()[:256]
+
+
+def _count(dataset: Any, keyword: str, default: int = 0) -> int:
+    text = _text(dataset, keyword)
+    if not text and default:
+        return default
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) < 2**31:
+        raise DicomRefused("bad_header", f"{keyword} is not a positive whole number.")
+    return int(text)

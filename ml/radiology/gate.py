@@ -1,0 +1,76 @@
+"""May the model judge this image? Only frontal chest radiographs, as their headers declare them."""
+
+from __future__ import annotations
+
+import re
+
+from ml.radiology.contracts import GateVerdict, InstanceHeader
+
+RADIOGRAPHY = frozenset({"CR", "DX", "RG"})
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+CHEST = re.compile(r"CHEST|THORA|LUNG|TORAX|TÓRAX|POUMON", re.IGNORECASE)
+FRONTAL = frozenset({"PA", "AP"})
+MIN_SIDE = 64
+
+
+def gate(header: InstanceHeader) -> GateVerdict:
+    """Accepts or gives the first reason not to, as a sentence for a radiologist."""
+    for check in (_acquisition, _pixels, _body_part, _view, _provenance):
+        if (verdict := check(header)) is not None:
+            return verdict
+    return GateVerdict(True)
+
+
+def _not(code: str, reason: str) -> GateVerdict:
+    return GateVerdict(False, code, f"Not analysed: {reason}")
+
+
+def _acquisition(header: InstanceHeader) -> GateVerdict | None:
+    if header.Modality.upper() not in RADIOGRAPHY:
+        return _not("modality", "the image is not a radiograph (CR, DX).")
+    if header.NumberOfFrames > 1:
+        return _not("multi_frame", "the file holds several frames, not one radiograph.")
+    if header.PresentationIntentType.upper() == "FOR PROCESSING":
+        return _not("for_processing", "this is raw detector data, not the image for presentation.")
+    return None
+
+
+def _pixels(header: InstanceHeader) -> GateVerdict | None:
+    if header.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
+        return _not("not_grayscale", "the image is not grayscale.")
+    sides = sorted((header.Rows, header.Columns))
+    if sides[0] < MIN_SIDE:
+        return _not("too_small", f"the image is smaller than {MIN_SIDE} pixels.")
+    if sides[1] > 2.5 * sides[0]:
+        return _not("shape", "the image is too long and narrow for a chest radiograph.")
+    return None
+
+
+def _body_part(header: InstanceHeader) -> GateVerdict | None:
+    if header.BodyPartExamined:
+        if CHEST.search(header.BodyPartExamined):
+            return None
+        return _not("body_part", "the header names another body part than the chest.")
+    if CHEST.search(f"{header.StudyDescription} {header.SeriesDescription}"):
+        return None
+    return _not("body_part_unknown", "the header does not say that this is a chest.")
+
+
+def _view(header: InstanceHeader) -> GateVerdict | None:
+    view = header.ViewPosition.upper()
+    described = f"{header.StudyDescription} {header.SeriesDescription}".upper()
+    if view and view not in FRONTAL:
+        return _not("view", "the view is not frontal (PA or AP).")
+    if not view and re.search(r"\b(LAT|LATERAL|LL|RL|OBLIQUE)\b", described):
+        return _not("view", "the view is described as lateral or oblique.")
+    return None
+
+
+def _provenance(header: InstanceHeader) -> GateVerdict | None:
+    """A picture of a picture is taken only where the header says outright what it shows."""
+    image_type = [part.upper() for part in header.ImageType]
+    secondary = header.SOPClassUID.startswith(SECONDARY_CAPTURE) or image_type[1:2] == ["SECONDARY"]
+    certain = CHEST.search(header.BodyPartExamined) and header.ViewPosition.upper() in FRONTAL
+    if secondary and not certain:
+        return _not("secondary", "the image is a secondary capture whose body part or view is not stated.")
+    return None

@@ -1,0 +1,135 @@
+"""Bytes to a pydicom dataset, within limits: no unbounded inflating, no silent truncation."""
+
+from __future__ import annotations
+
+import io
+import logging
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pydicom.config
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import UID
+
+from ml.radiology.contracts import DicomRefused
+
+# pydicom's complaints quote the offending value, and that may be a name.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+UNDEFINED_LENGTH = 0xFFFFFFFF
+MAX_ELEMENTS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a file may cost. One frame is decoded, so `max_decoded_bytes` is for one frame, and it bounds
+    what a deflated file may inflate to."""
+
+    max_file_bytes: int = 256 * 1024**2
+    max_pixels: int = 64_000_000
+    max_frames: int = 2_000
+    max_decoded_bytes: int = 512 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    dataset: Any
+    transfer_syntax: str
+    has_pixels: bool
+
+
+def parse(path: Path, limits: Limits, *, with_pixels: bool) -> Parsed:
+    """The dataset, up to the pixels or with them. Files without preamble are taken if they truly parse."""
+    if path.stat().st_size > limits.max_file_bytes:
+        raise DicomRefused("too_large", f"The file is larger than {limits.max_file_bytes // 1024**2} MiB.")
+    with path.open("rb") as file:
+        transfer_syntax, bare = _read_meta(file)
+        body: BinaryIO = _inflate(file, limits) if transfer_syntax == DEFLATED else file
+        reader = _Reader(body, with_pixels=with_pixels)
+        dataset = reader.read(transfer_syntax)
+    if bare and "SOPClassUID" not in dataset:
+        raise DicomRefused("not_dicom", "This is not a DICOM file.")
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = UID(transfer_syntax)
+    return Parsed(dataset, transfer_syntax, reader.met_pixels)
+
+
+def _read_meta(file: BinaryIO) -> tuple[str, bool]:
+    """The transfer syntax from the file meta information (PS3.10 7.1), and whether the preamble is missing.
+
+    Leaves the file at the first element after them.
+    """
+    head = file.read(132)
+    bare = head[128:132] != b"DICM"
+    group = int.from_bytes(head[:2], "little")
+    if bare and (len(head) < 16 or group not in (2, 8)):
+        raise DicomRefused("not_dicom", "This is not a DICOM file.")
+    file.seek(0 if bare else 132)
+    syntax = ""
+    if not bare or group == 2:
+        found = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
+        syntax = str(found.get("TransferSyntaxUID", "") or "")
+    return syntax or _guess(file), bare
+
+
+def _guess(file: BinaryIO) -> str:
+    """Explicit if the first element carries two letters where its value representation would be."""
+    start = file.tell()
+    head = file.read(8)
+    file.seek(start)
+    return EXPLICIT_LITTLE if head[4:6].isalpha() and head[4:6].isupper() else IMPLICIT_LITTLE
+
+
+def _inflate(file: BinaryIO, limits: Limits) -> BinaryIO:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        content = inflater.decompress(file.read(), limits.max_decoded_bytes)
+    except zlib.error as error:
+        raise DicomRefused("truncated", "The compressed content is damaged.") from error
+    if inflater.unconsumed_tail:
+        raise DicomRefused("bomb", "The file inflates to more than may be stored.")
+    if not inflater.eof:
+        raise DicomRefused("truncated", "The file ends before its content does.")
+    return io.BytesIO(content)
+
+
+class _Reader:
+    """Reads one dataset and notices what pydicom passes over: an end in the middle of an element."""
+
+    def __init__(self, body: BinaryIO, *, with_pixels: bool) -> None:
+        self.body, self.with_pixels = body, with_pixels
+        start = body.tell()
+        self.end = body.seek(0, io.SEEK_END)
+        body.seek(start)
+        self.met_pixels, self.elements, self.last = False, 0, 0
+
+    def read(self, transfer_syntax: str) -> Dataset:
+        implicit, little = transfer_syntax == IMPLICIT_LITTLE, transfer_syntax != EXPLICIT_BIG
+        dataset = read_dataset(self.body, implicit, little, stop_when=self._watch)
+        stopped = self.met_pixels and not self.with_pixels
+        if self.last and self.last not in dataset and not stopped:
+            raise DicomRefused("truncated", "The file ends before its content does.")
+        dataset.set_original_encoding(implicit, little)
+        return dataset
+
+    def _watch(self, tag: Any, vr: str | None, length: int) -> bool:
+        """Called at each element of the top level, placed at its value; True stops the reading."""
+        self.elements += 1
+        if self.elements > MAX_ELEMENTS:
+            raise DicomRefused("bad_header", "The header has too many elements.")
+        self.last = int(tag)
+        if length != UNDEFINED_LENGTH and self.body.tell() + length > self.end:
+            raise DicomRefused("truncated", "The file ends before its content does.")
+        if self.last in PIXEL_TAGS:
+            self.met_pixels = length > 0
+            return not self.with_pixels
+        return False
