@@ -39,7 +39,9 @@ def first_frame(parsed: Parsed, header: InstanceHeader, limits: Limits) -> Array
         message = "The image is compressed in a way that cannot be read here."
         raise DicomRefused("unsupported_transfer_syntax", message) from error
     except Exception as error:
-        raise DicomRefused("undecodable", "The image is damaged and cannot be decoded.") from error
+        raise DicomRefused(
+            "undecodable", "The image cannot be decoded: it is damaged or of a rare kind."
+        ) from error
     if stored.shape[:2] != (header.Rows, header.Columns) or stored.nbytes > 4 * limits.max_decoded_bytes:
         raise DicomRefused("undecodable", "The image has another size than its header says.")
     return _without_overlay_bits(stored, dataset)
