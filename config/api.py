@@ -8,6 +8,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from apps.core.errors import LynceusError, problem_response
 from apps.fraud.api import router as fraud_router
+from apps.radiology.api import router as radiology_router
 
 api = NinjaAPI(
     title="Lynceus",
@@ -18,6 +19,7 @@ api = NinjaAPI(
 
 
 api.add_router("", fraud_router)
+api.add_router("", radiology_router)
 
 
 @api.exception_handler(LynceusError)

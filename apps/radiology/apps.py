@@ -3,3 +3,25 @@ from django.apps import AppConfig
 
 class RadiologyConfig(AppConfig):
     name = "apps.radiology"
+
+    def ready(self) -> None:
+        from apps.core.status import register_check, register_queue_age
+        from apps.core.sweep import register_sweeper
+        from apps.modelops.registry import Domain, register_domain
+        from apps.radiology.selectors import model_in_service, queue_age
+        from apps.radiology.services.analyse import ring_overdue
+        from ml.radiology.config import PRESETS, TrainConfig
+
+        register_domain(
+            Domain(
+                name="radiology",
+                title="Chest radiographs",
+                trainer="ml.radiology.train:train",
+                evaluator="apps.radiology.evaluation:evaluate",
+                presets=PRESETS,
+                check_params=TrainConfig.from_params,
+            )
+        )
+        register_queue_age("imaging", queue_age)
+        register_sweeper("radiology.open", ring_overdue)
+        register_check("radiology model", model_in_service)

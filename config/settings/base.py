@@ -26,6 +26,15 @@ LYNCEUS_MFA_ROLES = list_env("LYNCEUS_MFA_ROLES", [])
 LYNCEUS_DEVICE = choice_env("LYNCEUS_DEVICE", "auto", ("auto", "cuda", "mps", "cpu"))
 IDLE_LOGOUT_S = int_env("LYNCEUS_IDLE_LOGOUT_S", 1800, low=60, high=86_400)
 
+# --- DICOM --------------------------------------------------------------------------------------
+LYNCEUS_DICOM_HOST = env("LYNCEUS_DICOM_HOST", "127.0.0.1")
+LYNCEUS_DICOM_PORT = int_env("LYNCEUS_DICOM_PORT", 11112, low=1, high=65535)
+LYNCEUS_DICOM_AET = env("LYNCEUS_DICOM_AET", "LYNCEUS")
+LYNCEUS_DICOM_FILE_MAX_MB = int_env("LYNCEUS_DICOM_FILE_MAX_MB", 256, low=1, high=4096)
+LYNCEUS_UPLOAD_MAX_MB = int_env("LYNCEUS_UPLOAD_MAX_MB", 1024, low=1, high=16_384)
+LYNCEUS_DECODE_MEMORY_MB = int_env("LYNCEUS_DECODE_MEMORY_MB", 2048, low=256, high=65_536)
+LYNCEUS_DECODE_TIMEOUT_S = int_env("LYNCEUS_DECODE_TIMEOUT_S", 60, low=1, high=240)
+
 # --- Database -----------------------------------------------------------------------------------
 DATABASE_URL = env("DATABASE_URL", f"sqlite:///{VAR_DIR / 'lynceus.sqlite3'}")
 DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
@@ -163,6 +172,10 @@ WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FILES = 500
 FILE_UPLOAD_TEMP_DIR = None
+FILE_UPLOAD_HANDLERS = [
+    "apps.core.uploads.Capped",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 FILE_UPLOAD_PERMISSIONS = 0o600
 
 # --- Celery: the broker is a bell, the database holds the truth ------------------------------------

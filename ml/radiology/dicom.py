@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from ml.radiology.contracts import DecodedImage, DicomRefused, InstanceHeader
 from ml.radiology.gate import gate
-from ml.radiology.parsing import Limits, Parsed, parse
+from ml.radiology.parsing import Limits, Parsed, content_hash, parse
 from ml.radiology.pixels import first_frame, pixel_sha256, present
 
-__all__ = ["SYNTHETIC_MANUFACTURER", "Limits", "decode", "gate", "read_header"]
+__all__ = ["SYNTHETIC_MANUFACTURER", "Limits", "content_sha256", "decode", "gate", "read_header"]
 
 SYNTHETIC_MANUFACTURER = "Lynceus synthetic"
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -28,6 +28,11 @@ _TEXTS = (
 )  # fmt: skip
 _Answer = TypeVar("_Answer")
 _UIDS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
+
+
+def content_sha256(path: Path) -> str:
+    """Hash of the data set and its transfer syntax, the same whoever wrote the file meta information."""
+    return _guarded(lambda: content_hash(path))
 
 
 def read_header(path: Path, limits: Limits | None = None) -> InstanceHeader:

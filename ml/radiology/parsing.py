@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import zlib
@@ -61,6 +62,16 @@ def parse(path: Path, limits: Limits, *, with_pixels: bool) -> Parsed:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(transfer_syntax)
     return Parsed(dataset, transfer_syntax, reader.met_pixels)
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 over the transfer syntax and everything after the file meta information."""
+    with path.open("rb") as file:
+        transfer_syntax, _ = _read_meta(file)
+        digest = hashlib.sha256(transfer_syntax.encode())
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _read_meta(file: BinaryIO) -> tuple[str, bool]:

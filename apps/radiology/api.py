@@ -1,0 +1,78 @@
+"""The door for programs that ask what was found. Films come in through DICOMweb."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.http import HttpRequest
+from ninja import Router
+
+from apps.accounts.auth import caller_of
+from apps.accounts.models import Role
+from apps.audit.services import record
+from apps.core.errors import LynceusError
+from apps.radiology.models import Finding, Instance, Status, Study
+from apps.radiology.schemas import FindingOut, InstanceOut, StudyOut
+from apps.radiology.selectors import (
+    findings_of,
+    findings_of_study,
+    instances_of,
+    latest_analysis,
+    study_by_uid,
+    version_of_study,
+)
+
+router = Router(tags=["radiology"])
+
+
+@router.get("/studies/{study_instance_uid}", response=StudyOut, summary="What was found in one study")
+def get_study(request: HttpRequest, study_instance_uid: str) -> StudyOut:
+    """`findings` holds the most probable of each label over the study's instances."""
+    caller = caller_of(request, scope="radiology", roles=(Role.RADIOLOGIST,))
+    with transaction.atomic():
+        study = study_by_uid(caller.site, study_instance_uid)
+        if study is None:
+            raise LynceusError("not_found", "There is no such study.", status=404)
+        record(
+            "study.viewed", site=caller.site, actor=caller.user or caller.client, subject=f"study:{study.pk}"
+        )
+        return _study(study)
+
+
+def _study(study: Study) -> StudyOut:
+    instances = instances_of(study)
+    return StudyOut(
+        study_instance_uid=study.StudyInstanceUID,
+        status=study.status,
+        reason=_reason(study, instances),
+        findings=[_finding(finding) for finding in findings_of_study(study)],
+        instances=[_instance(instance) for instance in instances],
+        model_version=version_of_study(study),
+        synthetic=study.synthetic,
+    )
+
+
+def _reason(study: Study, instances: list[Instance]) -> str:
+    """Why nothing was found to say; empty for an analysed study."""
+    if study.status == Status.ANALYSED:
+        return ""
+    return next((instance.reason for instance in instances if instance.reason), "")
+
+
+def _instance(instance: Instance) -> InstanceOut:
+    said = findings_of(latest_analysis(instance)) if instance.status == Status.ANALYSED else []
+    return InstanceOut(
+        sop_instance_uid=instance.SOPInstanceUID,
+        status=instance.status,
+        reason=instance.reason,
+        reason_code=instance.reason_code,
+        findings=[_finding(finding) for finding in said],
+    )
+
+
+def _finding(finding: Finding) -> FindingOut:
+    return FindingOut(
+        label=finding.label,
+        probability=finding.probability,
+        operating_point=finding.operating_point,
+        positive=finding.positive,
+    )

@@ -1,0 +1,86 @@
+"""The only file that touches the radiology predictor: champion in, findings out, or a reason why not."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from apps.modelops.registry import load
+from apps.modelops.selectors import artefact_dir, champion
+from ml.radiology.contracts import FindingScore, FloatImage, ImagePrediction
+
+log = structlog.get_logger(__name__)
+RETRY_LOAD_S = 30.0
+
+
+class Predictor(Protocol):
+    def predict(self, images: Sequence[FloatImage]) -> list[ImagePrediction]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    version_id: int
+    artefact_hash: str
+    predictor: Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    version_id: int
+    findings: tuple[FindingScore, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Why the model says nothing: no_model, or model_unreadable."""
+
+    reason: str
+
+
+_lock = threading.Lock()
+_loaded: Champion | None = None
+_failed: tuple[str, float] = ("", 0.0)
+
+
+def current_champion() -> Champion | NoAnswer:
+    """The champion, loaded once per process and artefact; a failed load is tried again after a while."""
+    global _loaded, _failed
+    version = champion("radiology")
+    if version is None:
+        return NoAnswer("no_model")
+    with _lock:
+        if _loaded is not None and _loaded.version_id == version.pk:
+            return _loaded
+        if _failed[0] == version.artefact_hash and time.monotonic() < _failed[1]:
+            return NoAnswer("model_unreadable")
+        try:
+            predictor = _load(artefact_dir(version), version.artefact_hash)
+        except Exception:  # whatever is wrong with the artefact, films wait and the worker lives
+            log.exception("model_unreadable", version=version.number)
+            _failed = (version.artefact_hash, time.monotonic() + RETRY_LOAD_S)
+            return NoAnswer("model_unreadable")
+        _loaded = Champion(version.pk, version.artefact_hash, predictor)
+        log.info("model_loaded", version=version.number)
+        return _loaded
+
+
+def _load(folder: Path, artefact_hash: str) -> Predictor:
+    # By name and only now: ONNX Runtime must not come with the URLconf.
+    predictor: Predictor = load("ml.radiology.predict:RadiologyPredictor").load(folder, artefact_hash)
+    return predictor
+
+
+def predict(model: Champion, pixels: FloatImage) -> Answer:
+    """Findings for one image, float32 (rows, columns) in 0..1. Raises ValueError if one is no probability."""
+    [prediction] = model.predictor.predict([pixels])
+    for finding in prediction.findings:
+        if not (math.isfinite(finding.probability) and 0.0 <= finding.probability <= 1.0):
+            raise ValueError("the model's answer is not a probability")
+    return Answer(model.version_id, prediction.findings)

@@ -1,0 +1,161 @@
+"""Studies, their instances, and what each model version found. DICOM attributes keep their keywords."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from apps.accounts.models import Site
+from apps.modelops.models import ModelVersion
+
+
+class Status(models.TextChoices):
+    RECEIVED = "received", "waiting"
+    ANALYSING = "analysing", "analysing"
+    ANALYSED = "analysed", "analysed"
+    NOT_ANALYSED = "not_analysed", "not analysed"
+    REFUSED = "refused", "unreadable"
+
+
+OPEN = (Status.RECEIVED, Status.ANALYSING)
+
+
+class DicomNode(models.Model):
+    """A device or program that may send to the DICOM listener, known by its AE title."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="dicom_nodes")
+    AETitle = models.CharField(max_length=16, unique=True)
+    is_active = models.BooleanField(default=True)
+
+    def __str__(self) -> str:
+        return self.AETitle
+
+
+class Study(models.Model):
+    """`status` and `raised_by` sum up the instances; services keep them in step, in one transaction."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="studies")
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    StudyInstanceUID = models.CharField(max_length=64)
+    PatientID = models.CharField(max_length=256, blank=True)
+    IssuerOfPatientID = models.CharField(max_length=256, blank=True)
+    PatientName = models.CharField(max_length=256, blank=True)
+    PatientBirthDate = models.CharField(max_length=16, blank=True)
+    PatientSex = models.CharField(max_length=16, blank=True)
+    PatientAge = models.CharField(max_length=16, blank=True)
+    AccessionNumber = models.CharField(max_length=64, blank=True)
+    StudyDescription = models.CharField(max_length=256, blank=True)
+    StudyDate = models.CharField(max_length=16, blank=True, help_text="DA, as sent: local time.")
+    StudyTime = models.CharField(max_length=16, blank=True, help_text="TM, as sent: local time.")
+    TimezoneOffsetFromUTC = models.CharField(max_length=16, blank=True)
+    synthetic = models.BooleanField(default=False)
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.RECEIVED)
+    raised = models.BooleanField(default=False, help_text="A finding is at or above its operating point.")
+    raised_by = models.JSONField(default=list, help_text="Those findings' labels, the strongest first.")
+    received_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "StudyInstanceUID"], name="study_per_site")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["site", "-raised", "received_at"], name="study_worklist"),
+            models.Index(fields=["site", "-changed_at"], name="study_changed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"study {self.pk}"
+
+
+class Instance(models.Model):
+    """One SOP instance. Its file lies in the film store under `file_sha256`."""
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="instances")
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    SOPInstanceUID = models.CharField(max_length=64)
+    SOPClassUID = models.CharField(max_length=64)
+    SeriesInstanceUID = models.CharField(max_length=64)
+    TransferSyntaxUID = models.CharField(max_length=64)
+    Modality = models.CharField(max_length=16, blank=True)
+    BodyPartExamined = models.CharField(max_length=64, blank=True)
+    ViewPosition = models.CharField(max_length=64, blank=True)
+    SeriesDescription = models.CharField(max_length=256, blank=True)
+    Rows = models.PositiveIntegerField()
+    Columns = models.PositiveIntegerField()
+    NumberOfFrames = models.PositiveIntegerField(default=1)
+    synthetic = models.BooleanField(default=False)
+    file_sha256 = models.CharField(max_length=64)
+    content_sha256 = models.CharField(max_length=64, help_text="Of the data set: two senders' copies agree.")
+    pixel_sha256 = models.CharField(max_length=64, blank=True)
+    file_bytes = models.PositiveBigIntegerField()
+    has_picture = models.BooleanField(default=False)
+    origin = models.CharField(max_length=10)
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.RECEIVED)
+    reason_code = models.CharField(max_length=40, blank=True)
+    reason = models.CharField(max_length=200, blank=True)
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="Grows with each claim; fences off the last."
+    )
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    received_at = models.DateTimeField()
+    analysed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "SOPInstanceUID"], name="instance_per_site")
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["received_at"],
+                condition=Q(status__in=["received", "analysing"]),
+                name="instance_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"instance {self.pk}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+
+class Analysis(models.Model):
+    """What one model version said about one instance's pixels."""
+
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="analyses")
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
+    pixel_sha256 = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["instance", "version"], name="analysis_per_version")
+        ]
+
+    def __str__(self) -> str:
+        return f"analysis {self.pk}"
+
+
+class Finding(models.Model):
+    analysis = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="findings")
+    label = models.CharField(max_length=64)
+    probability = models.FloatField()
+    operating_point = models.FloatField()
+    positive = models.BooleanField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["analysis", "label"], name="finding_per_label"),
+            models.CheckConstraint(
+                condition=Q(probability__gte=0, probability__lte=1), name="is_probability"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"finding {self.pk}"

@@ -1,0 +1,30 @@
+"""What the API says about a study."""
+
+from __future__ import annotations
+
+from ninja import Schema
+
+
+class FindingOut(Schema):
+    label: str
+    probability: float
+    operating_point: float
+    positive: bool
+
+
+class InstanceOut(Schema):
+    sop_instance_uid: str
+    status: str
+    reason: str
+    reason_code: str
+    findings: list[FindingOut]
+
+
+class StudyOut(Schema):
+    study_instance_uid: str
+    status: str
+    reason: str
+    findings: list[FindingOut]
+    instances: list[InstanceOut]
+    model_version: int | None
+    synthetic: bool

@@ -1,0 +1,127 @@
+"""Reads: the worklist, one study, its findings. Everything is cut to one site here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Count, Max, Q, QuerySet
+
+from apps.accounts.models import Site
+from apps.core.clock import now
+from apps.modelops.selectors import champion
+from apps.radiology.models import OPEN, Analysis, DicomNode, Finding, Instance, Status, Study
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistFilter:
+    """What the radiologist narrows the worklist to; an empty string is no narrowing."""
+
+    status: str = ""
+    finding: str = ""
+    q: str = ""
+
+
+def worklist_for(site: Site, chosen: WorklistFilter) -> QuerySet[Study]:
+    """Raised by a finding first, then the longest waiting: the model never lowers a study's place."""
+    found = Study.objects.filter(site=site).annotate(films=Count("instances"))
+    if chosen.status:
+        found = found.filter(status=chosen.status)
+    if chosen.finding:
+        # A label inside a JSON list, the same on SQLite and PostgreSQL.
+        found = found.filter(raised_by__icontains=f'"{chosen.finding}"')
+    if chosen.q:
+        found = found.filter(
+            Q(PatientID__icontains=chosen.q)
+            | Q(PatientName__icontains=chosen.q)
+            | Q(AccessionNumber__icontains=chosen.q)
+        )
+    return found.order_by("-raised", "received_at", "pk")
+
+
+def worklist_mark(site: Site) -> str:
+    """Changes whenever a study of the site does."""
+    totals = Study.objects.filter(site=site).aggregate(n=Count("pk"), last=Max("changed_at"))
+    return f"{totals['n']} {totals['last']}"
+
+
+def counts_by_status(site: Site) -> dict[str, int]:
+    rows = Study.objects.filter(site=site).values_list("status").annotate(n=Count("pk"))
+    return dict(rows)
+
+
+def study_for(site: Site, public_id: UUID) -> Study | None:
+    return Study.objects.filter(site=site, public_id=public_id).first()
+
+
+def study_by_uid(site: Site, study_uid: str) -> Study | None:
+    return Study.objects.filter(site=site, StudyInstanceUID=study_uid).first()
+
+
+def instance_for(site: Site, public_id: UUID) -> Instance | None:
+    return Instance.objects.select_related("study", "site").filter(site=site, public_id=public_id).first()
+
+
+def instances_of(study: Study) -> list[Instance]:
+    return list(study.instances.select_related("site").order_by("SeriesInstanceUID", "SOPInstanceUID"))
+
+
+def latest_analysis(instance: Instance) -> Analysis | None:
+    return (
+        instance.analyses.select_related("version__model")
+        .prefetch_related("findings")
+        .order_by("-pk")
+        .first()
+    )
+
+
+def findings_of(analysis: Analysis | None) -> list[Finding]:
+    """The strongest against its operating point first."""
+    if analysis is None:
+        return []
+    return sorted(analysis.findings.all(), key=strength, reverse=True)
+
+
+def findings_of_study(study: Study) -> list[Finding]:
+    """Per label the instance where it is most probable, by each instance's latest analysis."""
+    best: dict[str, Finding] = {}
+    for instance in study.instances.filter(status=Status.ANALYSED):
+        for finding in findings_of(latest_analysis(instance)):
+            held = best.get(finding.label)
+            if held is None or finding.probability > held.probability:
+                best[finding.label] = finding
+    return sorted(best.values(), key=strength, reverse=True)
+
+
+def strength(finding: Finding) -> tuple[bool, float]:
+    return finding.positive, finding.probability - finding.operating_point
+
+
+def version_of_study(study: Study) -> int | None:
+    """The number of the version that spoke last about any of its instances."""
+    last = Analysis.objects.filter(instance__study=study).select_related("version").order_by("-pk").first()
+    return last.version.number if last else None
+
+
+def labels_in_service() -> list[str]:
+    """The labels of the last analysis: what the worklist may be narrowed to."""
+    last = Analysis.objects.prefetch_related("findings").order_by("-pk").first()
+    return [] if last is None else sorted(finding.label for finding in last.findings.all())
+
+
+def node_titled(title: str) -> DicomNode | None:
+    return DicomNode.objects.select_related("site").filter(AETitle=title, is_active=True).first()
+
+
+def queue_age() -> tuple[int, float | None]:
+    """(instances not analysed yet, age of the oldest in seconds), for /status."""
+    waiting = Instance.objects.filter(status__in=OPEN).order_by("received_at")
+    oldest = waiting.first()
+    return waiting.count(), (now() - oldest.received_at).total_seconds() if oldest else None
+
+
+def model_in_service() -> str:
+    version = champion("radiology")
+    if version is None:
+        raise RuntimeError("no version is in service: films are stored and wait")
+    return f"version {version.number} in service"

@@ -1,0 +1,158 @@
+"""One instance from its file to its findings: decode apart, gate, predict, store."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+
+from apps.core.bell import ring
+from apps.core.clock import now
+from apps.modelops.selectors import champion
+from apps.radiology.inference import Answer, NoAnswer, current_champion, predict
+from apps.radiology.limits import file_limits
+from apps.radiology.models import OPEN, Analysis, Finding, Instance, Status
+from apps.radiology.services.ingest import TASK
+from apps.radiology.services.studies import sum_up
+from apps.radiology.store import film_path, write_picture
+from ml.radiology.contracts import DicomRefused, GateVerdict
+from ml.radiology.dicom import gate, read_header
+from ml.radiology.isolation import Decoded, IsolatedDecoder
+
+log = structlog.get_logger(__name__)
+LEASE = timedelta(minutes=6)  # above the hard time limit of the task
+ATTEMPTS_MAX = 5
+RING_AFTER = timedelta(seconds=5)
+BELLS_MAX = 200
+NO_MODEL = {
+    "no_model": "Waits: no model is in service yet.",
+    "model_unreadable": "Waits: the model in service cannot be loaded.",
+}
+_decoder: IsolatedDecoder | None = None
+_decoder_lock = threading.Lock()
+
+
+def analyse_instance(pk: int) -> None:
+    """Claim, analyse, store. Does nothing where another worker holds the instance or it is done."""
+    instance = _claim(pk)
+    if instance is None:
+        return
+    if instance.attempts > ATTEMPTS_MAX:
+        _finish(instance, Status.NOT_ANALYSED, "gave_up", "Not analysed: the analysis failed repeatedly.")
+        return
+    try:
+        decoded = _decode(instance)
+    except DicomRefused as error:
+        _finish(instance, Status.REFUSED, error.code, error.message)
+        return
+    instance.pixel_sha256 = decoded.image.pixel_sha256
+    write_picture(instance.site, instance.file_sha256, decoded.picture)
+    instance.has_picture = True
+    verdict = _verdict(instance)
+    if not verdict.accepted:
+        _finish(instance, Status.NOT_ANALYSED, verdict.code, verdict.reason)
+        return
+    _judge(instance, decoded)
+
+
+def _judge(instance: Instance, decoded: Decoded) -> None:
+    model = current_champion()
+    if isinstance(model, NoAnswer):
+        # Stays received: the sweeper rings again once a model serves.
+        _finish(instance, Status.RECEIVED, model.reason, NO_MODEL[model.reason])
+        return
+    answer = predict(model, decoded.image.pixels)
+    _finish(instance, Status.ANALYSED, "", "", answer)
+
+
+def _claim(pk: int) -> Instance | None:
+    """Compare and set: of two workers with the same bell one gets the instance."""
+    free = Q(status=Status.RECEIVED) | Q(status=Status.ANALYSING, lease_expires_at__lt=now())
+    with transaction.atomic():
+        claimed = Instance.objects.filter(free, pk=pk).update(
+            status=Status.ANALYSING, attempts=F("attempts") + 1, lease_expires_at=now() + LEASE
+        )
+        if not claimed:
+            return None
+        instance = Instance.objects.select_related("study", "site").get(pk=pk)
+        sum_up(instance.study_id)
+    return instance
+
+
+def _decode(instance: Instance) -> Decoded:
+    global _decoder
+    with _decoder_lock:
+        if _decoder is None:
+            _decoder = IsolatedDecoder(
+                file_limits(),
+                memory_bytes=settings.LYNCEUS_DECODE_MEMORY_MB * 1024**2,
+                timeout_s=settings.LYNCEUS_DECODE_TIMEOUT_S,
+            )
+    return _decoder.decode(film_path(instance.site, instance.file_sha256))
+
+
+def _verdict(instance: Instance) -> GateVerdict:
+    return gate(read_header(film_path(instance.site, instance.file_sha256), file_limits()))
+
+
+@transaction.atomic
+def _finish(instance: Instance, status: Status, code: str, reason: str, answer: Answer | None = None) -> None:
+    """Store the outcome, unless the claim ran out and another worker has the instance now."""
+    mine = Instance.objects.filter(pk=instance.pk, status=Status.ANALYSING, attempts=instance.attempts)
+    # Waiting for a model is no failed attempt.
+    attempts = 0 if status == Status.RECEIVED else instance.attempts
+    if not mine.update(
+        status=status,
+        reason_code=code,
+        reason=reason[:200],
+        pixel_sha256=instance.pixel_sha256,
+        has_picture=instance.has_picture,
+        attempts=attempts,
+        lease_expires_at=None,
+        analysed_at=None if status == Status.RECEIVED else now(),
+    ):
+        log.warning("analysis_fenced_off", instance=instance.pk)
+        return
+    if answer is not None:
+        _store(instance, answer)
+    sum_up(instance.study_id)
+    log.info("instance_finished", instance=instance.pk, status=str(status), code=code)
+
+
+def _store(instance: Instance, answer: Answer) -> None:
+    analysis, made = Analysis.objects.get_or_create(
+        instance=instance,
+        version_id=answer.version_id,
+        defaults={"pixel_sha256": instance.pixel_sha256, "at": now()},
+    )
+    if made:
+        Finding.objects.bulk_create(
+            Finding(
+                analysis=analysis,
+                label=finding.label,
+                probability=finding.probability,
+                operating_point=finding.operating_point,
+                positive=finding.positive,
+            )
+            for finding in answer.findings
+        )
+
+
+def overdue() -> QuerySet[Instance]:
+    """Received a while ago, or held by a worker that died. Those that wait for a model wait for one."""
+    late = Q(status=Status.RECEIVED, received_at__lt=now() - RING_AFTER)
+    if champion("radiology") is None:
+        late &= ~Q(reason_code="no_model")
+    dead = Q(status=Status.ANALYSING, lease_expires_at__lt=now())
+    return Instance.objects.filter(late | dead, status__in=OPEN).order_by("received_at")
+
+
+def ring_overdue() -> int:
+    due = list(overdue().values_list("pk", flat=True)[:BELLS_MAX])
+    for pk in due:
+        ring(TASK, pk)
+    return len(due)

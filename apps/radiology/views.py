@@ -1,0 +1,213 @@
+"""The radiologist's pages: the live worklist, sending films, one study."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.db import transaction
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from apps.accounts.auth import role_required
+from apps.accounts.models import Role, Site, User
+from apps.audit.services import record
+from apps.core.errors import LynceusError
+from apps.radiology.forms import WorklistForm
+from apps.radiology.models import OPEN, Instance, Status, Study
+from apps.radiology.selectors import (
+    WorklistFilter,
+    counts_by_status,
+    findings_of,
+    instance_for,
+    instances_of,
+    latest_analysis,
+    study_for,
+    worklist_for,
+    worklist_mark,
+)
+from apps.radiology.services.uploads import Receipt, take_upload
+from apps.radiology.store import picture_path
+
+ROWS_MAX = 100
+FILES_MAX = 100
+
+
+@require_GET
+@role_required(Role.RADIOLOGIST)
+def worklist(request: HttpRequest) -> HttpResponse:
+    site = _user(request).site
+    form = WorklistForm(request.GET)
+    counts = counts_by_status(site)
+    context = {
+        **_rows(site, form.chosen()),
+        "form": form,
+        "site": site,
+        "total": sum(counts.values()),
+        "under_way": sum(counts.get(status, 0) for status in OPEN),
+    }
+    return render(request, "radiology/worklist.html", context)
+
+
+@require_GET
+@role_required(Role.RADIOLOGIST)
+def rows(request: HttpRequest) -> HttpResponse:
+    """The worklist's table body; 204 while it still shows what `seen` says it shows."""
+    site = _user(request).site
+    chosen = WorklistForm(request.GET).chosen()
+    if request.GET.get("seen") == _mark(site, chosen):
+        return HttpResponse(status=204)
+    response = render(request, "radiology/rows.html", _rows(site, chosen))
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _rows(site: Site, chosen: WorklistFilter) -> dict[str, Any]:
+    # The mark first: what commits between the two reads is then seen again, not missed.
+    mark = _mark(site, chosen)
+    given = {"status": chosen.status, "finding": chosen.finding, "q": chosen.q}
+    filters = {name: value for name, value in given.items() if value}
+    return {
+        "rows": worklist_for(site, chosen)[:ROWS_MAX],
+        "query": urlencode({**filters, "seen": mark}),
+        "filtered": bool(filters),
+    }
+
+
+def _mark(site: Site, chosen: WorklistFilter) -> str:
+    return hashlib.sha256(f"{worklist_mark(site)} {chosen}".encode()).hexdigest()[:16]
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.RADIOLOGIST)
+def upload(request: HttpRequest) -> HttpResponse:
+    if request.method == "GET":
+        return render(request, "radiology/upload.html")
+    user = _user(request)
+    files = request.FILES.getlist("files")
+    if not files or len(files) > FILES_MAX:
+        raise LynceusError("no_files", f"Send 1 to {FILES_MAX} files in the field 'files'.", status=422)
+    receipts = [receipt for file in files for receipt in take_upload(file, site=user.site, user=user)]
+    answers = [_answer(receipt) for receipt in receipts]
+    if request.accepts("text/html"):
+        return render(request, "radiology/upload.html", {"files": answers})
+    return JsonResponse({"files": answers}, status=202)
+
+
+def _answer(receipt: Receipt) -> dict[str, Any]:
+    instance = receipt.instance
+    if instance is None:
+        return {
+            "name": receipt.name,
+            "state": "refused",
+            "code": receipt.code,
+            "message": receipt.message,
+        }
+    return {
+        "name": receipt.name,
+        "state": "duplicate" if receipt.duplicate else "queued",
+        "message": "It was here already." if receipt.duplicate else "Waits for the model.",
+        "url": reverse("radiology:study", args=[instance.study.public_id]),
+        "status_url": reverse("radiology:instance_status", args=[instance.public_id]),
+    }
+
+
+@require_GET
+@role_required(Role.RADIOLOGIST)
+def instance_status(request: HttpRequest, public_id: UUID) -> JsonResponse:
+    """What the page that sent the film follows."""
+    instance = _instance(request, public_id)
+    message = instance.reason
+    if instance.status == Status.ANALYSED:
+        positive = [finding.label for finding in findings_of(latest_analysis(instance)) if finding.positive]
+        message = (
+            f"Raised by AI: {', '.join(positive)}" if positive else "No finding reaches its operating point."
+        )
+    done = not instance.is_open
+    response = JsonResponse({"state": instance.get_status_display(), "message": message, "done": done})
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_GET
+@role_required(Role.RADIOLOGIST)
+def study(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    user = _user(request)
+    with transaction.atomic():
+        found = _study(request, public_id)
+        record("study.viewed", site=user.site, actor=user, subject=f"study:{found.pk}")
+    context = {**_analysis(found, request.GET.get("film", "")), "active": "worklist"}
+    return render(request, "radiology/study.html", context)
+
+
+@require_GET
+@role_required(Role.RADIOLOGIST)
+def analysis(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """The live part of the study page; 204 while it still shows what `seen` says it shows."""
+    found = _study(request, public_id)
+    if request.GET.get("seen") == found.changed_at.isoformat():
+        return HttpResponse(status=204)
+    response = render(request, "radiology/analysis.html", _analysis(found, request.GET.get("film", "")))
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _analysis(found: Study, film: str) -> dict[str, Any]:
+    instances = instances_of(found)
+    shown = next((one for one in instances if str(one.public_id) == film), None) or _first_to_show(instances)
+    said = latest_analysis(shown) if shown else None
+    query = {"film": str(shown.public_id)} if shown else {}
+    return {
+        "study": found,
+        "instances": instances,
+        "shown": shown,
+        "analysis": said,
+        "findings": findings_of(said),
+        "open": any(instance.is_open for instance in instances),
+        "query": urlencode({**query, "seen": found.changed_at.isoformat()}),
+    }
+
+
+def _first_to_show(instances: list[Instance]) -> Instance | None:
+    """An analysed film before one that only can be seen, that before the rest."""
+    order = sorted(instances, key=lambda one: (one.status != Status.ANALYSED, not one.has_picture))
+    return order[0] if order else None
+
+
+@require_GET
+@role_required(Role.RADIOLOGIST)
+def image(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
+    """The film as an 8-bit greyscale PNG; 404 until it was decoded."""
+    user = _user(request)
+    instance = _instance(request, public_id)
+    path = picture_path(instance.site, instance.file_sha256)
+    if not instance.has_picture or not path.is_file():
+        raise Http404
+    record("film.viewed", site=user.site, actor=user, subject=f"instance:{instance.pk}")
+    response = FileResponse(path.open("rb"), content_type="image/png")
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _study(request: HttpRequest, public_id: UUID) -> Study:
+    found = study_for(_user(request).site, public_id)
+    if found is None:
+        raise Http404
+    return found
+
+
+def _instance(request: HttpRequest, public_id: UUID) -> Instance:
+    found = instance_for(_user(request).site, public_id)
+    if found is None:
+        raise Http404
+    return found
+
+
+def _user(request: HttpRequest) -> User:
+    if not isinstance(request.user, User):
+        raise Http404
+    return request.user

@@ -1,0 +1,138 @@
+"""Decode in a child process that may use only so much memory and time, and can do no harm by dying."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ml.radiology.contracts import DecodedImage, DicomRefused
+from ml.radiology.parsing import Limits
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES_A_CHILD = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """`picture` is an 8-bit greyscale PNG of the film, at most 2048 pixels a side."""
+
+    image: DecodedImage
+    picture: bytes
+
+
+class ChildEnded(Exception):
+    """The child died or took too long."""
+
+
+class IsolatedDecoder:
+    """One child, started at the first file, replaced when it dies and after `FILES_A_CHILD` files.
+
+    The child has no environment but what it needs, cannot write files, and may map `memory_bytes`. Safe to
+    share between threads: one file at a time.
+    """
+
+    def __init__(self, limits: Limits, *, memory_bytes: int, timeout_s: float) -> None:
+        self._limits = limits
+        self._memory_bytes = memory_bytes
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._files = 0
+
+    def decode(self, path: Path) -> Decoded:
+        """As `ml.radiology.dicom.decode`, with the picture. Raises DicomRefused."""
+        with self._lock:
+            try:
+                return self._ask(path)
+            except ChildEnded:
+                # Once more in a fresh child: the last one may have died of something else.
+                try:
+                    return self._ask(path)
+                except ChildEnded as error:
+                    raise DicomRefused("undecodable", str(error)) from None
+
+    def close(self) -> None:
+        with self._lock:
+            self._end()
+
+    def _ask(self, path: Path) -> Decoded:
+        if self._child is None or self._child.poll() is not None or self._files >= FILES_A_CHILD:
+            self._end()
+            self._child, self._files = self._start(), 0
+        self._files += 1
+        try:
+            deadline = time.monotonic() + self._timeout_s
+            if self._child.stdin is None:
+                raise ChildEnded("The decoder could not be started.")
+            self._child.stdin.write(json.dumps({"path": str(path)}).encode() + b"\n")
+            self._child.stdin.flush()
+            answer = json.loads(self._read_line(deadline))
+            if "code" in answer:
+                raise DicomRefused(answer["code"], answer["message"])
+            pixels = self._read(answer["rows"] * answer["columns"] * 4, deadline)
+            picture = self._read(answer["picture_bytes"], deadline)
+        except (ChildEnded, BrokenPipeError, ValueError) as error:
+            self._end()
+            said = str(error) if isinstance(error, ChildEnded) else "The image made the decoder fail."
+            raise ChildEnded(said) from None
+        image = np.frombuffer(pixels, np.float32).reshape(answer["rows"], answer["columns"])
+        return Decoded(DecodedImage(image, answer["pixel_sha256"]), picture)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        options = json.dumps({"memory_bytes": self._memory_bytes, "limits": asdict(self._limits)})
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "ml.radiology.decoder", options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+            # No secret of the worker reaches a process that parses strangers' bytes.
+            env={"PATH": os.defpath, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )
+
+    def _end(self) -> None:
+        if self._child is None:
+            return
+        self._child.kill()
+        self._child.wait()
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:  # what was still to be flushed to the dead child
+                    continue
+        self._child = None
+
+    def _read_line(self, deadline: float) -> bytes:
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            line += self._some(1, deadline)
+        return bytes(line)
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            data += self._some(min(size - len(data), 1 << 20), deadline)
+        return bytes(data)
+
+    def _some(self, size: int, deadline: float) -> bytes:
+        if self._child is None or self._child.stdout is None:
+            raise ChildEnded("The decoder could not be started.")
+        fd = self._child.stdout.fileno()
+        with selectors.DefaultSelector() as selector:
+            selector.register(fd, selectors.EVENT_READ)
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                raise ChildEnded("Decoding the image took too long.")
+        data = os.read(fd, size)
+        if not data:
+            raise ChildEnded("The image made the decoder fail.")
+        return data
