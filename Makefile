@@ -27,7 +27,7 @@ run: install
 lint: install
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy apps config ml
+	$(PY) -m mypy apps config demo ml
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/djlint templates --check --lint
 

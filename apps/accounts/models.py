@@ -12,6 +12,9 @@ from django.db import models
 class Site(models.Model):
     name = models.CharField(max_length=120, unique=True)
     slug = models.SlugField(max_length=60, unique=True)
+    is_demo = models.BooleanField(
+        default=False, help_text="Its people, clients and sources are refused outside the demo."
+    )
 
     def __str__(self) -> str:
         return self.name

@@ -37,8 +37,10 @@ def configure(config: dict[str, Any]) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(config["level"])
-    for noisy in ("httpx", "pynetdicom", "pydicom", "axes"):
+    for noisy in ("httpx", "pydicom", "axes"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It logs what peers send; what matters of that the listener logs itself.
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 
 
 def bind_task(task: Any, task_id: str) -> None:

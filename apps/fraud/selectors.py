@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Count, Min, Q, QuerySet
 
 from apps.accounts.models import Site
+from apps.accounts.services import site_is_open
 from apps.core.clock import now
 from apps.fraud.models import Alert, AlertStatus, Decision, Source, Transaction, TransactionStatus
 from apps.modelops.selectors import champion
@@ -27,7 +28,8 @@ class QueueFilter:
 
 
 def active_source(slug: str) -> Source | None:
-    return Source.objects.select_related("site").filter(slug=slug, is_active=True).first()
+    source = Source.objects.select_related("site").filter(slug=slug, is_active=True).first()
+    return source if source and site_is_open(source.site) else None
 
 
 def sources_of(site: Site) -> QuerySet[Source]:

@@ -53,6 +53,18 @@ def claimable_jobs() -> QuerySet[TrainingJob]:
     return TrainingJob.objects.filter(Q(status=TrainingJob.Status.QUEUED) | dead).order_by("created_at")
 
 
+def unfinished_job(dataset: DatasetSnapshot, *, preset: str, seed: int) -> TrainingJob | None:
+    """The oldest job of this kind that has not ended: waiting, running, or cut off."""
+    jobs = TrainingJob.objects.filter(dataset=dataset, preset=preset, seed=seed, status__in=OPEN)
+    return jobs.order_by("id").first()
+
+
+def lease_left_s(job: TrainingJob) -> float:
+    """Seconds until another holder may claim a running job; 0 where it may now."""
+    expires = TrainingJob.objects.values_list("lease_expires_at", flat=True).get(pk=job.pk)
+    return max(0.0, (expires - now()).total_seconds()) if expires else 0.0
+
+
 def queue_age() -> tuple[int, float | None]:
     """(jobs nobody works on, age of the oldest in seconds), for /status."""
     waiting = claimable_jobs()

@@ -84,4 +84,5 @@ def on_store(event: Any) -> int:
 
 
 def _calling(event: Any) -> str:
-    return str(event.assoc.requestor.ae_title).strip()
+    # The association itself learns the title only after EVT_REQUESTED.
+    return str(event.assoc.requestor.primitive.calling_ae_title).strip()

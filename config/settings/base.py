@@ -8,7 +8,16 @@ import dj_database_url
 from celery.schedules import schedule
 from kombu import Queue
 
-from config.settings.env import bool_env, choice_env, env, int_env, list_env, secret_env, zone_env
+from config.settings.env import (
+    bool_env,
+    choice_env,
+    env,
+    int_env,
+    list_env,
+    secret_env,
+    socket_path,
+    zone_env,
+)
 
 # --- Places -------------------------------------------------------------------------------------
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -111,7 +120,7 @@ TEMPLATES = [
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
+    "apps.accounts.backends.Backend",
 ]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -179,7 +188,7 @@ FILE_UPLOAD_HANDLERS = [
 FILE_UPLOAD_PERMISSIONS = 0o600
 
 # --- Celery: the broker is a bell, the database holds the truth ------------------------------------
-REDIS_URL = env("REDIS_URL", f"redis+socket://{VAR_DIR / 'redis.sock'}")
+REDIS_URL = env("REDIS_URL", f"redis+socket://{socket_path(VAR_DIR)}")
 CELERY_BROKER_URL = REDIS_URL
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import zoneinfo
@@ -11,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
+SOCKET_MAX_BYTES = 100  # sun_path of unix(7) holds 108, on macOS 104
 
 
 def env(name: str, default: str) -> str:
@@ -70,3 +72,12 @@ def secret_env(name: str, var_dir: Path) -> str:
     with os.fdopen(descriptor, "w") as file:
         file.write(value)
     return value
+
+
+def socket_path(var_dir: Path) -> Path:
+    """VAR/redis.sock; where that is too long for a unix socket, a place in a short temporary folder."""
+    path = var_dir / "redis.sock"
+    if len(os.fsencode(path)) <= SOCKET_MAX_BYTES:
+        return path
+    name = hashlib.sha256(os.fsencode(var_dir)).hexdigest()[:12]
+    return Path("/tmp") / f"lynceus-{os.getuid()}-{name}" / "redis.sock"  # noqa: S108 - made private on start

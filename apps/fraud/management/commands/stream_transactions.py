@@ -5,9 +5,11 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.fraud.signatures import sign
@@ -19,8 +21,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--rate", type=float, default=20.0, help="Events a second, up to 2000.")
         parser.add_argument("--seconds", type=float, default=0.0, help="Stop after so long; 0 goes on.")
-        parser.add_argument("--url", default="http://127.0.0.1:8000", help="The server's base URL.")
-        parser.add_argument("--source", required=True, help="The source's slug.")
+        parser.add_argument("--url", default="", help="The server's base URL. Default: the running demo's.")
+        parser.add_argument("--source", default="", help="The source's slug. Default: the running demo's.")
         parser.add_argument(
             "--secret-env", default="LYNCEUS_WEBHOOK_SECRET", help="Variable with its secret."
         )
@@ -29,15 +31,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         from ml.fraud.simulator import stream
 
-        rate, secret = options["rate"], os.environ.get(options["secret_env"], "")
+        rate = options["rate"]
         if not 0 < rate <= 2000:
             raise CommandError("The rate must lie above 0 and not above 2000 events a second.")
-        if not secret:
-            raise CommandError(f"Put the source's secret into the variable {options['secret_env']}.")
+        url, source, secret = _target(options)
         sent = 0
-        with httpx.Client(base_url=options["url"], timeout=10) as client:
+        with httpx.Client(base_url=url, timeout=10) as client:
             for batch in _paced(stream(seed=options["seed"]), rate, options["seconds"]):
-                self._post(client, options["source"], secret, batch)
+                self._post(client, source, secret, batch)
                 sent += len(batch)
         self.stdout.write(f"Sent {sent} events.")
 
@@ -56,6 +57,22 @@ class Command(BaseCommand):
             raise CommandError(f"The server cannot be reached: {type(error).__name__}.") from error
         if answer.status_code != 202:
             raise CommandError(f"The server answered {answer.status_code}: {answer.text[:300]}")
+
+
+def _target(options: dict[str, Any]) -> tuple[str, str, str]:
+    """(base URL, source, secret), from the arguments or from the demo that runs here."""
+    secret = os.environ.get(options["secret_env"], "")
+    if options["url"] and options["source"] and secret:
+        return options["url"], options["source"], secret
+    try:
+        demo = json.loads((Path(settings.VAR_DIR) / "demo.json").read_text())
+    except (OSError, ValueError):
+        variable = options["secret_env"]
+        raise CommandError(
+            f"No demo runs here: give --url and --source, and put the source's secret into {variable}."
+        ) from None
+    source = options["source"] or demo["webhook"]["source"]
+    return options["url"] or demo["base_url"], source, secret or demo["webhook"]["secret"]
 
 
 def _paced(events: Iterator[dict[str, Any]], rate: float, seconds: float) -> Iterator[list[dict[str, Any]]]:

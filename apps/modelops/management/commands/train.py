@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
-from apps.modelops.models import TrainingJob
-from apps.modelops.selectors import dataset_named
+from apps.modelops.models import DatasetSnapshot, TrainingJob
+from apps.modelops.selectors import dataset_named, lease_left_s, unfinished_job
 from apps.modelops.services.jobs import request_training
 from apps.modelops.services.promotion import promote_version
 from apps.modelops.services.runner import run_next
@@ -27,6 +28,9 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--site", default="", help="Slug; needed only where there are several sites.")
         parser.add_argument("--promote", action="store_true", help="Make the new version the champion.")
+        parser.add_argument(
+            "--resume", action="store_true", help="Go on with an unfinished job of the same kind, if any."
+        )
         parser.add_argument("--json", type=Path, dest="out", help="Write {version, job} here.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -37,13 +41,7 @@ class Command(BaseCommand):
 
     def _train(self, *, domain: str, dataset: str, out: Path | None, **options: Any) -> None:
         site = site_named(options["site"])
-        job = request_training(
-            dataset=dataset_named(site, domain, dataset),
-            preset=options["preset"],
-            params=_params(options["param"]),
-            seed=options["seed"],
-            ring_worker=False,
-        )
+        job = self._job(dataset_named(site, domain, dataset), options)
         version = run_next(job.pk, self._show)
         if version is None:
             job = TrainingJob.objects.get(pk=job.pk)
@@ -55,6 +53,19 @@ class Command(BaseCommand):
         self.stdout.write(f"{domain} version {version.number} made by job {job.pk}.")
         if out:
             out.write_text(json.dumps({"version": version.number, "job": job.pk}))
+
+    def _job(self, dataset: DatasetSnapshot, options: Mapping[str, Any]) -> TrainingJob:
+        preset, seed = options["preset"], options["seed"]
+        job = unfinished_job(dataset, preset=preset, seed=seed) if options["resume"] else None
+        if job is None:
+            params = _params(options["param"])
+            return request_training(
+                dataset=dataset, preset=preset, params=params, seed=seed, ring_worker=False
+            )
+        while (left_s := lease_left_s(job)) > 0:
+            self.stdout.write(f"Job {job.pk} was cut off: it is free again in {left_s:.0f} s.")
+            time.sleep(min(left_s, 5.0))
+        return job
 
     def _show(self, progress: Mapping[str, Any]) -> None:
         self.stdout.write(progress_line(progress))

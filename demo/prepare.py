@@ -1,0 +1,68 @@
+"""Before the processes start: the database, the people, and a first model for each desk. Done once."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import django
+from django.core.management import call_command
+
+from demo.places import Places, size
+
+DATASET = "demo"
+SENT_AT_START, TO_TRY = 12, 12
+SIMULATED = {
+    "demo": {"fraud": {}, "radiology": {"films": 1600}},
+    "tiny": {"fraud": {"customers": 250, "terminals": 80, "days": 40}, "radiology": {"films": 160}},
+}
+
+
+def main() -> None:
+    django.setup()
+    places, wanted = Places.from_environment(), size()
+    _step("Preparing the database")
+    call_command("migrate", verbosity=0)
+    from demo.seed import seed
+
+    site = seed()
+    for domain, simulate in (("fraud", "simulate_transactions"),):
+        _first_model(domain, simulate, site.slug, wanted)
+    pass  # _films(places.films)
+
+
+def _first_model(domain: str, simulate: str, site: str, wanted: str) -> None:
+    from apps.modelops.models import DatasetSnapshot
+    from apps.modelops.selectors import champion
+
+    if champion(domain) is not None:
+        return
+    if not DatasetSnapshot.objects.filter(domain=domain, name=DATASET, site__slug=site).exists():
+        _step(f"Simulating data for {domain}")
+        call_command(simulate, name=DATASET, site=site, **SIMULATED[wanted][domain])
+    _step(f"Training the first {domain} model")
+    start = time.monotonic()
+    call_command("train", domain, dataset=DATASET, preset=wanted, site=site, promote=True, resume=True)
+    _step(f"Trained in {time.monotonic() - start:.0f} s")
+
+
+def _films(folder: Path) -> None:
+    from ml.radiology.synthetic import write_films
+
+    if folder.is_dir():
+        return
+    _step("Drawing films to send")
+    write_films(folder, n=SENT_AT_START + TO_TRY, seed=2026)
+
+
+def _step(words: str) -> None:
+    sys.stdout.write(f"\n{words}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
