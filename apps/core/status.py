@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+BEAT_SILENT_S = 30
 QUEUES = ("realtime", "imaging", "training", "default")
 
 
@@ -104,8 +105,19 @@ def _broker() -> str:
     return "answers"
 
 
+def _beat() -> str:
+    try:
+        age_s = time.time() - Path(settings.BEAT_PULSE_PATH).stat().st_mtime
+    except FileNotFoundError:
+        raise RuntimeError("has never run here: nothing re-rings what a lost message left waiting") from None
+    if age_s > BEAT_SILENT_S:
+        raise RuntimeError(f"silent for {age_s:.0f} s: nothing re-rings what a lost message left waiting")
+    return f"last heard {age_s:.0f} s ago"
+
+
 def register_own_checks() -> None:
     register_check("database", _database, readiness=True)
     register_check("migrations", _migrations, readiness=True)
     register_check("demo", _demo_gate, readiness=True)
     register_check("broker", _broker)
+    register_check("beat", _beat)

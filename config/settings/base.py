@@ -214,6 +214,7 @@ CELERY_TASK_ROUTES = {
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_SOFT_TIME_LIMIT = 270
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
+BEAT_PULSE_PATH = VAR_DIR / "beat-alive"
 CELERY_BEAT_SCHEDULE = {
     "core.sweep": {"task": "core.sweep", "schedule": schedule(5.0), "options": {"expires": 10}},
     "audit.seal": {"task": "audit.seal", "schedule": schedule(3.0), "options": {"expires": 6}},
