@@ -1,0 +1,141 @@
+"""The product as `make demo` starts it, over a PostgreSQL database of its own, for tests to use from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+from standardwebhooks import Webhook
+
+from apps.core.clock import now
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 400.0
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], *, within_s: float = 60.0, of: str = "it") -> T:
+    """The first true answer of `look`; fails the test after `within_s` seconds."""
+    end, pause = time.monotonic() + within_s, threading.Event()
+    while time.monotonic() < end:
+        if answer := look():
+            return answer
+        pause.wait(0.1)
+    raise AssertionError(f"{of} did not happen within {within_s:.0f} s")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Running:
+    """A demo that can be stopped and started again; `facts` is its demo.json."""
+
+    def __init__(self, var: Path, database_url: str) -> None:
+        self.var = var
+        self.environment = {
+            **os.environ, "DATABASE_URL": database_url, "LYNCEUS_VAR": str(var), "LYNCEUS_DEMO_SIZE": "tiny",
+            "LYNCEUS_PORT": str(free_port()), "LYNCEUS_DICOM_PORT": str(free_port()),
+            "LYNCEUS_DEMO": "", "REDIS_URL": "", "DJANGO_SETTINGS_MODULE": "config.settings.dev",
+        }  # fmt: skip
+        self.said = var / "said.txt"
+
+    def start(self) -> None:
+        """Returns when demo.json is there."""
+        with self.said.open("a") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "demo"], cwd=ROOT, env=self.environment, stdout=said,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        eventually(lambda: self.summary.exists() or self._ended(), within_s=START_S, of="the start")
+        self.facts = json.loads(self.summary.read_text())
+
+    def _ended(self) -> bool:
+        if self.process.poll() is not None:
+            log = self.var / "demo.log"
+            told = self.said.read_text()[-3000:] + (log.read_text()[-3000:] if log.exists() else "")
+            raise AssertionError(f"the demo ended with {self.process.returncode}:\n{told}")
+        return False
+
+    @property
+    def summary(self) -> Path:
+        return self.var / "demo.json"
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything it started: its descendants, and whatever carries the mark of its environment."""
+        found = set()
+        for process in psutil.process_iter():
+            try:
+                if process.pid == self.process.pid:
+                    found |= {process, *process.children(recursive=True)}
+                elif process.environ().get("LYNCEUS_VAR") == str(self.var):
+                    found.add(process)
+            except psutil.Error:
+                continue
+        return list(found)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        os.killpg(self.process.pid, number)
+        self.process.wait(timeout=60)
+
+    def http(self, **headers: str) -> httpx.Client:
+        return httpx.Client(base_url=self.facts["base_url"], headers=headers, timeout=30)
+
+    def as_program(self) -> httpx.Client:
+        return self.http(Authorization=f"Bearer {self.facts['api_token']}")
+
+    @contextmanager
+    def as_person(self, name: str) -> Iterator[httpx.Client]:
+        """Signed in through the page that people use."""
+        account = self.facts["accounts"][name]
+        with self.http(Referer=self.facts["base_url"]) as client:
+            client.get("/accounts/login/")
+            form = {"login": account["email"], "password": account["password"]}
+            answer = client.post(
+                "/accounts/login/", data={**form, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+            )
+            assert answer.status_code == 302, answer.status_code
+            yield client
+
+    def send_events(self, body: Any, **changes: str) -> httpx.Response:
+        """Signed with an implementation of Standard Webhooks that is not ours."""
+        content = json.dumps(body)
+        secret = changes.pop("secret", self.facts["webhook"]["secret"])
+        moment = now()
+        headers = {
+            "content-type": "application/json",
+            "lynceus-source": self.facts["webhook"]["source"],
+            "webhook-id": "msg_1",
+            "webhook-timestamp": str(int(moment.timestamp())),
+            "webhook-signature": Webhook(secret).sign("msg_1", moment, content),
+            **changes,
+        }
+        with self.http() as client:
+            return client.post("/api/v1/transactions", content=content, headers=headers)
+
+
+@contextmanager
+def running(var: Path, database_url: str) -> Iterator[Running]:
+    demo = Running(var, database_url)
+    try:
+        demo.start()
+        yield demo
+    finally:
+        if demo.process.poll() is None:
+            demo.stop(signal.SIGTERM)
+        for process in demo.processes():
+            process.kill()

@@ -1,0 +1,88 @@
+"""Start, ready, stop, start again: what `make demo` promises about processes and files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from tests.integration.running import ROOT, Running, eventually
+
+PEOPLE = {"radiologist", "radiologist2", "analyst", "analyst2", "mladmin", "mladmin2", "auditor", "operator"}
+
+
+def test_it_works(demo: Running) -> None:
+    with demo.http() as client:
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/livez").status_code == 200
+
+
+def test_the_summary_holds_what_tools_need_and_is_private(demo: Running) -> None:
+    facts = demo.facts
+    assert set(facts["accounts"]) == PEOPLE
+    assert all(set(account) == {"email", "password"} for account in facts["accounts"].values())
+    assert facts["base_url"] == f"http://127.0.0.1:{demo.environment['LYNCEUS_PORT']}"
+    assert facts["dicomweb_url"].startswith(facts["base_url"]) and not facts["dicomweb_url"].endswith("/")
+    assert facts["webhook"]["secret"].startswith("whsec_")
+    assert set(facts["dicom"]) == {"host", "port", "called_aet", "calling_aet"}
+    assert stat.S_IMODE(demo.summary.stat().st_mode) == 0o600
+
+
+def test_every_queue_has_a_worker(demo: Running) -> None:
+    with demo.as_person("operator") as client:
+        status = client.get("/status/", headers={"Accept": "application/json"}).json()
+    assert {queue["name"]: queue["workers"] for queue in status["queues"]} == {
+        "realtime": 1, "imaging": 1, "training": 1, "default": 1,
+    }  # fmt: skip
+    assert [check["name"] for check in status["checks"] if not check["ok"]] == []
+
+
+def test_a_second_demo_over_the_same_data_is_turned_away(demo: Running) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "demo"], cwd=ROOT, env=demo.environment, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert second.returncode == 1
+    assert "already runs" in second.stderr
+    assert demo.summary.exists()
+
+
+def test_a_taken_port_is_named(demo: Running, tmp_path) -> None:
+    environment = {**demo.environment, "LYNCEUS_VAR": str(tmp_path)}
+    second = subprocess.run(
+        [sys.executable, "-m", "demo"], cwd=ROOT, env=environment, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert second.returncode == 1
+    assert "LYNCEUS_PORT" in second.stderr and demo.environment["LYNCEUS_PORT"] in second.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_with_all_it_started_and_starts_again_without_training(
+    demo: Running, number: signal.Signals
+) -> None:
+    before = demo.facts
+    started = demo.processes()
+    assert len(started) > 8
+    demo.stop(number)
+    assert demo.process.returncode == 0
+    assert [process for process in started if process.is_running()] == []
+    assert demo.processes() == []
+    assert not demo.summary.exists()
+    trained = demo.said.read_text().count("Training the first")
+    demo.start()
+    assert demo.said.read_text().count("Training the first") == trained == 2
+    assert demo.facts == before
+
+
+def test_one_process_that_dies_ends_the_demo_with_a_failure(demo: Running) -> None:
+    [redis] = [p for p in demo.processes() if p.name() == "redis-server"]
+    os.kill(redis.pid, signal.SIGKILL)
+    eventually(lambda: demo.process.poll() is not None, of="the end")
+    assert demo.process.returncode != 0
+    assert demo.processes() == []
+    demo.start()
