@@ -40,5 +40,5 @@ lint: install $(DEV_STAMP)
 
 test: lint
 	$(PY) -m tests.browser
-	$(PY) -m pytest -n 4
+	$(PY) -m pytest -n 4 --dist loadgroup
 	LYNCEUS_TEST_DB=sqlite $(PY) -m pytest -n 2 -m decision tests/fraud

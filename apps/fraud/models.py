@@ -197,6 +197,16 @@ class Decision(models.Model):
     def __str__(self) -> str:
         return f"decision {self.public_id}"
 
+    @property
+    def main_reason(self) -> str:
+        """What spoke most for fraud: a rule, else the model's strongest reason that raised the score."""
+        raising = (
+            r["text"]
+            for r in self.reasons
+            if r["code"] != "other" and (r["weight"] is None or r["weight"] > 0)
+        )
+        return next(raising, "")
+
 
 class KeyState(models.Model):
     """A running state as opaque versioned bytes, with the artefact that wrote it."""

@@ -26,6 +26,8 @@ def _ratio(values: Values) -> str:
 
 
 def _speed(values: Values) -> str:
+    if values["since_last_log"] < 0:
+        return "No earlier place of this card is known"
     kmh, km = math.expm1(values["speed_log"]), math.expm1(values["distance_log"])
     return f"{km:,.0f} km from its last place, {kmh:,.0f} km/h" if km > 50 else "Near its last place"
 

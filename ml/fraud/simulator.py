@@ -20,6 +20,7 @@ ABROAD = (("US", 40.7, -74.0), ("BR", -23.5, -46.6), ("TH", 13.8, 100.5), ("GB",
 SCENARIOS = ("", "large_amount", "compromised_terminal", "stolen_card", "card_testing", "impossible_travel")
 LARGE_MINOR = 22_000
 LABEL_DELAY_DAYS = 7
+NEW_CARDS = 0.4  # the share first used some time after the start
 
 
 def simulate(*, n_customers: int, n_terminals: int, n_days: int, start: datetime, seed: int) -> pd.DataFrame:
@@ -79,7 +80,10 @@ def _history(rng: np.random.Generator, customer: int, terminals: dict[str, Any],
     home = rng.normal(50.8, 0.5), rng.normal(4.4, 0.7)
     away = np.hypot(terminals["latitude"] - home[0], terminals["longitude"] - home[1])
     near = np.argsort(away + 0.3 * rng.random(len(away)))[: max(3, int(rng.integers(4, 16)))]
-    days = np.repeat(np.arange(n_days), rng.poisson(per_day, n_days))
+    counts = rng.poisson(per_day, n_days)
+    # Cards are issued all the time: a model that met new cards only on the first day would fear them later.
+    counts[: int(rng.integers(n_days)) if rng.random() < NEW_CARDS else 0] = 0
+    days = np.repeat(np.arange(n_days), counts)
     n = len(days)
     second = np.clip(rng.normal(14 * 3600, 4.5 * 3600, n), 0, 86_399)
     amount = np.clip(rng.normal(mean_minor, mean_minor / 2, n), 50, None)

@@ -1,4 +1,4 @@
-"""The product as `make demo` starts it, over a PostgreSQL database of its own, for tests to use from outside."""
+"""The product as `make demo` starts it, over a PostgreSQL database of its own, used from outside."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
+import pydicom
+from pynetdicom import AE
 from standardwebhooks import Webhook
 
 from apps.core.clock import now
@@ -110,6 +112,17 @@ class Running:
             )
             assert answer.status_code == 302, answer.status_code
             yield client
+
+    def store_by_dimse(self, film: Path) -> int:
+        """The status of one C-STORE."""
+        facts, dataset = self.facts["dicom"], pydicom.dcmread(film)
+        entity = AE(ae_title=facts["calling_aet"])
+        entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
+        association = entity.associate(facts["host"], facts["port"], ae_title=facts["called_aet"])
+        assert association.is_established
+        status = int(association.send_c_store(dataset).Status)
+        association.release()
+        return status
 
     def send_events(self, body: Any, **changes: str) -> httpx.Response:
         """Signed with an implementation of Standard Webhooks that is not ours."""

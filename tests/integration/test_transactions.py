@@ -13,7 +13,8 @@ def event(**changes: Any) -> dict[str, Any]:
     return {
         "event_id": f"e-{uuid.uuid4().hex}", "type": "authorization", "occurred_at": "2026-11-01T10:00:00Z",
         "card_token": "tok-integration-1", "amount_minor": 4200, "currency": "EUR", "merchant_id": "m-1",
-        "terminal_id": "t-1", "mcc": "5411", "country": "BE", "entry_mode": "chip", "channel": "pos", **changes,
+        "terminal_id": "t-1", "mcc": "5411", "country": "BE", "entry_mode": "chip", "channel": "pos",
+        **changes,
     }  # fmt: skip
 
 

@@ -1,0 +1,85 @@
+"""A radiologist's first quarter of an hour, in a real browser on the running product."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Open
+from tests.integration.running import Running
+
+PATIENCE_MS = 60_000
+
+
+def unsent(demo: Running) -> list[Path]:
+    return sorted((demo.var / "films-to-send").glob("*.dcm"))[12:]
+
+
+def send(page: Page, *files: dict) -> None:
+    page.goto("/radiology/upload/")
+    page.set_input_files("input[type=file]", list(files))
+
+
+def named(name: str, content: bytes) -> dict:
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+
+
+def test_it_works(demo: Running, open_as: Open) -> None:
+    """One film, dropped on the page: queued, then analysed, then its findings and picture."""
+    with open_as("radiologist") as page:
+        send(page, named("film.dcm", unsent(demo)[0].read_bytes()))
+        row = page.locator(".files li").first
+        expect(row).to_contain_text("film.dcm")
+        expect(row.locator(".chip")).to_have_text("analysed", timeout=PATIENCE_MS)
+        row.get_by_role("link").click()
+        expect(page.locator(".probability")).not_to_have_count(0)
+        expect(page.locator(".film canvas")).to_be_visible()
+        expect(page.locator(".film")).to_contain_text("SYNTHETIC")
+        expect(page.locator("footer")).to_contain_text("Not a medical device")
+
+
+def test_an_open_study_page_shows_its_findings_when_they_come(demo: Running, open_as: Open) -> None:
+    with open_as("radiologist") as page:
+        send(page, named("film.dcm", unsent(demo)[1].read_bytes()))
+        page.locator(".files li").first.get_by_role("link").click()
+        page.evaluate("window.stillTheSamePage = true")
+        expect(page.locator(".probability")).not_to_have_count(0, timeout=PATIENCE_MS)
+        assert page.evaluate("window.stillTheSamePage")
+
+
+def test_a_zip_gives_each_film_its_own_row(demo: Running, open_as: Open) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for film in unsent(demo)[2:4]:
+            archive.write(film, film.name)
+        archive.writestr("notes.txt", "not a film")
+    with open_as("radiologist") as page:
+        send(page, named("films.zip", packed.getvalue()))
+        chips = page.locator(".files li .chip")
+        expect(chips).to_have_count(3)
+        expect(chips.filter(has_text="refused")).to_have_count(1)
+        expect(chips.filter(has_text="analysed")).to_have_count(2, timeout=PATIENCE_MS)
+
+
+def test_what_is_no_film_is_refused_with_the_reason(demo: Running, open_as: Open) -> None:
+    whole = unsent(demo)[4].read_bytes()
+    with open_as("radiologist") as page:
+        send(page, named("letter.pdf", b"%PDF-1.7 nothing"), named("cut.dcm", whole[: len(whole) // 2]))
+        chips = page.locator(".files li .chip")
+        expect(chips).to_have_text(["refused", "refused"])
+        expect(page.locator(".files li").first).to_contain_text("not a DICOM file")
+        expect(page.locator(".files li").nth(1)).to_contain_text("ends before")
+
+
+def test_the_worklist_hears_of_a_film_sent_by_a_modality(demo: Running, open_as: Open) -> None:
+    with open_as("radiologist") as page:
+        page.goto("/radiology/")
+        page.wait_for_selector("#rows tr")
+        page.evaluate("window.stillTheSamePage = true")
+        known = page.locator("#rows tr").count()
+        demo.store_by_dimse(unsent(demo)[5])
+        expect(page.locator("#rows tr")).to_have_count(known + 1, timeout=PATIENCE_MS)
+        assert page.evaluate("window.stillTheSamePage")
