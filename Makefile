@@ -7,7 +7,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 BUNDLE := frontend/dist/.vite/manifest.json
 FRONTEND := frontend/package-lock.json $(wildcard frontend/*.json frontend/*.ts frontend/*.sh) $(shell find frontend/src frontend/static -type f)
 
-.PHONY: demo install static lint test soak benchmarks
+.PHONY: demo install static lint test soak
 demo: install
 	@exec $(PY) -m demo
 
@@ -42,3 +42,7 @@ test: lint
 	$(PY) -m tests.browser
 	$(PY) -m pytest -n 4 --dist loadgroup
 	LYNCEUS_TEST_DB=sqlite $(PY) -m pytest -n 2 -m decision tests/fraud
+
+soak: install $(DEV_STAMP)
+	$(PY) -m tests.browser
+	$(PY) -m benchmarks.soak

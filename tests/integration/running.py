@@ -124,6 +124,21 @@ class Running:
         association.release()
         return status
 
+    def store_by_http(self, films: list[Path]) -> httpx.Response:
+        """One STOW-RS request."""
+        part = b"--frontier\r\nContent-Type: application/dicom\r\n\r\n"
+        body = b"".join(part + film.read_bytes() + b"\r\n" for film in films) + b"--frontier--\r\n"
+        kind = 'multipart/related; type="application/dicom"; boundary=frontier'
+        with self.as_program() as client:
+            url = f"{self.facts['dicomweb_url']}/studies"
+            return client.post(url, content=body, headers={"Content-Type": kind})
+
+    def study_of(self, film: Path) -> dict[str, Any]:
+        """What the API says of the film's study."""
+        uid = pydicom.dcmread(film, stop_before_pixels=True).StudyInstanceUID
+        with self.as_program() as client:
+            return client.get(f"/api/v1/studies/{uid}").raise_for_status().json()
+
     def send_events(self, body: Any, **changes: str) -> httpx.Response:
         """Signed with an implementation of Standard Webhooks that is not ours."""
         content = json.dumps(body)
