@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 
 from apps.core.errors import LynceusError
 from apps.modelops.models import ModelVersion, TrainingJob
-from apps.modelops.selectors import artefact_dir, champion, curve_of
+from apps.modelops.selectors import artefact_dir, champion, curves_of, events_of
 from apps.modelops.services import jobs
 from apps.modelops.services.promotion import promote_version
 from apps.modelops.services.runner import run_next
@@ -26,7 +26,7 @@ def test_a_job_becomes_a_version(make_job) -> None:
     job.refresh_from_db()
     assert (job.status, version.number, version.job) == (Status.SUCCEEDED, 1, job)
     assert open_artefact(artefact_dir(version), version.artefact_hash).meta == {"resumed": False}
-    assert curve_of(job) == {"train_loss": [[1, 1.0], [2, 0.5]]}
+    assert curves_of(events_of(job)) == {"train": {"train_loss": [[1, 1.0], [2, 0.5]]}}
     assert [event["epoch"] for event in heard] == [1, 2]
 
 
