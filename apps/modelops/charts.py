@@ -31,7 +31,7 @@ def charts_of(curves: Curves, domain: Domain) -> list[Chart]:
     charts = []
     for phase, metrics in curves.items():
         kinds: dict[str, list[str]] = {}
-        for name in metrics:
+        for name in sorted(metrics, key=_place):
             if not name.startswith("share_"):  # shares of time are drawn as the phase bar
                 kinds.setdefault(_kind(name), []).append(name)
         for kind, names in kinds.items():
@@ -54,6 +54,11 @@ def draw(chart: Chart, curves: Curves, domain: Domain, *, done: bool) -> dict[st
         "series": series,
         "done": done,
     }
+
+
+def _place(name: str) -> tuple[bool, bool, str]:
+    """Losses first, training before validation: PostgreSQL does not keep the order of JSON's keys."""
+    return "loss" not in name, not name.startswith("train_"), name
 
 
 def _measure(name: str) -> str:

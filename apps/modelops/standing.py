@@ -23,6 +23,7 @@ ADVICE = {
         "It was killed, perhaps for memory. Train again; if it dies again, the operator finds its log in"
         " the job's folder."
     ),
+    "gave_up": "Look for a shortage of memory on the machine that trains, then train again.",
     "training_error": "Mend what the message names, in the data or the parameters, and train again.",
     "invalid_params": "Train again with other parameters.",
 }
@@ -121,11 +122,12 @@ def sentence_of(job: TrainingJob, domain: Domain, curves: Curves, ahead: int) ->
             return "The training process is starting."
     phase = job.progress.get("phase", "")
     drawn = phase if phase in curves else next(reversed(curves), "")
-    said = _of_curve(curves[drawn], domain.phase(drawn).unit) if drawn else ""
+    open_phase = job.status == Status.RUNNING and drawn == phase
+    said = _of_curve(curves[drawn], domain.phase(drawn).unit, open_phase) if drawn else ""
     return said if said or job.status != Status.RUNNING else f"At work on: {domain.phase(phase).title}."
 
 
-def _of_curve(metrics: Mapping[str, list[list[float]]], unit: str) -> str:
+def _of_curve(metrics: Mapping[str, list[list[float]]], unit: str, going_on: bool) -> str:
     watched = next((n for n in metrics if n.startswith("val_") and "loss" in n), None)
     if watched is None:
         return _of_training_loss(metrics.get("train_loss", []), unit)
@@ -139,7 +141,7 @@ def _of_curve(metrics: Mapping[str, list[list[float]]], unit: str) -> str:
         )
     if len(points) < 2:
         return f"Validation loss is {value:.4g} after {unit} {last:g}."
-    if last == best:
+    if last == best and going_on:
         return (
             f"Validation is still improving: its loss is {value:.4g} at {unit} {last:g}, the lowest so far."
         )

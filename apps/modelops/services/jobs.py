@@ -22,6 +22,7 @@ from apps.modelops.selectors import claimable_jobs
 from ml.common.artefact import open_artefact
 
 LEASE = timedelta(seconds=30)
+CLAIMS_MAX = 10  # a job that takes its supervisor down each time must not block the queue for ever
 Status = TrainingJob.Status
 
 
@@ -78,6 +79,9 @@ def claim(job_id: int | None = None) -> TrainingJob | None:
     if job_id is not None:
         candidates = candidates.filter(pk=job_id)
     for job in candidates[:10]:
+        if job.fence >= CLAIMS_MAX:
+            _give_up(job)
+            continue
         # Compare-and-set: of two who read the same fence, one updates a row and the other none.
         won = TrainingJob.objects.filter(pk=job.pk, fence=job.fence, status=job.status).update(
             status=Status.RUNNING,
@@ -89,6 +93,15 @@ def claim(job_id: int | None = None) -> TrainingJob | None:
         if won:
             return TrainingJob.objects.select_related("dataset__site", "site").get(pk=job.pk)
     return None
+
+
+def _give_up(job: TrainingJob) -> None:
+    TrainingJob.objects.filter(pk=job.pk, fence=job.fence, status=job.status).update(
+        status=Status.FAILED,
+        finished_at=now(),
+        error_code="gave_up",
+        error_message=f"Its supervisor died {job.fence} times: nobody takes it up again.",
+    )
 
 
 def renew(job: TrainingJob) -> bool:
