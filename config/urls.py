@@ -21,6 +21,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("audit/", include("apps.audit.urls")),
     path("fraud/", include("apps.fraud.urls")),
+    path("models/", include("apps.modelops.urls")),
     path("radiology/", include("apps.radiology.urls")),
     path("dicom-web/", include("apps.radiology.dicomweb_urls")),
     path("api/v1/", api.urls),

@@ -9,7 +9,7 @@ class FraudConfig(AppConfig):
         from apps.core.sweep import register_sweeper
         from apps.fraud.selectors import model_in_service, pending_age
         from apps.fraud.services.drain import ring_overdue
-        from apps.modelops.registry import Domain, register_domain
+        from apps.modelops.registry import Domain, Phase, register_domain
         from ml.fraud.config import PRESETS, TrainConfig
 
         register_domain(
@@ -20,6 +20,15 @@ class FraudConfig(AppConfig):
                 evaluator="apps.fraud.evaluation:evaluate",
                 presets=PRESETS,
                 check_params=TrainConfig.from_params,
+                config=TrainConfig,
+                phases=(
+                    Phase("features", "features"),
+                    Phase("sequence", "recurrent network"),
+                    Phase("replay", "state of every card"),
+                    Phase("trees", "trees", unit="round"),
+                    Phase("test", "test"),
+                ),
+                dataset_command="python manage.py simulate_transactions --name first",
             )
         )
         register_queue_age("realtime", pending_age)

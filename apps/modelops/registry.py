@@ -11,6 +11,15 @@ from apps.core.errors import LynceusError
 
 
 @dataclass(frozen=True, slots=True)
+class Phase:
+    """A named part of the domain's training, in the order it runs; `unit` is what its epochs are called."""
+
+    name: str
+    title: str
+    unit: str = "epoch"
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
     """`trainer` and `evaluator` are dotted paths "package.module:function", loaded only when they run.
 
@@ -18,6 +27,8 @@ class Domain:
     evaluator(artefact_dir: Path, options: Mapping[str, Any]) -> EvaluationReport, where options are the
     arguments of `manage.py evaluate` (images, labels, findings, file, mapping, history, seed).
     `check_params(params)` raises ValueError with a sentence for parameters the trainer would not take.
+    `config` is the dataclass of those parameters, its fields made by `ml.common.options`: the form asks for
+    them. `dataset_command` tells a person with no dataset yet what to run.
     """
 
     name: str
@@ -26,6 +37,13 @@ class Domain:
     presets: Mapping[str, Mapping[str, Any]]
     check_params: Callable[[Mapping[str, Any]], object]
     title: str = ""
+    config: type[Any] | None = None
+    phases: tuple[Phase, ...] = ()
+    dataset_command: str = ""
+
+    def phase(self, name: str) -> Phase:
+        """The phase of this name, or a plain one for a name the domain did not announce."""
+        return next((one for one in self.phases if one.name == name), Phase(name, name))
 
 
 _domains: dict[str, Domain] = {}

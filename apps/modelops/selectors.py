@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, Value, When
 
 from apps.accounts.models import Site
 from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.modelops import places
-from apps.modelops.models import DatasetSnapshot, ModelVersion, TrainingJob
+from apps.modelops.models import DatasetSnapshot, ModelVersion, Promotion, TrainingJob
 
 OPEN = (TrainingJob.Status.QUEUED, TrainingJob.Status.RUNNING)
+EVENTS_MAX = 5000
+Curves = dict[str, dict[str, list[list[float]]]]
 
 
 def champion(domain: str) -> ModelVersion | None:
@@ -43,8 +48,45 @@ def dataset_named(site: Site, domain: str, name: str) -> DatasetSnapshot:
     return found
 
 
-def jobs_of(site: Site) -> QuerySet[TrainingJob]:
-    return TrainingJob.objects.filter(site=site).select_related("dataset", "requested_by").order_by("-id")
+def jobs_of(site: Site, domain: str) -> QuerySet[TrainingJob]:
+    """Those under way first, then the newest."""
+    over = Case(When(status__in=OPEN, then=Value(0)), default=Value(1))
+    found = TrainingJob.objects.filter(site=site, domain=domain).order_by(over, "-id")
+    return found.select_related("dataset", "requested_by", "version")
+
+
+def job_for(site: Site, job_id: int) -> TrainingJob | None:
+    found = TrainingJob.objects.filter(site=site, pk=job_id)
+    return found.select_related("site", "dataset", "requested_by", "version__model").first()
+
+
+def jobs_ahead_of(job: TrainingJob) -> int:
+    """How many jobs of any site a worker would take before this one."""
+    return TrainingJob.objects.filter(status__in=OPEN, created_at__lt=job.created_at).count()
+
+
+def datasets_of(site: Site, domain: str) -> QuerySet[DatasetSnapshot]:
+    return DatasetSnapshot.objects.filter(site=site, domain=domain).order_by("-id")
+
+
+def dataset_for(site: Site, dataset_id: int) -> DatasetSnapshot | None:
+    return DatasetSnapshot.objects.filter(site=site, pk=dataset_id).first()
+
+
+def versions_of(site: Site, domain: str) -> QuerySet[ModelVersion]:
+    """Newest first. A version belongs to the site of the data it learnt from."""
+    found = ModelVersion.objects.filter(dataset__site=site, model__domain=domain)
+    return found.select_related("model", "dataset", "job").order_by("-number")
+
+
+def version_for(site: Site, version_id: int) -> ModelVersion | None:
+    found = ModelVersion.objects.filter(dataset__site=site, pk=version_id)
+    return found.select_related("model__champion", "dataset", "job__requested_by").first()
+
+
+def promotion_of(version: ModelVersion) -> Promotion | None:
+    """The latest one."""
+    return version.promotions.select_related("by").order_by("-id").first()
 
 
 def claimable_jobs() -> QuerySet[TrainingJob]:
@@ -72,11 +114,21 @@ def queue_age() -> tuple[int, float | None]:
     return waiting.count(), (now() - oldest.created_at).total_seconds() if oldest else None
 
 
-def curve_of(job: TrainingJob) -> dict[str, list[list[float]]]:
-    """Each metric the job reported, as [[epoch, value], ...]; a later word on an epoch wins."""
-    series: dict[str, dict[float, float]] = {}
-    for payload in job.events.order_by("id").values_list("payload", flat=True):
+def events_of(job: TrainingJob) -> list[tuple[datetime, dict[str, Any]]]:
+    """(at, payload) in order; the newest few thousand of a job that measured very often."""
+    newest = job.events.order_by("-id").values_list("at", "payload")[:EVENTS_MAX]
+    return list(newest)[::-1]
+
+
+def curves_of(events: Iterable[tuple[datetime, Mapping[str, Any]]]) -> Curves:
+    """Phase -> metric -> [[epoch, value], ...]; a later word on an epoch wins (a job may have resumed)."""
+    series: dict[str, dict[str, dict[float, float]]] = {}
+    for _, payload in events:
         if payload.get("epoch") is not None:
             for name, value in payload.get("metrics", {}).items():
-                series.setdefault(name, {})[payload["epoch"]] = value
-    return {name: [[epoch, points[epoch]] for epoch in sorted(points)] for name, points in series.items()}
+                points = series.setdefault(payload["phase"], {}).setdefault(name, {})
+                points[payload["epoch"]] = value
+    return {
+        phase: {name: [[epoch, at[epoch]] for epoch in sorted(at)] for name, at in metrics.items()}
+        for phase, metrics in series.items()
+    }

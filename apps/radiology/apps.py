@@ -20,6 +20,11 @@ class RadiologyConfig(AppConfig):
                 evaluator="apps.radiology.evaluation:evaluate",
                 presets=PRESETS,
                 check_params=TrainConfig.from_params,
+                config=TrainConfig,
+                dataset_command=(
+                    "python manage.py import_images --name first"
+                    " --images FOLDER_OR_TAR --labels CSV --findings A,B"
+                ),
             )
         )
         register_queue_age("imaging", queue_age)

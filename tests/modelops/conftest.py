@@ -1,16 +1,32 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from django.db import connection
+from django.test import Client
 
+from apps.accounts.models import Site, User
 from apps.modelops import registry
-from apps.modelops.models import DatasetSnapshot, TrainingJob
+from apps.modelops.models import DatasetSnapshot, ModelVersion, TrainingJob
 from apps.modelops.places import dataset_folder
+from apps.modelops.services import jobs
 from apps.modelops.services.datasets import register_dataset
 from apps.modelops.services.jobs import request_training
+from ml.common.artefact import write_artefact
 from tests.modelops.domain.trainer import register
+
+METRICS = {
+    "validation": {"auc": 0.7, "n": 1000},
+    "test": {
+        "auc": 0.65, "brier": 0.0004, "sensitivity": None, "n": 1234, "intervals": {"auc": [0.6, 0.71]},
+        "findings": {"Effusion": {"auc": 0.81, "intervals": {"auc": [0.7, 0.9]}}, "Mass": {"ap": 0.2}},
+    },
+    "ablation": {"first_half": {"auc": 0.55}},
+    "thresholds": {"review": 0.158},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -40,3 +56,31 @@ def child_can_start(transactional_db, settings, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
     monkeypatch.setenv("LYNCEUS_VAR", str(tmp_path))
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.modelops.domain.settings")
+
+
+@pytest.fixture
+def admin(client: Client, make_user) -> Client:
+    client.force_login(make_user("ml_admin", full_name="Ada North"))
+    return client
+
+
+@pytest.fixture
+def stranger(dataset) -> Client:
+    """An administrator of another site."""
+    south = Site.objects.create(slug="south", name="South")
+    client = Client()
+    client.force_login(User.objects.create_user("s@example.org", "x", site=south, role="ml_admin"))
+    return client
+
+
+@pytest.fixture
+def make_version(make_job, tmp_path):
+    """A version with a whole artefact on disk and these measures."""
+
+    def make(metrics: Mapping[str, Any] | None = None) -> ModelVersion:
+        job = jobs.claim(make_job().pk)
+        made = tmp_path / f"made-{job.pk}"
+        artefact_hash = write_artefact(made, kind="testing", files={}, meta={"job": job.pk})
+        return jobs.finish_succeeded(job, made, artefact_hash, metrics or METRICS)
+
+    return make

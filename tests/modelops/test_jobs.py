@@ -52,6 +52,17 @@ def test_a_dead_holders_job_is_taken_over_and_the_dead_are_fenced_out(make_job, 
     assert jobs.finish_succeeded(second, made, artefact_hash, {}).number == 1
 
 
+def test_a_job_that_kills_its_supervisor_each_time_is_given_up(make_job, monkeypatch) -> None:
+    monkeypatch.setattr(jobs, "CLAIMS_MAX", 2)
+    job, next_one = make_job(), make_job()
+    for _ in range(2):
+        assert jobs.claim() == job
+        expire_lease(job)
+    assert jobs.claim() == next_one
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == (Status.FAILED, "gave_up")
+
+
 def test_a_live_lease_is_not_taken_over(make_job) -> None:
     make_job()
     first = jobs.claim()

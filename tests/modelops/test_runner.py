@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 
 from apps.core.errors import LynceusError
 from apps.modelops.models import ModelVersion, TrainingJob
-from apps.modelops.selectors import artefact_dir, champion, curve_of
-from apps.modelops.services import jobs
+from apps.modelops.selectors import artefact_dir, champion, curves_of, events_of
+from apps.modelops.services import jobs, runner
 from apps.modelops.services.promotion import promote_version
 from apps.modelops.services.runner import run_next
 from ml.common.artefact import open_artefact
@@ -26,7 +26,7 @@ def test_a_job_becomes_a_version(make_job) -> None:
     job.refresh_from_db()
     assert (job.status, version.number, version.job) == (Status.SUCCEEDED, 1, job)
     assert open_artefact(artefact_dir(version), version.artefact_hash).meta == {"resumed": False}
-    assert curve_of(job) == {"train_loss": [[1, 1.0], [2, 0.5]]}
+    assert curves_of(events_of(job)) == {"train": {"train_loss": [[1, 1.0], [2, 0.5]]}}
     assert [event["epoch"] for event in heard] == [1, 2]
 
 
@@ -58,6 +58,19 @@ def test_an_artefact_changed_on_the_way_makes_no_version(make_job) -> None:
 
 def test_a_running_job_is_cancelled_between_two_batches(make_job) -> None:
     job = make_job("waits")
+
+    def cancel_when_it_waits(progress) -> None:
+        if progress.get("message") == "waiting":
+            jobs.request_cancel(job, by=None)
+
+    assert run_next(listener=cancel_when_it_waits) is None
+    job.refresh_from_db()
+    assert job.status == Status.CANCELLED
+
+
+def test_a_child_that_does_not_listen_is_killed(make_job, monkeypatch) -> None:
+    monkeypatch.setattr(runner, "GRACE_S", 0.2)
+    job = make_job("deaf")
 
     def cancel_when_it_waits(progress) -> None:
         if progress.get("message") == "waiting":

@@ -22,6 +22,7 @@ from apps.modelops.selectors import claimable_jobs
 from ml.common.artefact import open_artefact
 
 LEASE = timedelta(seconds=30)
+CLAIMS_MAX = 10  # a job that takes its supervisor down each time must not block the queue for ever
 Status = TrainingJob.Status
 
 
@@ -60,13 +61,15 @@ def request_training(
 
 
 @transaction.atomic
-def request_cancel(job: TrainingJob, *, by: User | None) -> None:
-    """A queued job ends now; a running one is told by its holder within seconds."""
-    record("training.cancel_requested", site=job.site, actor=by, subject=f"job:{job.pk}")
-    TrainingJob.objects.filter(pk=job.pk, status=Status.RUNNING).update(cancel_requested=True)
-    TrainingJob.objects.filter(pk=job.pk, status=Status.QUEUED).update(
-        status=Status.CANCELLED, cancel_requested=True, finished_at=now()
-    )
+def request_cancel(job: TrainingJob, *, by: User | None) -> bool:
+    """A queued job ends now; a running one is told by its holder within seconds; False if it was over."""
+    mine = TrainingJob.objects.filter(pk=job.pk)
+    told = mine.filter(status=Status.RUNNING).update(cancel_requested=True) or mine.filter(
+        status=Status.QUEUED
+    ).update(status=Status.CANCELLED, cancel_requested=True, finished_at=now())
+    if told:
+        record("training.cancel_requested", site=job.site, actor=by, subject=f"job:{job.pk}")
+    return bool(told)
 
 
 @transaction.atomic
@@ -76,16 +79,29 @@ def claim(job_id: int | None = None) -> TrainingJob | None:
     if job_id is not None:
         candidates = candidates.filter(pk=job_id)
     for job in candidates[:10]:
+        if job.fence >= CLAIMS_MAX:
+            _give_up(job)
+            continue
         # Compare-and-set: of two who read the same fence, one updates a row and the other none.
         won = TrainingJob.objects.filter(pk=job.pk, fence=job.fence, status=job.status).update(
             status=Status.RUNNING,
             fence=F("fence") + 1,
             lease_expires_at=now() + LEASE,
             started_at=job.started_at or now(),
+            progress={},
         )
         if won:
             return TrainingJob.objects.select_related("dataset__site", "site").get(pk=job.pk)
     return None
+
+
+def _give_up(job: TrainingJob) -> None:
+    TrainingJob.objects.filter(pk=job.pk, fence=job.fence, status=job.status).update(
+        status=Status.FAILED,
+        finished_at=now(),
+        error_code="gave_up",
+        error_message=f"Its supervisor died {job.fence} times: nobody takes it up again.",
+    )
 
 
 def renew(job: TrainingJob) -> bool:
@@ -96,8 +112,14 @@ def renew(job: TrainingJob) -> bool:
 
 @transaction.atomic
 def add_progress(job: TrainingJob, payload: Mapping[str, Any]) -> None:
+    """The latest word replaces the one before; kept for good is only what starts a phase or measures.
+
+    A job speaks twice a second for hours: were every line a row, its page would read a hundred thousand.
+    """
     _fenced(job, progress=dict(payload), lease_expires_at=now() + LEASE)
-    JobEvent.objects.create(job=job, at=now(), payload=dict(payload))
+    if payload.get("metrics") or payload.get("phase") != job.progress.get("phase"):
+        JobEvent.objects.create(job=job, at=now(), payload=dict(payload))
+    job.progress = dict(payload)
 
 
 @transaction.atomic

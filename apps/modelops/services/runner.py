@@ -41,6 +41,10 @@ def run_next(job_id: int | None = None, listener: Listener | None = None) -> Mod
     log.info("training_started", job=job.pk, fence=job.fence)
     try:
         return _Supervisor(job, listener).run()
+    except KeyboardInterrupt:
+        # The person at the terminal is done with it; without this a worker would take it up again.
+        jobs.finish_cancelled(job)
+        raise
     except jobs.LeaseLost:
         log.warning("training_lease_lost", job=job.pk, fence=job.fence)
         return None

@@ -1,13 +1,27 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from apps.modelops.registry import Domain, register_domain
+from apps.modelops.registry import Domain, Phase, register_domain
 from ml.common.artefact import write_artefact
 from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
+from ml.common.options import choice, from_params, option
+from ml.fraud.contracts import EvaluationReport
+
+HOWS = ("well", "fails", "dies", "forges", "waits", "outlives", "deaf")
+
+
+@dataclass(frozen=True)
+class Config:
+    how: str = choice("well", HOWS, "what happens")
+    epochs: int = option(2, 1, 9, "passes over nothing")
+    rate: float = option(0.1, 1e-5, 1.0, "of learning")
 
 
 def register() -> None:
@@ -16,20 +30,25 @@ def register() -> None:
             name="testing",
             trainer="tests.modelops.domain.trainer:train",
             evaluator="tests.modelops.domain.trainer:evaluate",
-            presets={"tiny": {"how": "well"}},
+            presets={"tiny": {"how": "well"}, "slow": {"epochs": 9}},
             check_params=check_params,
+            title="Testing",
+            config=Config,
+            phases=(Phase("train", "learning"), Phase("check", "checking", unit="round")),
+            dataset_command="python manage.py make_it_up",
         )
     )
 
 
 def check_params(params: Mapping[str, Any]) -> None:
-    if not isinstance(params["how"], str):
-        raise ValueError("how must be a string.")
+    config = from_params(Config, params)
+    if config.how == "fails" and config.epochs == 9:
+        raise ValueError("Nobody fails nine times.")
 
 
 def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     print("a stray print of some library")  # noqa: T201
-    how = request.params["how"]
+    how = request.params.get("how", "well")
     for epoch in (1, 2):
         metrics = {"train_loss": 1.0 / epoch}
         progress(ProgressEvent("train", epoch=epoch, epochs=2, rate=10.0, rate_unit="rows", metrics=metrics))
@@ -38,13 +57,39 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     if how == "dies" and not request.resume:
         (request.checkpoint_dir / "epoch-2").write_text("")
         os._exit(9)
+    if how == "outlives" and not request.resume:
+        (request.checkpoint_dir / "epoch-2").write_text("")
+        hold_lock(request.checkpoint_dir.parent / "alive")
+        wait_for_ever(progress, request.checkpoint_dir.parent / "steps")
     if how == "waits":
-        while True:
-            progress(ProgressEvent("train", message="waiting"))
-            threading.Event().wait(0.05)
+        wait_for_ever(progress)
+    if how == "deaf":
+        progress(ProgressEvent("check", message="waiting"))
+        threading.Event().wait()
     artefact_hash = write_artefact(
         request.output_dir, kind="testing", files={"trees.ubj": b"x"}, meta={"resumed": request.resume}
     )
     if how == "forges":
         (request.output_dir / "trees.ubj").write_bytes(b"y")
     return TrainResult(request.output_dir, artefact_hash, {"test": {"auc": 0.5}})
+
+
+def wait_for_ever(progress: ProgressCallback, steps: Path | None = None) -> None:
+    """One byte in `steps` for each turn: how long it went on is counted, not timed."""
+    while True:
+        progress(ProgressEvent("train", message="waiting"))
+        if steps:
+            with steps.open("a") as file:
+                file.write(".")
+        threading.Event().wait(0.05)
+
+
+def hold_lock(path: Path) -> None:
+    """Until this process ends, whichever way it does."""
+    fcntl.flock(os.open(path, os.O_CREAT | os.O_RDWR), fcntl.LOCK_EX)
+
+
+def evaluate(artefact_dir: Path, options: Mapping[str, Any]) -> EvaluationReport:
+    if options["file"] is None:
+        raise ValueError("Give --file.")
+    return EvaluationReport({"n": 3, "n_excluded": 1, "auc": 0.75, "extra": 1}, {"auc": (0.5, 0.9)})

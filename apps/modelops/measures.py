@@ -1,0 +1,146 @@
+"""What a version was measured to do, as tables: the same for every domain, whatever it measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from apps.modelops.models import ModelVersion
+
+# title, and which way is better
+KNOWN = {
+    "auc": ("AUC", "higher is better"),
+    "ap": ("Average precision", "higher is better"),
+    "sensitivity": ("Sensitivity", "higher is better"),
+    "specificity": ("Specificity", "higher is better"),
+    "accuracy": ("Accuracy", "higher is better"),
+    "cp100": ("Card precision at 100", "higher is better"),
+    "brier": ("Brier score", "lower is better"),
+    "ece": ("Calibration error", "lower is better"),
+    "threshold": ("Threshold", "chosen on validation"),
+    "n": ("Examples", ""),
+    "n_excluded": ("Left out, no label", ""),
+}
+HEADLINES = ("auc", "ap", "sensitivity", "specificity")
+TABLES = {
+    "findings": "Per finding",
+    "ablation": "What each part is worth alone, on test",
+    "subgroups": "Per subgroup",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`value` is a number or None (not defined); `low` and `high` its 95 % interval where there is one."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def span(self) -> float | None:
+        """The interval's width where both ends lie in 0..1 and can be drawn there."""
+        if self.low is None or self.high is None or not 0 <= self.low <= self.high <= 1:
+            return None
+        return self.high - self.low
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    title: str
+    hint: str
+    cells: list[tuple[str, Cell | None]]  # each with its column's name
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    title: str
+    columns: list[str]
+    rows: list[Row]
+
+
+def title_of(name: str) -> str:
+    return KNOWN[name][0] if name in KNOWN else name.replace("_", " ").capitalize()
+
+
+def main_table(version: ModelVersion, champion: ModelVersion | None) -> Table:
+    """Validation beside test. The champion stands beside them only if its test was the same."""
+    parts = {
+        "Validation": version.metrics.get("validation", {}),
+        "Test": version.metrics.get("test", {}),
+    }
+    if champion and champion.pk != version.pk and champion.dataset_id == version.dataset_id:
+        parts[f"Champion v{champion.number}, test"] = champion.metrics.get("test", {})
+    names = _ordered({name: None for part in parts.values() for name in part if _is_number(part[name])})
+    rows = [
+        Row(
+            title_of(name),
+            KNOWN.get(name, ("", ""))[1],
+            [(c, _cell(part, name)) for c, part in parts.items()],
+        )
+        for name in names
+    ]
+    return Table("Measures", list(parts), rows)
+
+
+def headlines(metrics: Mapping[str, Any]) -> list[tuple[str, Cell]]:
+    """The few measures on test that say most."""
+    found = ((title_of(name), _cell(metrics.get("test", {}), name)) for name in HEADLINES)
+    return [(title, cell) for title, cell in found if cell is not None]
+
+
+def measured(version: ModelVersion, name: str) -> Cell | None:
+    return _cell(version.metrics.get("test", {}), name)
+
+
+def breakdowns(metrics: Mapping[str, Any]) -> list[Table]:
+    """Every table of measures inside the metrics: per finding, per subgroup, by ablation."""
+    places = [("", metrics), *((f", {n}", metrics[n]) for n in ("test", "validation") if n in metrics)]
+    return [
+        _breakdown(TABLES.get(name, title_of(name)) + where, part[name], named=name == "findings")
+        for where, part in places
+        for name in part
+        if name not in ("test", "validation", "intervals") and _is_table(part[name])
+    ]
+
+
+def loose_facts(metrics: Mapping[str, Any]) -> list[tuple[str, Cell]]:
+    """Single numbers beside the measures, for example the thresholds of the decision."""
+    facts = []
+    for name, value in metrics.items():
+        if _is_number(value):
+            facts.append((title_of(name), Cell(value)))
+        elif isinstance(value, Mapping) and name not in ("test", "validation") and not _is_table(value):
+            inside = ((f"{title_of(name)}: {key}", v) for key, v in value.items())
+            facts += [(title, Cell(v)) for title, v in inside if _is_number(v)]
+    return facts
+
+
+def _breakdown(title: str, parts: Mapping[str, Mapping[str, Any]], *, named: bool) -> Table:
+    names = _ordered({n: None for part in parts.values() for n in part if _is_number(part[n])})
+    rows = [
+        Row(label if named else title_of(label), "", [(title_of(n), _cell(part, n)) for n in names])
+        for label, part in parts.items()
+    ]
+    return Table(title, [title_of(n) for n in names], rows)
+
+
+def _cell(part: Mapping[str, Any], name: str) -> Cell | None:
+    if name not in part:
+        return None
+    low, high = part.get("intervals", {}).get(name) or (None, None)
+    return Cell(part[name], low, high)
+
+
+def _ordered(names: Mapping[str, None]) -> list[str]:
+    known = list(KNOWN)
+    return sorted(names, key=lambda n: known.index(n) if n in known else len(known))
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(v, Mapping) for v in value.values())

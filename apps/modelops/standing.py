@@ -1,0 +1,162 @@
+"""Where a job stands, in words and lengths of time: what its page and the list of jobs show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from apps.core.clock import now
+from apps.modelops.models import TrainingJob
+from apps.modelops.registry import Domain
+from apps.modelops.selectors import Curves
+
+Status = TrainingJob.Status
+Events = Sequence[tuple[datetime, Mapping[str, Any]]]
+STALLED_AFTER = 2  # epochs without a better validation before the page says so
+
+ADVICE = {
+    "dataset_changed": "The frozen files were edited or lost. Import the data again under a new name.",
+    "out_of_memory": "Train again with a smaller batch or a smaller network.",
+    "process_died": (
+        "It was killed, perhaps for memory. Train again; if it dies again, the operator finds its log in"
+        " the job's folder."
+    ),
+    "gave_up": "Look for a shortage of memory on the machine that trains, then train again.",
+    "training_error": "Mend what the message names, in the data or the parameters, and train again.",
+    "invalid_params": "Train again with other parameters.",
+}
+ADVICE_ELSE = "Train again; if it fails again, tell the operator this code and the job's number."
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    title: str
+    state: str  # done | now | failed | ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`value` of `total` is what the bar shows, in `unit`; rate is in `rate_unit` per second."""
+
+    phase: str
+    unit: str
+    value: int | None
+    total: int | None
+    rate: float | None
+    rate_unit: str
+    left_s: float | None
+    message: str
+
+
+def standing_of(job: TrainingJob, domain: Domain) -> Standing:
+    told = job.progress
+    phase = domain.phase(told.get("phase", ""))
+    by_epoch = told.get("epoch") is not None
+    return Standing(
+        phase=phase.title,
+        unit=phase.unit if by_epoch else "step",
+        value=told.get("epoch" if by_epoch else "step"),
+        total=told.get("epochs" if by_epoch else "steps"),
+        rate=told.get("rate"),
+        rate_unit=told.get("rate_unit", "items"),
+        left_s=told.get("eta_s"),
+        message=told.get("message", ""),
+    )
+
+
+def steps_of(job: TrainingJob, domain: Domain, events: Events) -> list[Step]:
+    """The domain's announced phases, or those heard of, and how far the job is among them."""
+    heard = list(dict.fromkeys(payload["phase"] for _, payload in events if payload.get("phase")))
+    names = [phase.name for phase in domain.phases] or [name for name in heard if name != "done"]
+    at = names.index(job.progress["phase"]) if job.progress.get("phase") in names else -1
+    if job.status == Status.SUCCEEDED:
+        at = len(names)
+    here = {Status.RUNNING: "now", Status.FAILED: "failed"}.get(Status(job.status), "")
+    states = ["done" if i < at else here if i == at else "" for i in range(len(names))]
+    return [Step(domain.phase(name).title, state) for name, state in zip(names, states, strict=True)]
+
+
+def took_s(job: TrainingJob) -> float | None:
+    return ((job.finished_at or now()) - job.started_at).total_seconds() if job.started_at else None
+
+
+def shares_of(job: TrainingJob, domain: Domain, events: Events) -> list[dict[str, Any]]:
+    """Shares of time: inside a training step where the trainer measured that, else by phase."""
+    for _, payload in reversed(events):
+        metrics = payload.get("metrics", {})
+        if inside := {name: v for name, v in metrics.items() if name.startswith("share_")}:
+            return [{"name": name.removeprefix("share_"), "share": v} for name, v in inside.items()]
+    return _phase_shares(job, domain, events)
+
+
+def _phase_shares(job: TrainingJob, domain: Domain, events: Events) -> list[dict[str, Any]]:
+    if not job.started_at:
+        return []
+    starts = [(job.started_at, "start-up")]
+    for at, payload in events:
+        phase = domain.phase(payload["phase"]).title
+        if payload["phase"] != "done" and phase != starts[-1][1]:
+            starts.append((at, phase))
+    ends = [at for at, _ in starts[1:]] + [job.finished_at or now()]
+    spent: dict[str, float] = {}
+    for (at, phase), end in zip(starts, ends, strict=True):
+        spent[phase] = spent.get(phase, 0.0) + max(0.0, (end - at).total_seconds())
+    whole = sum(spent.values())
+    return [{"name": name, "share": s / whole} for name, s in spent.items()] if whole else []
+
+
+def sentence_of(job: TrainingJob, domain: Domain, curves: Curves, ahead: int) -> str:
+    """What is going on, in one sentence that the numbers bear out."""
+    if job.status == Status.QUEUED:
+        return (
+            f"It waits for {ahead} job{'s' if ahead > 1 else ''} before it."
+            if ahead
+            else "It is next: the training worker takes it as soon as it is free."
+        )
+    if job.status == Status.RUNNING:
+        if job.cancel_requested:
+            return "It was asked to stop and does so between two batches."
+        if not job.progress:
+            return "The training process is starting."
+    phase = job.progress.get("phase", "")
+    drawn = phase if phase in curves else next(reversed(curves), "")
+    open_phase = job.status == Status.RUNNING and drawn == phase
+    said = _of_curve(curves[drawn], domain.phase(drawn).unit, open_phase) if drawn else ""
+    return said if said or job.status != Status.RUNNING else f"At work on: {domain.phase(phase).title}."
+
+
+def _of_curve(metrics: Mapping[str, list[list[float]]], unit: str, going_on: bool) -> str:
+    watched = next((n for n in metrics if n.startswith("val_") and "loss" in n), None)
+    if watched is None:
+        return _of_training_loss(metrics.get("train_loss", []), unit)
+    points = metrics[watched]
+    best, value = min(points, key=lambda point: point[1])
+    last = points[-1][0]
+    if last - best >= STALLED_AFTER and len(points) > 2:
+        return (
+            f"Validation stopped improving at {unit} {best:g}: its loss was {value:.4g} there and"
+            f" {points[-1][1]:.4g} at {unit} {last:g}."
+        )
+    if len(points) < 2:
+        return f"Validation loss is {value:.4g} after {unit} {last:g}."
+    if last == best and going_on:
+        return (
+            f"Validation is still improving: its loss is {value:.4g} at {unit} {last:g}, the lowest so far."
+        )
+    return f"Validation loss was lowest at {unit} {best:g} ({value:.4g})."
+
+
+def _of_training_loss(points: list[list[float]], unit: str) -> str:
+    if len(points) < 2:
+        return ""
+    first, last = points[0], points[-1]
+    verb = "fell" if last[1] < first[1] else "did not fall"
+    return (
+        f"Training loss {verb}: {first[1]:.4g} at {unit} {first[0]:g}, {last[1]:.4g} at {unit} {last[0]:g}."
+    )
+
+
+def advice_for(job: TrainingJob) -> str:
+    return ADVICE.get(job.error_code, ADVICE_ELSE)

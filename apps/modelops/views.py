@@ -1,0 +1,265 @@
+"""The ML administrator's pages: what serves, what is being trained, what each version can do."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.accounts.auth import role_required
+from apps.accounts.models import Role, Site, User
+from apps.core.errors import LynceusError
+from apps.modelops import selectors
+from apps.modelops.charts import charts_of, draw
+from apps.modelops.forms import NewJobForm, initial_from
+from apps.modelops.measures import breakdowns, headlines, loose_facts, main_table, measured
+from apps.modelops.models import ModelVersion, TrainingJob
+from apps.modelops.registry import Domain, all_domains, domain_named
+from apps.modelops.services.jobs import request_cancel, request_training
+from apps.modelops.services.promotion import promote_version
+from apps.modelops.standing import advice_for, sentence_of, shares_of, standing_of, steps_of, took_s
+from apps.modelops.summaries import Summary
+
+JOBS_SHOWN = 8
+VERSIONS_SHOWN = 8
+DATASETS_SHOWN = 12
+
+
+@require_GET
+@role_required(Role.ML_ADMIN)
+def index(request: HttpRequest) -> HttpResponse:
+    site = _user(request).site
+    return render(request, "modelops/index.html", {"places": [_place(site, d) for d in all_domains()]})
+
+
+def _place(site: Site, domain: Domain) -> dict[str, Any]:
+    # One model of a domain serves every site: the champion is shown to all, its page only to its own.
+    serving = selectors.champion(domain.name)
+    return {
+        **_job_rows(site, domain),
+        "champion": serving,
+        "is_ours": serving is not None and serving.dataset.site_id == site.pk,
+        "headlines": headlines(serving.metrics) if serving else [],
+        "promotion": selectors.promotion_of(serving) if serving else None,
+        "versions": [
+            (one, measured(one, "auc"), measured(one, "ap"))
+            for one in selectors.versions_of(site, domain.name)[:VERSIONS_SHOWN]
+        ],
+        "datasets": selectors.datasets_of(site, domain.name)[:DATASETS_SHOWN],
+    }
+
+
+@require_GET
+@role_required(Role.ML_ADMIN)
+def job_rows(request: HttpRequest, domain: str) -> HttpResponse:
+    """The jobs' table body of one domain; 204 while it still shows what `seen` says it shows."""
+    context = _job_rows(_user(request).site, domain_named(domain))
+    if request.GET.get("seen") == context["mark"]:
+        return HttpResponse(status=204)
+    return _live(render(request, "modelops/job_rows.html", context))
+
+
+def _job_rows(site: Site, domain: Domain) -> dict[str, Any]:
+    jobs = list(selectors.jobs_of(site, domain.name)[:JOBS_SHOWN])
+    return {
+        "domain": domain,
+        "jobs": [(one, standing_of(one, domain), took_s(one)) for one in jobs],
+        "mark": _mark(*((one.pk, one.status, one.cancel_requested, one.progress) for one in jobs)),
+    }
+
+
+@require_GET
+@role_required(Role.ML_ADMIN)
+def job(request: HttpRequest, job_id: int) -> HttpResponse:
+    return render(request, "modelops/job.html", _standing(_job(request, job_id)))
+
+
+@require_GET
+@role_required(Role.ML_ADMIN)
+def job_live(request: HttpRequest, job_id: int) -> HttpResponse:
+    """The live part of the job's page; 204 while it still shows what `seen` says it shows."""
+    found = _job(request, job_id)
+    if request.GET.get("seen") == _job_mark(found):
+        return HttpResponse(status=204)
+    context = _standing(found)
+    # The charts redraw themselves: their place is sent again only when there is another chart to draw.
+    context["new_charts"] = request.GET.get("charts") != context["charts_mark"]
+    return _live(render(request, "modelops/job_live.html", context))
+
+
+def _standing(found: TrainingJob) -> dict[str, Any]:
+    domain = domain_named(found.domain)
+    events = selectors.events_of(found)
+    curves = selectors.curves_of(events)
+    charts = charts_of(curves, domain)
+    charts_mark = _mark(*(chart.key for chart in charts))
+    ahead = selectors.jobs_ahead_of(found) if found.status == TrainingJob.Status.QUEUED else 0
+    return {
+        "job": found,
+        "domain": domain,
+        "standing": standing_of(found, domain),
+        "steps": steps_of(found, domain, events),
+        "phases": shares_of(found, domain, events),
+        "took_s": took_s(found),
+        "sentence": sentence_of(found, domain, curves, ahead),
+        "advice": advice_for(found),
+        "charts": charts,
+        "charts_mark": charts_mark,
+        "query": urlencode({"seen": _job_mark(found), "charts": charts_mark}),
+        "active": "models",
+    }
+
+
+def _job_mark(found: TrainingJob) -> str:
+    return _mark(found.status, found.cancel_requested, found.fence, found.progress)
+
+
+@require_GET
+@role_required(Role.ML_ADMIN)
+def job_curves(request: HttpRequest, job_id: int) -> HttpResponse:
+    """One chart's numbers (`?chart=PHASE.KIND`); 404 for a chart the job has nothing to draw for."""
+    found = _job(request, job_id)
+    domain = domain_named(found.domain)
+    curves = selectors.curves_of(selectors.events_of(found))
+    charts = {chart.key: chart for chart in charts_of(curves, domain)}
+    if request.GET.get("chart", "") not in charts:
+        raise Http404
+    chart = charts[request.GET["chart"]]
+    return _live(JsonResponse(draw(chart, curves, domain, done=not found.is_open)))
+
+
+@require_POST
+@role_required(Role.ML_ADMIN)
+def cancel_job(request: HttpRequest, job_id: int) -> HttpResponse:
+    found = _job(request, job_id)
+    if request_cancel(found, by=_user(request)):
+        messages.success(request, f"Job {found.pk} was asked to stop.")
+    else:
+        messages.warning(request, f"Job {found.pk} was over already.")
+    return redirect("modelops:job", found.pk)
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.ML_ADMIN)
+def new_job(request: HttpRequest, domain: str) -> HttpResponse:
+    user, known = _user(request), domain_named(domain)
+    form = NewJobForm(
+        request.POST or None, site=user.site, domain=known, initial=_initial(request, user.site, known)
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            asked = request_training(
+                dataset=form.cleaned_data["dataset"],
+                preset=form.cleaned_data["preset"],
+                params=form.params(),
+                seed=form.cleaned_data["seed"],
+                by=user,
+            )
+        except LynceusError as error:
+            form.add_error(None, error.message)
+        else:
+            return redirect("modelops:job", asked.pk)
+    context = {
+        "form": form,
+        "domain": known,
+        "domains": all_domains(),
+        "has_datasets": selectors.datasets_of(user.site, domain).exists(),
+        "active": "models",
+    }
+    return render(request, "modelops/new_job.html", context, status=422 if form.errors else 200)
+
+
+def _initial(request: HttpRequest, site: Site, domain: Domain) -> dict[str, Any]:
+    """From `?job=`, an earlier job to repeat, or `?dataset=`; what is not the site's is left out."""
+    again = request.GET.get("job", "")
+    if again.isdecimal() and len(again) < 19 and (earlier := selectors.job_for(site, int(again))):
+        return initial_from(earlier, domain) if earlier.domain == domain.name else {}
+    return {"dataset": request.GET.get("dataset", ""), "preset": "demo" if "demo" in domain.presets else ""}
+
+
+@require_GET
+@role_required(Role.ML_ADMIN)
+def version(request: HttpRequest, version_id: int) -> HttpResponse:
+    found = _version(request, version_id)
+    champion = found.model.champion
+    context = {
+        "version": found,
+        "domain": domain_named(found.model.domain),
+        "champion": champion,
+        "is_champion": champion == found,
+        "is_rollback": champion is not None and found.number < champion.number,
+        "compared": champion is not None and champion != found and champion.dataset_id == found.dataset_id,
+        "table": main_table(found, champion),
+        "breakdowns": breakdowns(found.metrics),
+        "facts": loose_facts(found.metrics),
+        "promotions": found.promotions.select_related("by").order_by("-id"),
+        "active": "models",
+    }
+    return render(request, "modelops/version.html", context)
+
+
+@require_POST
+@role_required(Role.ML_ADMIN)
+def promote(request: HttpRequest, version_id: int) -> HttpResponse:
+    """Put a version in service; an earlier one goes back the same way."""
+    found = _version(request, version_id)
+    user = _user(request)
+    promote_version(found, by=user, site=user.site)
+    messages.success(
+        request, f"Version {found.number} is in service. Workers load it before their next batch."
+    )
+    return redirect("modelops:version", found.pk)
+
+
+@require_GET
+@role_required(Role.ML_ADMIN)
+def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
+    site = _user(request).site
+    found = selectors.dataset_for(site, dataset_id)
+    if found is None:
+        raise Http404
+    context = {
+        "dataset": found,
+        "domain": domain_named(found.domain),
+        "summary": Summary.of(found.summary),
+        "versions": [
+            (one, measured(one, "auc"), measured(one, "ap"))
+            for one in selectors.versions_of(site, found.domain).filter(dataset=found)
+        ],
+        "active": "models",
+    }
+    return render(request, "modelops/dataset.html", context)
+
+
+def _job(request: HttpRequest, job_id: int) -> TrainingJob:
+    found = selectors.job_for(_user(request).site, job_id)
+    if found is None:
+        raise Http404
+    return found
+
+
+def _version(request: HttpRequest, version_id: int) -> ModelVersion:
+    found = selectors.version_for(_user(request).site, version_id)
+    if found is None:
+        raise Http404
+    return found
+
+
+def _live(response: HttpResponse) -> HttpResponse:
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _mark(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _user(request: HttpRequest) -> User:
+    if not isinstance(request.user, User):
+        raise Http404
+    return request.user

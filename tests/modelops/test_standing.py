@@ -1,0 +1,49 @@
+"""The sentence about a job says only what its numbers bear out."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.modelops.models import TrainingJob
+from apps.modelops.registry import domain_named
+from apps.modelops.standing import sentence_of
+
+
+def says(losses: list[float], name: str = "val_loss", status: str = "running") -> str:
+    job = TrainingJob(status=status, progress={"phase": "train", "epoch": len(losses)})
+    curves = {"train": {name: [[i + 1, loss] for i, loss in enumerate(losses)]}} if losses else {}
+    return sentence_of(job, domain_named("testing"), curves, 0)
+
+
+@pytest.mark.parametrize(
+    ("losses", "sentence"),
+    [
+        (
+            [0.5, 0.4, 0.45, 0.5],
+            "Validation stopped improving at epoch 2: its loss was 0.4 there and 0.5 at epoch 4.",
+        ),
+        ([0.5, 0.4, 0.45], "Validation loss was lowest at epoch 2 (0.4)."),
+        ([0.5, 0.4, 0.3], "Validation is still improving: its loss is 0.3 at epoch 3, the lowest so far."),
+        ([0.5], "Validation loss is 0.5 after epoch 1."),
+        ([], "At work on: learning."),
+    ],
+)  # fmt: skip
+def test_validation(dataset, losses, sentence) -> None:
+    assert says(losses) == sentence
+
+
+@pytest.mark.parametrize(
+    ("losses", "sentence"),
+    [
+        ([1.0, 0.5], "Training loss fell: 1 at epoch 1, 0.5 at epoch 2."),
+        ([0.5, 0.6], "Training loss did not fall: 0.5 at epoch 1, 0.6 at epoch 2."),
+        ([0.5], "At work on: learning."),
+    ],
+)
+def test_training_alone(dataset, losses, sentence) -> None:
+    assert says(losses, "train_loss") == sentence
+
+
+def test_what_is_over_does_not_improve_still(dataset) -> None:
+    assert "still" not in says([0.5, 0.4, 0.3], status="succeeded")
+    assert "lowest at epoch 3" in says([0.5, 0.4, 0.3], status="succeeded")
