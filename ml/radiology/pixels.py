@@ -10,7 +10,6 @@ import numpy.typing as npt
 from pydicom.encaps import get_frame
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 from pydicom.pixels.utils import get_expected_length, pixel_array
-from pydicom.uid import AllTransferSyntaxes
 
 from ml.radiology.codestream import frame_size
 from ml.radiology.contracts import DicomRefused, FloatImage, InstanceHeader
@@ -29,8 +28,6 @@ def first_frame(parsed: Parsed, header: InstanceHeader, limits: Limits) -> Array
         raise DicomRefused("truncated", "The file ends before its image does.")
     if parsed.transfer_syntax in NATIVE:
         _check_length(dataset)
-    elif parsed.transfer_syntax not in AllTransferSyntaxes:
-        raise DicomRefused("unsupported_transfer_syntax", "The image is stored in an unknown way.")
     else:
         _check_codestream(dataset, header)
     try:
