@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 
 from apps.accounts.models import Site
 from apps.core.clock import now
@@ -24,7 +24,10 @@ class WorklistFilter:
 
 def worklist_for(site: Site, chosen: WorklistFilter) -> QuerySet[Study]:
     """Raised by a finding first, then the longest waiting: the model never lowers a study's place."""
-    found = Study.objects.filter(site=site).annotate(films=Count("instances"))
+    why = Instance.objects.filter(study=OuterRef("pk"), status=OuterRef("status")).exclude(reason="")
+    found = Study.objects.filter(site=site).annotate(
+        films=Count("instances"), reason=Subquery(why.order_by("pk").values("reason")[:1])
+    )
     if chosen.status:
         found = found.filter(status=chosen.status)
     if chosen.finding:
@@ -34,6 +37,16 @@ def worklist_for(site: Site, chosen: WorklistFilter) -> QuerySet[Study]:
         # Not by name: what is searched for stands in the address of the page.
         found = found.filter(Q(PatientID__icontains=chosen.q) | Q(AccessionNumber__icontains=chosen.q))
     return found.order_by("-raised", "received_at", "pk")
+
+
+def next_on_worklist(study: Study) -> Study | None:
+    """The study below this one on its site's unfiltered worklist."""
+    later = Q(received_at__gt=study.received_at) | Q(received_at=study.received_at, pk__gt=study.pk)
+    below = Q(later, raised=study.raised)
+    if study.raised:
+        below |= Q(raised=False)
+    same_site = Study.objects.filter(below, site=study.site_id)
+    return same_site.order_by("-raised", "received_at", "pk").first()
 
 
 def counts_by_status(site: Site) -> dict[str, int]:

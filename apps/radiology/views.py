@@ -27,6 +27,7 @@ from apps.radiology.selectors import (
     instance_for,
     instances_of,
     latest_analysis,
+    next_on_worklist,
     study_for,
     worklist_for,
 )
@@ -146,7 +147,8 @@ def study(request: HttpRequest, public_id: UUID) -> HttpResponse:
     with transaction.atomic():
         found = _study(request, public_id)
         record("study.viewed", site=user.site, actor=user, subject=f"study:{found.pk}")
-    context = {**_analysis(found, request.GET.get("film", "")), "active": "worklist"}
+    context = _analysis(found, request.GET.get("film", ""))
+    context |= {"active": "worklist", "next": next_on_worklist(found)}
     return render(request, "radiology/study.html", context)
 
 

@@ -89,6 +89,8 @@ def _header(parsed: Parsed, limits: Limits) -> InstanceHeader:
     if not parsed.has_pixels:
         raise DicomRefused("no_pixels", "The file holds no image.")
     texts = {keyword: _text(dataset, keyword) for keyword in _TEXTS}
+    # A DX image may name its view by a code alone (PS3.3 C.8.11.5).
+    texts["ViewPosition"] = texts["ViewPosition"] or _meaning(dataset, "ViewCodeSequence")
     header = InstanceHeader(
         **uids,
         **texts,
@@ -132,6 +134,14 @@ def _text(dataset: Any, keyword: str) -> str:
         return ""
     # A wrong character set leaves halves of surrogate pairs, which no database takes.
     return text.replace("\0", "").encode(errors="replace").decode().strip()[:256]
+
+
+def _meaning(dataset: Any, keyword: str) -> str:
+    """The CodeMeaning of a sequence's first code; empty where there is none."""
+    try:
+        return _text(dataset[keyword][0], "CodeMeaning")
+    except (KeyError, IndexError, TypeError):
+        return ""
 
 
 def _count(dataset: Any, keyword: str, default: int = 0) -> int:

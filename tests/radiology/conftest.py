@@ -16,8 +16,12 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from apps.accounts.models import ApiClient, Site, User
 from apps.accounts.services import rotate_secret
+from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
 from apps.radiology import decoding
-from apps.radiology.models import Instance
+from apps.radiology.inference import Answer
+from apps.radiology.models import Instance, Status
+from apps.radiology.services import analyse
+from ml.radiology.contracts import FindingScore
 
 DIGITAL_X_RAY = "1.2.840.10008.5.1.4.1.1.1.1"
 
@@ -113,3 +117,30 @@ def other_site(site: Site) -> Site:
 @pytest.fixture
 def token(site: Site) -> str:
     return rotate_secret(ApiClient.objects.create(site=site, name="pacs", scopes=["radiology"]))
+
+
+@pytest.fixture
+def version(site: Site) -> ModelVersion:
+    """A version in service whose artefact is not on this machine: it cannot be loaded."""
+    dataset = DatasetSnapshot.objects.create(site=site, domain="radiology", name="x", manifest_sha256="")
+    job = TrainingJob.objects.create(site=site, domain="radiology", dataset=dataset, preset="tiny")
+    model = Model.objects.create(domain="radiology")
+    model.champion = ModelVersion.objects.create(
+        model=model, number=3, artefact_hash="0" * 64, dataset=dataset, job=job
+    )
+    model.save()
+    return model.champion
+
+
+@pytest.fixture
+def judged(version: ModelVersion) -> Callable[..., Instance]:
+    """An instance as it is once a model gave it these `label=(probability, operating point)`."""
+
+    def judge(instance: Instance, **scores: tuple[float, float]) -> Instance:
+        claimed = analyse._claim(instance.pk)
+        assert claimed is not None
+        findings = tuple(FindingScore(name, p, at, p >= at) for name, (p, at) in scores.items())
+        analyse._finish(claimed, Status.ANALYSED, "", "", Answer(version.pk, findings))
+        return Instance.objects.get(pk=instance.pk)
+
+    return judge

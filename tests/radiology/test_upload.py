@@ -53,7 +53,7 @@ def test_it_works(radiologist, send, stored) -> None:
 
 
 def test_without_a_script_the_page_itself_answers(radiologist) -> None:
-    assert "Drop films here" in radiologist.get("/radiology/upload/").content.decode()
+    assert "Drop films or folders here" in radiologist.get("/radiology/upload/").content.decode()
     files = [SimpleUploadedFile("a.dcm", film_file()), SimpleUploadedFile("b.dcm", b"no film")]
     page = radiologist.post("/radiology/upload/", {"files": files}).content.decode()
     assert "a.dcm" in page
@@ -139,7 +139,15 @@ def test_the_same_image_written_in_another_way_is_no_conflict(send) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"seed": 1}, {"PatientID": "4712"}, {"StudyInstanceUID": "1.2.3"}, {"Rows": 48}]
+    "changes",
+    [
+        {"seed": 1},
+        {"PatientID": "4712"},
+        {"StudyInstanceUID": "1.2.3"},
+        {"Rows": 48},
+        {"ViewPosition": "AP"},
+        {"PhotometricInterpretation": "MONOCHROME1"},
+    ],
 )
 def test_another_image_under_a_known_uid_conflicts(send, stored, changes) -> None:
     data = film()

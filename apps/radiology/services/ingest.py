@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from django.db import IntegrityError, transaction
 
 from apps.accounts.models import Site
@@ -90,21 +91,17 @@ def _known(site: Site, header: InstanceHeader, file: _File) -> Instance | None:
 
 def _same_image(known: Instance, header: InstanceHeader, file: _File) -> bool:
     """Whether a sender only wrote the same image in another way: another transfer syntax, lossless codec or
-    encoding of lengths. The stored values decide; whose they are must agree as well."""
-    study = known.study
-    stored = (study.StudyInstanceUID, known.SeriesInstanceUID, study.PatientID, study.IssuerOfPatientID)
-    sent = (header.StudyInstanceUID, header.SeriesInstanceUID, header.PatientID, header.IssuerOfPatientID)
-    if stored != sent or (known.NumberOfFrames, header.NumberOfFrames) != (1, 1):
+    encoding of lengths. What the headers say and what a reader would see must agree."""
+    here = film_path(known.site, known.file_sha256)
+    stored = read_header(here, file_limits())
+    if replace(stored, TransferSyntaxUID="") != replace(header, TransferSyntaxUID=""):
         return False
+    if header.NumberOfFrames != 1:
+        return False  # only the first is decoded
     try:
-        here = known.pixel_sha256 or _pixels(film_path(known.site, known.file_sha256))
-        return here == _pixels(file.path)
+        return np.array_equal(decode_apart(here).image.pixels, decode_apart(file.path).image.pixels)
     except DicomRefused:
         return False
-
-
-def _pixels(path: Path) -> str:
-    return decode_apart(path).image.pixel_sha256
 
 
 def _check_patient(study: Study | None, header: InstanceHeader) -> None:
