@@ -88,10 +88,10 @@ function post(url: string, field: string, file: File, onShare: (share: number) =
 async function filesOf(entries: (FileSystemEntry | null)[]): Promise<File[]> {
   const found: File[] = [];
   for (const entry of entries) {
-    if (entry instanceof FileSystemFileEntry) {
-      found.push(await new Promise<File>((resolve, reject) => entry.file(resolve, reject)));
-    } else if (entry instanceof FileSystemDirectoryEntry) {
-      const reader = entry.createReader();
+    if (entry?.isFile) {
+      found.push(await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)));
+    } else if (entry?.isDirectory) {
+      const reader = (entry as FileSystemDirectoryEntry).createReader();
       // A reader gives a hundred at a time, and nothing once it is through.
       for (;;) {
         const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
