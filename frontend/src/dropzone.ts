@@ -84,7 +84,7 @@ function post(url: string, field: string, file: File, onShare: (share: number) =
   });
 }
 
-/** Every file under dropped files and folders, in the order of the folders. */
+/** Every file under dropped files and folders, by name. */
 async function filesOf(entries: (FileSystemEntry | null)[]): Promise<File[]> {
   const found: File[] = [];
   for (const entry of entries) {
@@ -93,11 +93,13 @@ async function filesOf(entries: (FileSystemEntry | null)[]): Promise<File[]> {
     } else if (entry?.isDirectory) {
       const reader = (entry as FileSystemDirectoryEntry).createReader();
       // A reader gives a hundred at a time, and nothing once it is through.
+      const inside: FileSystemEntry[] = [];
       for (;;) {
         const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
         if (!some.length) break;
-        found.push(...(await filesOf(some)));
+        inside.push(...some);
       }
+      found.push(...(await filesOf(inside.sort((one, other) => one.name.localeCompare(other.name)))));
     }
   }
   return found;
