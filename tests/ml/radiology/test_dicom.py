@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 
 from ml.radiology import parsing
+from ml.radiology.codestream import with_whole_scan
 from ml.radiology.contracts import DicomRefused
 from ml.radiology.dicom import Limits, decode, read_header
 
@@ -82,6 +85,19 @@ def test_limits_hold_before_pixels_are_touched(film) -> None:
         read_header(path, Limits(max_file_bytes=100))
     with pytest.raises(DicomRefused):
         read_header(path, Limits(max_pixels=100))
+
+
+def test_a_scan_header_that_claims_no_coefficients_is_put_right() -> None:
+    out = io.BytesIO()
+    Image.linear_gradient("L").save(out, "JPEG")
+    valid = out.getvalue()
+    at = valid.index(b"\xff\xda") + 2 + int.from_bytes(valid[valid.index(b"\xff\xda") + 2 :][:2]) - 2
+    assert valid[at] == 63
+    broken = valid[:at] + b"\0" + valid[at + 1 :]
+    assert with_whole_scan(broken) == valid
+    assert with_whole_scan(valid) is valid
+    for other in (b"", b"\xff\xd8", b"\xff\xd8\xff\xda", broken[:30], b"\xff\x4f\xff\x51"):
+        assert with_whole_scan(other) is other
 
 
 def many_items(film, tmp_path: Path, count: int) -> Path:
