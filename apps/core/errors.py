@@ -41,6 +41,7 @@ def problem_response(error: LynceusError) -> HttpResponse:
         "type": "about:blank",
         "title": error.message,
         "status": error.status,
+        "detail": error.message,
         "code": error.code,
         "message": error.message,
         "retryable": error.retryable,

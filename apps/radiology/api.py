@@ -13,10 +13,9 @@ from apps.core.errors import LynceusError
 from apps.radiology.models import Finding, Instance, Status, Study
 from apps.radiology.schemas import FindingOut, InstanceOut, StudyOut
 from apps.radiology.selectors import (
-    findings_of,
+    findings_by_instance,
     findings_of_study,
     instances_of,
-    latest_analysis,
     study_by_uid,
     version_of_study,
 )
@@ -40,26 +39,27 @@ def get_study(request: HttpRequest, study_instance_uid: str) -> StudyOut:
 
 def _study(study: Study) -> StudyOut:
     instances = instances_of(study)
+    found = findings_by_instance(study)
     return StudyOut(
         study_instance_uid=study.StudyInstanceUID,
         status=study.status,
         reason=_reason(study, instances),
         findings=[_finding(finding) for finding in findings_of_study(study)],
-        instances=[_instance(instance) for instance in instances],
+        instances=[_instance(instance, found.get(instance.pk, [])) for instance in instances],
         model_version=version_of_study(study),
         synthetic=study.synthetic,
     )
 
 
 def _reason(study: Study, instances: list[Instance]) -> str:
-    """Why nothing was found to say; empty for an analysed study."""
+    """Why nothing was found to say, from an instance that came to what the study did; empty if analysed."""
     if study.status == Status.ANALYSED:
         return ""
-    return next((instance.reason for instance in instances if instance.reason), "")
+    reasons = [(one.status != study.status, one.reason) for one in instances if one.reason]
+    return min(reasons, default=(False, ""))[1]
 
 
-def _instance(instance: Instance) -> InstanceOut:
-    said = findings_of(latest_analysis(instance)) if instance.status == Status.ANALYSED else []
+def _instance(instance: Instance, said: list[Finding]) -> InstanceOut:
     return InstanceOut(
         sop_instance_uid=instance.SOPInstanceUID,
         status=instance.status,

@@ -9,7 +9,7 @@ class RadiologyConfig(AppConfig):
         from apps.core.sweep import register_sweeper
         from apps.modelops.registry import Domain, register_domain
         from apps.radiology.selectors import model_in_service, queue_age
-        from apps.radiology.services.analyse import ring_overdue
+        from apps.radiology.services.analyse import clear_half_received, ring_overdue
         from ml.radiology.config import PRESETS, TrainConfig
 
         register_domain(
@@ -29,4 +29,5 @@ class RadiologyConfig(AppConfig):
         )
         register_queue_age("imaging", queue_age)
         register_sweeper("radiology.open", ring_overdue)
+        register_sweeper("radiology.incoming", clear_half_received)
         register_check("radiology model", model_in_service)

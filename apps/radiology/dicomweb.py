@@ -11,7 +11,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
@@ -19,18 +26,19 @@ from apps.accounts.auth import Caller, caller_of
 from apps.accounts.models import Role
 from apps.audit.services import record
 from apps.core.errors import LynceusError
+from apps.radiology.limits import file_limits
 from apps.radiology.models import Instance
 from apps.radiology.multipart import Parts, boundary_of
-from apps.radiology.selectors import instances_of, study_by_uid
+from apps.radiology.selectors import instance_by_uids, instances_of, study_by_uid
 from apps.radiology.services.ingest import CONFLICTS, ingest_instance
-from apps.radiology.store import film_path
+from apps.radiology.store import film_path, picture_path
 from ml.radiology.contracts import DicomRefused
-from ml.radiology.dicom import read_header
+from ml.radiology.dicom import identify
 
 DICOM_JSON = "application/dicom+json"
 BLOCK = 1 << 18
 # Failure reasons of PS3.18 table I.2-2 and PS3.4 annex B.2.3.
-CANNOT_UNDERSTAND, NOT_SUPPORTED, DUPLICATE, NO_MATCH = 0xC000, 0x0122, 0x0111, 0xA900
+CANNOT_UNDERSTAND, NOT_SUPPORTED, DUPLICATE, NO_MATCH, BAD_SYNTAX = 0xC000, 0x0122, 0x0111, 0xA900, 0xC122
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +80,12 @@ def _check_length(request: HttpRequest) -> None:
 
 def _store_one(request: HttpRequest, caller: Caller, path: Path, study_uid: str) -> Stored:
     actor = caller.user or caller.client
-    sop_class = sop_instance = ""
     try:
-        header = read_header(path)
-        sop_class, sop_instance = header.SOPClassUID, header.SOPInstanceUID
-        if study_uid and header.StudyInstanceUID != study_uid:
-            raise DicomRefused("other_study", "The instance belongs to another study than the URL names.")
-        instance = ingest_instance(path, site=caller.site, actor=actor, origin="stow").instance
+        taken = ingest_instance(path, site=caller.site, actor=actor, origin="stow", study_uid=study_uid)
     except DicomRefused as error:
-        return Stored(sop_class, sop_instance, code=error.code, message=error.message)
-    return Stored(sop_class, sop_instance, url=_instance_url(request, instance))
+        return Stored(*identify(path, file_limits()), code=error.code, message=error.message)
+    instance = taken.instance
+    return Stored(instance.SOPClassUID, instance.SOPInstanceUID, url=_instance_url(request, instance))
 
 
 def _instance_url(request: HttpRequest, instance: Instance) -> str:
@@ -100,15 +104,17 @@ def _store_answer(request: HttpRequest, outcomes: list[Stored]) -> HttpResponse:
         body["00081190"] = _ur(study_url)
         body["00081199"] = _sequence([{**_reference(one), "00081190": _ur(one.url)} for one in stored])
     if failed:
-        body["00081198"] = _sequence(
-            [{**_reference(one), "00081197": _us(_reason(one.code))} for one in failed]
-        )
-    if stored:
-        return JsonResponse(body, status=202 if failed else 200, content_type=DICOM_JSON)
-    # For people and logs: the failed sequence says which instance, the reason says why.
-    body = {**body, "code": failed[0].code, "message": failed[0].message}
-    conflict = any(one.code in (*CONFLICTS, "other_study") for one in failed)
-    return JsonResponse(body, status=409 if conflict else 415, content_type=DICOM_JSON)
+        body["00081198"] = _sequence([_failure(one) for one in failed])
+    status = 202 if failed else 200
+    if not stored:
+        status = 409 if any(one.code in CONFLICTS for one in failed) else 415
+    return JsonResponse(body, status=status, content_type=DICOM_JSON)
+
+
+def _failure(one: Stored) -> dict[str, Any]:
+    # The standard's number for programs; ErrorComment, 64 characters at most, for people.
+    comment = {"vr": "LO", "Value": [f"{one.code}: {one.message}"[:64]]}
+    return {**_reference(one), "00081197": _us(_reason(one.code)), "00000902": comment}
 
 
 def _reason(code: str) -> int:
@@ -116,7 +122,7 @@ def _reason(code: str) -> int:
         "instance_conflict": DUPLICATE,
         "other_study": NO_MATCH,
         "patient_mismatch": NO_MATCH,
-        "unsupported_transfer_syntax": NOT_SUPPORTED,
+        "unsupported_transfer_syntax": BAD_SYNTAX,
         "no_pixels": NOT_SUPPORTED,
     }
     return known.get(code, CANNOT_UNDERSTAND)
@@ -143,7 +149,7 @@ def _sequence(items: list[dict[str, Any]]) -> dict[str, Any]:
 def retrieve(
     request: HttpRequest, study_uid: str, series_uid: str = "", instance_uid: str = ""
 ) -> HttpResponseBase:
-    """WADO-RS: the stored files of a study, a series or one instance, byte for byte."""
+    """WADO-RS: the stored files of a study, a series or one instance, as they came."""
     caller = _caller(request)
     with transaction.atomic():
         study = study_by_uid(caller.site, study_uid)
@@ -163,15 +169,36 @@ def retrieve(
     return response
 
 
+@require_GET
+def rendered(request: HttpRequest, study_uid: str, series_uid: str, instance_uid: str) -> HttpResponseBase:
+    """WADO-RS: one film as a picture for people, an 8-bit greyscale PNG; 404 until it was decoded."""
+    caller = _caller(request)
+    instance = instance_by_uids(caller.site, study_uid, series_uid, instance_uid)
+    if instance is None or not instance.has_picture:
+        raise LynceusError("not_found", "There is no picture of such an instance.", status=404)
+    subject = f"instance:{instance.pk}"
+    record("film.viewed", site=caller.site, actor=caller.user or caller.client, subject=subject)
+    picture = picture_path(instance.site, instance.file_sha256)
+    return FileResponse(picture.open("rb"), content_type="image/png")
+
+
 def _parts(instances: list[Instance], boundary: str) -> Iterator[bytes]:
     for instance in instances:
         kind = f"Content-Type: application/dicom; transfer-syntax={instance.TransferSyntaxUID}"
         yield f"--{boundary}\r\n{kind}\r\n\r\n".encode()
         with film_path(instance.site, instance.file_sha256).open("rb") as file:
+            yield _missing_preamble(file.read(132))
+            file.seek(0)
             while block := file.read(BLOCK):
                 yield block
         yield b"\r\n"
     yield f"--{boundary}--\r\n".encode()
+
+
+def _missing_preamble(head: bytes) -> bytes:
+    """What PS3.10 wants before the file meta information, where the sender left it out."""
+    bare = head[:2] == b"\x02\0" and head[128:] != b"DICM"
+    return bytes(128) + b"DICM" if bare else b""
 
 
 def _caller(request: HttpRequest) -> Caller:

@@ -33,4 +33,9 @@ urlpatterns = [
         dicomweb.retrieve,
         name="instance",
     ),
+    path(
+        "studies/<uid:study_uid>/series/<uid:series_uid>/instances/<uid:instance_uid>/rendered",
+        dicomweb.rendered,
+        name="rendered",
+    ),
 ]

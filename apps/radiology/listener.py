@@ -9,9 +9,8 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
-from pydicom.uid import AllTransferSyntaxes
+from pydicom.uid import UID, AllTransferSyntaxes
 from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
-from pynetdicom.sop_class import Verification
 
 from apps.radiology.selectors import node_titled
 from apps.radiology.services.ingest import ingest_instance
@@ -19,15 +18,10 @@ from apps.radiology.store import incoming
 from ml.radiology.contracts import DicomRefused
 
 log = structlog.get_logger(__name__)
+VERIFICATION = UID("1.2.840.10008.1.1")
 # PS3.4 table B.2-1 and PS3.7 annex C.
-SUCCESS, DUPLICATE, REFUSED, NO_MATCH, CANNOT_UNDERSTAND, UNKNOWN_NODE = (
-    0x0000,
-    0x0111,
-    0xA700,
-    0xA900,
-    0xC000,
-    0x0124,
-)
+SUCCESS, DUPLICATE, UNKNOWN_NODE = 0x0000, 0x0111, 0x0124
+REFUSED, NO_MATCH, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 ASSOCIATIONS_MAX = 20
 STATUS_OF = {"instance_conflict": DUPLICATE, "patient_mismatch": NO_MATCH}
 
@@ -42,11 +36,11 @@ def start_listener(*, block: bool) -> Any:
     entity.maximum_associations = ASSOCIATIONS_MAX
     entity.acse_timeout = entity.dimse_timeout = 30
     entity.network_timeout = 60
-    entity.add_supported_context(Verification)
+    entity.add_supported_context(VERIFICATION)
     # More than 128 contexts may be supported; an association itself negotiates at most 128 of them.
     for context in AllStoragePresentationContexts:
-        entity.add_supported_context(context.abstract_syntax, AllTransferSyntaxes)
-    handlers = [(evt.EVT_C_STORE, on_store), (evt.EVT_REQUESTED, on_requested)]
+        entity.add_supported_context(str(context.abstract_syntax), AllTransferSyntaxes)
+    handlers: list[Any] = [(evt.EVT_C_STORE, on_store), (evt.EVT_REQUESTED, on_requested)]
     address = (settings.LYNCEUS_DICOM_HOST, settings.LYNCEUS_DICOM_PORT)
     return entity.start_server(address, block=block, evt_handlers=handlers)
 
@@ -54,11 +48,23 @@ def start_listener(*, block: bool) -> Any:
 def on_requested(event: Any) -> None:
     """Turn away an association whose calling AE title nobody entered."""
     close_old_connections()
-    if node_titled(_calling(event)) is None:
+    try:
+        known = node_titled(_calling(event)) is not None
+    except DatabaseError:
+        # Rejected-transient, service provider (presentation), temporary congestion: try again later.
+        _reject(event, 0x02, 0x03, 0x01)
+        return
+    finally:
+        close_old_connections()
+    if not known:
         log.warning("unknown_dicom_node")
         # Rejected-permanent, service user, calling AE title not recognised (PS3.8 9.3.4).
-        event.assoc.acse.send_reject(0x01, 0x01, 0x03)
-        event.assoc.kill()
+        _reject(event, 0x01, 0x01, 0x03)
+
+
+def _reject(event: Any, result: int, source: int, diagnostic: int) -> None:
+    event.assoc.acse.send_reject(result, source, diagnostic)
+    event.assoc.kill()  # waits until it is sent: the connection is shut as soon as this returns
 
 
 def on_store(event: Any) -> int:
@@ -69,7 +75,7 @@ def on_store(event: Any) -> int:
         if node is None:
             return UNKNOWN_NODE
         with incoming() as path:
-            shutil.copyfile(event.dataset_path, path)
+            shutil.move(event.dataset_path, path)
             ingest_instance(path, site=node.site, actor=None, origin="c-store")
         return SUCCESS
     except DicomRefused as error:
@@ -84,5 +90,5 @@ def on_store(event: Any) -> int:
 
 
 def _calling(event: Any) -> str:
-    # The association itself learns the title only after EVT_REQUESTED.
+    # From the request itself: the association takes its title over only once it negotiates.
     return str(event.assoc.requestor.primitive.calling_ae_title).strip()

@@ -102,6 +102,7 @@ class Instance(models.Model):
         default=0, help_text="Grows with each claim; fences off the last."
     )
     lease_expires_at = models.DateTimeField(null=True, blank=True)
+    rung_at = models.DateTimeField(null=True, blank=True, help_text="When the sweeper last rang for it.")
     received_at = models.DateTimeField()
     analysed_at = models.DateTimeField(null=True, blank=True)
 

@@ -25,11 +25,16 @@ def boundary_of(content_type: str) -> bytes:
     message["Content-Type"] = content_type
     boundary = message.get_param("boundary")
     wanted = str(message.get_param("type") or "application/dicom").lower()
-    if message.get_content_type() != "multipart/related" or not isinstance(boundary, str):
+    if message.get_content_type() != "multipart/related" or not _is_boundary(boundary):
         raise _unsupported('Send multipart/related; type="application/dicom" with a boundary.')
     if wanted != "application/dicom":
         raise _unsupported("Only parts of type application/dicom are taken.")
-    return boundary.encode("latin-1")
+    return str(boundary).encode("ascii")
+
+
+def _is_boundary(boundary: object) -> bool:
+    """RFC 2046 5.1.1."""
+    return isinstance(boundary, str) and boundary.isascii() and 1 <= len(boundary) <= 70
 
 
 def _unsupported(message: str) -> LynceusError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 
 from apps.accounts.models import Site
 from apps.core.clock import now
@@ -24,25 +24,29 @@ class WorklistFilter:
 
 def worklist_for(site: Site, chosen: WorklistFilter) -> QuerySet[Study]:
     """Raised by a finding first, then the longest waiting: the model never lowers a study's place."""
-    found = Study.objects.filter(site=site).annotate(films=Count("instances"))
+    why = Instance.objects.filter(study=OuterRef("pk"), status=OuterRef("status")).exclude(reason="")
+    found = Study.objects.filter(site=site).annotate(
+        films=Count("instances"), reason=Subquery(why.order_by("pk").values("reason")[:1])
+    )
     if chosen.status:
         found = found.filter(status=chosen.status)
     if chosen.finding:
         # A label inside a JSON list, the same on SQLite and PostgreSQL.
         found = found.filter(raised_by__icontains=f'"{chosen.finding}"')
     if chosen.q:
-        found = found.filter(
-            Q(PatientID__icontains=chosen.q)
-            | Q(PatientName__icontains=chosen.q)
-            | Q(AccessionNumber__icontains=chosen.q)
-        )
+        # Not by name: what is searched for stands in the address of the page.
+        found = found.filter(Q(PatientID__icontains=chosen.q) | Q(AccessionNumber__icontains=chosen.q))
     return found.order_by("-raised", "received_at", "pk")
 
 
-def worklist_mark(site: Site) -> str:
-    """Changes whenever a study of the site does."""
-    totals = Study.objects.filter(site=site).aggregate(n=Count("pk"), last=Max("changed_at"))
-    return f"{totals['n']} {totals['last']}"
+def next_on_worklist(study: Study) -> Study | None:
+    """The study below this one on its site's unfiltered worklist."""
+    later = Q(received_at__gt=study.received_at) | Q(received_at=study.received_at, pk__gt=study.pk)
+    below = Q(later, raised=study.raised)
+    if study.raised:
+        below |= Q(raised=False)
+    same_site = Study.objects.filter(below, site=study.site_id)
+    return same_site.order_by("-raised", "received_at", "pk").first()
 
 
 def counts_by_status(site: Site) -> dict[str, int]:
@@ -60,6 +64,19 @@ def study_by_uid(site: Site, study_uid: str) -> Study | None:
 
 def instance_for(site: Site, public_id: UUID) -> Instance | None:
     return Instance.objects.select_related("study", "site").filter(site=site, public_id=public_id).first()
+
+
+def instance_by_uids(site: Site, study_uid: str, series_uid: str, instance_uid: str) -> Instance | None:
+    return (
+        Instance.objects.select_related("site")
+        .filter(
+            site=site,
+            study__StudyInstanceUID=study_uid,
+            SeriesInstanceUID=series_uid,
+            SOPInstanceUID=instance_uid,
+        )
+        .first()
+    )
 
 
 def instances_of(study: Study) -> list[Instance]:
@@ -85,12 +102,20 @@ def findings_of(analysis: Analysis | None) -> list[Finding]:
 def findings_of_study(study: Study) -> list[Finding]:
     """Per label the instance where it is most probable, by each instance's latest analysis."""
     best: dict[str, Finding] = {}
-    for instance in study.instances.filter(status=Status.ANALYSED):
-        for finding in findings_of(latest_analysis(instance)):
+    for findings in findings_by_instance(study).values():
+        for finding in findings:
             held = best.get(finding.label)
             if held is None or finding.probability > held.probability:
                 best[finding.label] = finding
     return sorted(best.values(), key=strength, reverse=True)
+
+
+def findings_by_instance(study: Study) -> dict[int, list[Finding]]:
+    """Per analysed instance what its latest analysis found, the strongest first. Always two queries."""
+    analysed = Analysis.objects.filter(instance__study=study, instance__status=Status.ANALYSED)
+    latest = analysed.values("instance").annotate(last=Max("pk")).values("last")
+    speaking = Analysis.objects.filter(pk__in=latest).prefetch_related("findings")
+    return {analysis.instance_id: findings_of(analysis) for analysis in speaking}
 
 
 def strength(finding: Finding) -> tuple[bool, float]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -22,11 +23,15 @@ def picture_path(site: Site, file_sha256: str) -> Path:
     return film_path(site, file_sha256).with_suffix(".png")
 
 
+def incoming_folder() -> Path:
+    """Where files lie while they are received, on the same disk as the films."""
+    return _private(_root() / "incoming")
+
+
 @contextmanager
 def incoming() -> Iterator[Path]:
     """An empty private file to receive into; gone afterwards unless it was kept."""
-    folder = _private(_root() / "incoming")
-    descriptor, name = tempfile.mkstemp(dir=folder)
+    descriptor, name = tempfile.mkstemp(dir=incoming_folder())
     os.close(descriptor)
     path = Path(name)
     try:
@@ -35,23 +40,46 @@ def incoming() -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def keep(received: Path, target: Path) -> None:
-    """Move a received file to its place and wait until it is on the disk, name and all."""
-    _private(target.parent)
+def clear_incoming(older_than_s: float) -> int:
+    """Remove what a process that died while receiving left half written. Returns how many files."""
+    removed = 0
+    for path in incoming_folder().iterdir():
+        with suppress(FileNotFoundError):  # its receiver was still at it, and is done now
+            if path.stat().st_mtime < time.time() - older_than_s:
+                path.unlink()
+                removed += 1
+    return removed
+
+
+def flush(received: Path) -> None:
+    """Wait until the content is on the disk."""
     with received.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def keep(received: Path, target: Path) -> None:
+    """Move a flushed file to its place and wait until its name is on the disk too."""
+    for folder in (target.parent.parent, target.parent):
+        if not folder.is_dir():
+            _private(folder)
+            _flush_folder(folder.parent)
     received.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    _flush_folder(target.parent)
 
 
 def write_picture(site: Site, file_sha256: str, png: bytes) -> None:
     with incoming() as path:
         path.write_bytes(png)
+        flush(path)
         keep(path, picture_path(site, file_sha256))
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _root() -> Path:

@@ -203,6 +203,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
     "socket_timeout": 5,
     "socket_connect_timeout": 1,
+    # A bell is rung once: with the broker away a caller must not wait, and the sweeper rings again.
+    "max_retries": 0,
+    "interval_start": 0,
 }
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_QUEUES = [Queue(name) for name in ("realtime", "imaging", "training", "default")]

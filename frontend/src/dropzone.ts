@@ -84,6 +84,27 @@ function post(url: string, field: string, file: File, onShare: (share: number) =
   });
 }
 
+/** Every file under dropped files and folders, by name. */
+async function filesOf(entries: (FileSystemEntry | null)[]): Promise<File[]> {
+  const found: File[] = [];
+  for (const entry of entries) {
+    if (entry?.isFile) {
+      found.push(await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)));
+    } else if (entry?.isDirectory) {
+      const reader = (entry as FileSystemDirectoryEntry).createReader();
+      // A reader gives a hundred at a time, and nothing once it is through.
+      const inside: FileSystemEntry[] = [];
+      for (;;) {
+        const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+        if (!some.length) break;
+        inside.push(...some);
+      }
+      found.push(...(await filesOf(inside.sort((one, other) => one.name.localeCompare(other.name)))));
+    }
+  }
+  return found;
+}
+
 class Dropzone {
   private readonly list: HTMLElement;
   private readonly sum = make("p", { class: "sum", role: "status" });
@@ -110,11 +131,14 @@ class Dropzone {
     for (const name of ["dragleave", "drop"]) form.addEventListener(name, () => form.classList.remove("over"));
     form.addEventListener("drop", (event) => {
       event.preventDefault();
-      this.take(event.dataTransfer?.files ?? null);
+      // Entries are only there while the event is handled: they are asked for before anything is awaited.
+      const entries = [...(event.dataTransfer?.items ?? [])].map((item) => item.webkitGetAsEntry());
+      if (entries.some((entry) => entry?.isDirectory)) void filesOf(entries).then((files) => this.take(files));
+      else this.take(event.dataTransfer?.files ?? null);
     });
   }
 
-  private take(files: FileList | null): void {
+  private take(files: Iterable<File> | null): void {
     for (const file of files ?? []) {
       const row = new FileRow(file.name, file.size);
       this.list.append(row.element);

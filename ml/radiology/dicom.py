@@ -16,7 +16,7 @@ from ml.radiology.gate import gate
 from ml.radiology.parsing import Limits, Parsed, content_hash, parse
 from ml.radiology.pixels import first_frame, pixel_sha256, present
 
-__all__ = ["SYNTHETIC_MANUFACTURER", "Limits", "content_sha256", "decode", "gate", "read_header"]
+__all__ = ["SYNTHETIC_MANUFACTURER", "Limits", "content_sha256", "decode", "gate", "identify", "read_header"]
 
 SYNTHETIC_MANUFACTURER = "Lynceus synthetic"
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -39,6 +39,16 @@ def read_header(path: Path, limits: Limits | None = None) -> InstanceHeader:
     """The header of a file with pixels, without reading them. Raises DicomRefused."""
     limits = limits or Limits()
     return _guarded(lambda: _header(parse(path, limits, with_pixels=False), limits))
+
+
+def identify(path: Path, limits: Limits | None = None) -> tuple[str, str]:
+    """SOPClassUID and SOPInstanceUID of a refused file, empty where they cannot be read. Never raises."""
+    try:
+        dataset = parse(path, limits or Limits(), with_pixels=False).dataset
+        found = (_text(dataset, "SOPClassUID"), _text(dataset, "SOPInstanceUID"))
+    except Exception:  # it was refused: anything may be wrong with it
+        return "", ""
+    return tuple(uid if _is_uid(uid) else "" for uid in found)  # type: ignore[return-value]
 
 
 def decode(path: Path, limits: Limits | None = None) -> DecodedImage:
@@ -74,11 +84,13 @@ def _header(parsed: Parsed, limits: Limits) -> InstanceHeader:
     dataset = parsed.dataset
     uids = {keyword: _text(dataset, keyword) for keyword in _UIDS}
     for keyword, uid in uids.items():
-        if len(uid) > 64 or not UID.fullmatch(uid):
+        if not _is_uid(uid):
             raise DicomRefused("bad_header", f"The header has no valid {keyword}.")
     if not parsed.has_pixels:
         raise DicomRefused("no_pixels", "The file holds no image.")
     texts = {keyword: _text(dataset, keyword) for keyword in _TEXTS}
+    # A DX image may name its view by a code alone (PS3.3 C.8.11.5).
+    texts["ViewPosition"] = texts["ViewPosition"] or _meaning(dataset, "ViewCodeSequence")
     header = InstanceHeader(
         **uids,
         **texts,
@@ -94,6 +106,10 @@ def _header(parsed: Parsed, limits: Limits) -> InstanceHeader:
     )
     _check_size(header, limits)
     return header
+
+
+def _is_uid(text: str) -> bool:
+    return len(text) <= 64 and UID.fullmatch(text) is not None
 
 
 def _check_size(header: InstanceHeader, limits: Limits) -> None:
@@ -116,7 +132,16 @@ def _text(dataset: Any, keyword: str) -> str:
     except Exception:
         # An unknown character set or a broken value representation: one attribute, not the whole file.
         return ""
-    return text.replace("\0", "").strip()[:256]
+    # A wrong character set leaves halves of surrogate pairs, which no database takes.
+    return text.replace("\0", "").encode(errors="replace").decode().strip()[:256]
+
+
+def _meaning(dataset: Any, keyword: str) -> str:
+    """The CodeMeaning of a sequence's first code; empty where there is none."""
+    try:
+        return _text(dataset[keyword][0], "CodeMeaning")
+    except (KeyError, IndexError, TypeError):
+        return ""
 
 
 def _count(dataset: Any, keyword: str, default: int = 0) -> int:

@@ -9,7 +9,7 @@ from ml.radiology.contracts import GateVerdict, InstanceHeader
 RADIOGRAPHY = frozenset({"CR", "DX", "RG"})
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 CHEST = re.compile(r"CHEST|THORA|LUNG|TORAX|TÓRAX|POUMON", re.IGNORECASE)
-FRONTAL = frozenset({"PA", "AP"})
+FRONTAL = re.compile(r"PA|AP|(POSTERO|ANTERO)[- ]?(ANTERIOR|POSTERIOR)( PROJECTION)?", re.IGNORECASE)
 MIN_SIDE = 64
 
 
@@ -57,20 +57,23 @@ def _body_part(header: InstanceHeader) -> GateVerdict | None:
 
 
 def _view(header: InstanceHeader) -> GateVerdict | None:
-    view = header.ViewPosition.upper()
     described = f"{header.StudyDescription} {header.SeriesDescription}".upper()
-    if view and view not in FRONTAL:
+    if header.ViewPosition:
+        if FRONTAL.fullmatch(header.ViewPosition):
+            return None
         return _not("view", "the view is not frontal (PA or AP).")
-    if not view and re.search(r"\b(LAT|LATERAL|LL|RL|OBLIQUE)\b", described):
+    if re.search(r"\b(LAT|LATERAL|LL|RL|OBLIQUE)\b", described):
         return _not("view", "the view is described as lateral or oblique.")
-    return None
+    if re.search(r"\b(PA|AP|FRONTAL)\b", described):
+        return None
+    return _not("view_unknown", "the header does not say that the view is frontal (PA or AP).")
 
 
 def _provenance(header: InstanceHeader) -> GateVerdict | None:
     """A picture of a picture is taken only where the header says outright what it shows."""
     image_type = [part.upper() for part in header.ImageType]
     secondary = header.SOPClassUID.startswith(SECONDARY_CAPTURE) or image_type[1:2] == ["SECONDARY"]
-    certain = CHEST.search(header.BodyPartExamined) and header.ViewPosition.upper() in FRONTAL
+    certain = CHEST.search(header.BodyPartExamined) and FRONTAL.fullmatch(header.ViewPosition)
     if secondary and not certain:
         return _not("secondary", "the image is a secondary capture whose body part or view is not stated.")
     return None

@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from ml.radiology.parsing import Limits
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES_A_CHILD = 200
+ANSWER_BYTES_MAX = 4096
+PICTURE_BYTES_MAX = 32 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,11 @@ class Decoded:
 
 
 class ChildEnded(Exception):
-    """The child died or took too long."""
+    """The child died, or said what it may not say."""
+
+
+class TookTooLong(ChildEnded):
+    """The child did not answer in time."""
 
 
 class IsolatedDecoder:
@@ -52,17 +59,22 @@ class IsolatedDecoder:
         """As `ml.radiology.dicom.decode`, with the picture. Raises DicomRefused."""
         with self._lock:
             try:
-                return self._ask(path)
-            except ChildEnded:
-                # Once more in a fresh child: the last one may have died of something else.
-                try:
-                    return self._ask(path)
-                except ChildEnded as error:
-                    raise DicomRefused("undecodable", str(error)) from None
+                return self._ask_again(path)
+            except ChildEnded as error:
+                raise DicomRefused("undecodable", str(error)) from None
 
     def close(self) -> None:
         with self._lock:
             self._end()
+
+    def _ask_again(self, path: Path) -> Decoded:
+        try:
+            return self._ask(path)
+        except TookTooLong:
+            raise
+        except ChildEnded:
+            # Once more in a fresh child: the last one may have died of something else.
+            return self._ask(path)
 
     def _ask(self, path: Path) -> Decoded:
         if self._child is None or self._child.poll() is not None or self._files >= FILES_A_CHILD:
@@ -78,14 +90,29 @@ class IsolatedDecoder:
             answer = json.loads(self._read_line(deadline))
             if "code" in answer:
                 raise DicomRefused(answer["code"], answer["message"])
+            self._check(answer)
             pixels = self._read(answer["rows"] * answer["columns"] * 4, deadline)
             picture = self._read(answer["picture_bytes"], deadline)
-        except (ChildEnded, BrokenPipeError, ValueError) as error:
+        except DicomRefused:
+            raise
+        except ChildEnded:
             self._end()
-            said = str(error) if isinstance(error, ChildEnded) else "The image made the decoder fail."
-            raise ChildEnded(said) from None
+            raise
+        except (BrokenPipeError, ValueError, TypeError, KeyError):
+            self._end()
+            raise ChildEnded("The image made the decoder fail.") from None
+        except BaseException:
+            # Interrupted half way: what the child says next must not pass for the next file's answer.
+            self._end()
+            raise
         image = np.frombuffer(pixels, np.float32).reshape(answer["rows"], answer["columns"])
         return Decoded(DecodedImage(image, answer["pixel_sha256"]), picture)
+
+    def _check(self, answer: dict[str, Any]) -> None:
+        """A child that a file took over may lie: it must not fill the worker's memory."""
+        pixels, picture = answer["rows"] * answer["columns"], answer["picture_bytes"]
+        if not (0 < pixels <= self._limits.max_pixels and 0 < picture <= PICTURE_BYTES_MAX):
+            raise ValueError("not what a decoder answers")
 
     def _start(self) -> subprocess.Popen[bytes]:
         options = json.dumps({"memory_bytes": self._memory_bytes, "limits": asdict(self._limits)})
@@ -115,6 +142,8 @@ class IsolatedDecoder:
     def _read_line(self, deadline: float) -> bytes:
         line = bytearray()
         while not line.endswith(b"\n"):
+            if len(line) > ANSWER_BYTES_MAX:
+                raise ValueError("not what a decoder answers")
             line += self._some(1, deadline)
         return bytes(line)
 
@@ -131,7 +160,7 @@ class IsolatedDecoder:
         with selectors.DefaultSelector() as selector:
             selector.register(fd, selectors.EVENT_READ)
             if not selector.select(max(0.0, deadline - time.monotonic())):
-                raise ChildEnded("Decoding the image took too long.")
+                raise TookTooLong("Decoding the image took too long.")
         data = os.read(fd, size)
         if not data:
             raise ChildEnded("The image made the decoder fail.")

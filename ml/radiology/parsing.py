@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import pydicom.config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from ml.radiology.contracts import DicomRefused
@@ -28,12 +29,15 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 UNDEFINED_LENGTH = 0xFFFFFFFF
 MAX_ELEMENTS = 50_000
+# An empty item, eight bytes of file, becomes a dataset of a kilobyte: files are bounded in pieces too.
+MAX_READS = 200_000
+BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a file may cost. One frame is decoded, so `max_decoded_bytes` is for one frame, and it bounds
-    what a deflated file may inflate to."""
+    """What a file may cost. One frame is decoded, so `max_decoded_bytes` is for one frame; a deflated
+    file may inflate to `max_file_bytes`."""
 
     max_file_bytes: int = 256 * 1024**2
     max_pixels: int = 64_000_000
@@ -52,8 +56,10 @@ def parse(path: Path, limits: Limits, *, with_pixels: bool) -> Parsed:
     """The dataset, up to the pixels or with them. Files without preamble are taken if they truly parse."""
     if path.stat().st_size > limits.max_file_bytes:
         raise DicomRefused("too_large", f"The file is larger than {limits.max_file_bytes // 1024**2} MiB.")
-    with path.open("rb") as file:
+    with path.open("rb") as opened:
+        file: BinaryIO = _Metered(opened)  # type: ignore[assignment]
         transfer_syntax, bare = _read_meta(file)
+        _check_readable(transfer_syntax)
         body: BinaryIO = _inflate(file, limits) if transfer_syntax == DEFLATED else file
         reader = _Reader(body, with_pixels=with_pixels)
         dataset = reader.read(transfer_syntax)
@@ -100,17 +106,44 @@ def _guess(file: BinaryIO) -> str:
     return EXPLICIT_LITTLE if head[4:6].isalpha() and head[4:6].isupper() else IMPLICIT_LITTLE
 
 
+def _check_readable(transfer_syntax: str) -> None:
+    try:
+        readable = get_decoder(UID(transfer_syntax)).is_available
+    except NotImplementedError:
+        readable = False
+    if not readable:
+        message = "The image is stored in a way that cannot be read here."
+        raise DicomRefused("unsupported_transfer_syntax", message)
+
+
 def _inflate(file: BinaryIO, limits: Limits) -> BinaryIO:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    content = io.BytesIO()
     try:
-        content = inflater.decompress(file.read(), limits.max_decoded_bytes)
+        while not inflater.eof and (block := inflater.unconsumed_tail or file.read(BLOCK)):
+            content.write(inflater.decompress(block, BLOCK))
+            if content.tell() > limits.max_file_bytes:
+                raise DicomRefused("bomb", "The file inflates to more than may be stored.")
     except zlib.error as error:
         raise DicomRefused("truncated", "The compressed content is damaged.") from error
-    if inflater.unconsumed_tail:
-        raise DicomRefused("bomb", "The file inflates to more than may be stored.")
     if not inflater.eof:
         raise DicomRefused("truncated", "The file ends before its content does.")
-    return io.BytesIO(content)
+    content.seek(0)
+    return _Metered(content)  # type: ignore[return-value]
+
+
+class _Metered:
+    """A file that may be read in so many pieces and no more: parsing nested items stays bounded."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._left = file, MAX_READS
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise DicomRefused("bad_header", "The header has too many elements.")
+        return self._file.read(size)
 
 
 class _Reader:
@@ -126,7 +159,7 @@ class _Reader:
     def read(self, transfer_syntax: str) -> Dataset:
         implicit, little = transfer_syntax == IMPLICIT_LITTLE, transfer_syntax != EXPLICIT_BIG
         dataset = read_dataset(self.body, implicit, little, stop_when=self._watch)
-        stopped = self.met_pixels and not self.with_pixels
+        stopped = self.last in PIXEL_TAGS and not self.with_pixels
         if self.last and self.last not in dataset and not stopped:
             raise DicomRefused("truncated", "The file ends before its content does.")
         dataset.set_original_encoding(implicit, little)

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.encaps import get_frame
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 from pydicom.pixels.utils import get_expected_length, pixel_array
-from pydicom.uid import AllTransferSyntaxes
 
-from ml.radiology.codestream import frame_size
+from ml.radiology.codestream import frame_size, with_whole_scan
 from ml.radiology.contracts import DicomRefused, FloatImage, InstanceHeader
 from ml.radiology.parsing import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Limits, Parsed
 
@@ -29,8 +28,6 @@ def first_frame(parsed: Parsed, header: InstanceHeader, limits: Limits) -> Array
         raise DicomRefused("truncated", "The file ends before its image does.")
     if parsed.transfer_syntax in NATIVE:
         _check_length(dataset)
-    elif parsed.transfer_syntax not in AllTransferSyntaxes:
-        raise DicomRefused("unsupported_transfer_syntax", "The image is stored in an unknown way.")
     else:
         _check_codestream(dataset, header)
     try:
@@ -88,6 +85,9 @@ def _check_codestream(dataset: Any, header: InstanceHeader) -> None:
     size = frame_size(frame)
     if size is not None and size != (header.Rows, header.Columns):
         raise DicomRefused("undecodable", "The image has another size than its header says.")
+    mended = with_whole_scan(frame)
+    if mended is not frame and header.NumberOfFrames == 1:
+        dataset.PixelData = encapsulate([mended])
 
 
 def _without_overlay_bits(stored: Array, dataset: Any) -> Array:

@@ -151,3 +151,29 @@ def test_a_dangerous_button_asks_first(open_page: OpenPage) -> None:
     page.get_by_role("button", name="Cancel job").click()
     page.locator("dialog button:not(.quiet)").click()
     page.wait_for_url("**/cancelled**")
+
+
+def test_a_dropped_folder_gives_up_its_files(open_page: OpenPage, tmp_path) -> None:
+    (tmp_path / "study" / "series").mkdir(parents=True)
+    for name in ("study/a.dcm", "study/series/b.dcm"):
+        (tmp_path / name).write_bytes(b"x")
+
+    def receive(route: Route) -> tuple[int, str, bytes]:
+        name = re.findall(r'filename="([^"]+)"', (route.request.post_data_buffer or b"").decode())[0]
+        return 202, "application/json", json.dumps({"files": [{"name": name, "state": "queued"}]}).encode()
+
+    form = (
+        '<form class="dropzone" data-dropzone data-url="/send" method="post">'
+        '<label for="f">Films</label><input id="f" type="file" name="files" multiple></form>'
+    )
+    page = open_page(form, {"/send": receive})
+    expect(page.locator("form[data-mounted]")).to_be_visible()
+    box = page.locator("form").bounding_box()
+    assert box
+    browser = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": [str(tmp_path / "study")], "dragOperationsMask": 1}
+        at = {"x": box["x"] + 20, "y": box["y"] + 10}
+        browser.send("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
+    expect(page.locator(".files .name")).to_have_text(["a.dcm", "b.dcm"])
+    expect(page.locator(".dropzone .sum")).to_have_text("2 of 2 sent")

@@ -2,50 +2,49 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 
 import structlog
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from apps.core.bell import ring
 from apps.core.clock import now
 from apps.modelops.selectors import champion
+from apps.radiology.decoding import decode_apart
 from apps.radiology.inference import Answer, NoAnswer, current_champion, predict
 from apps.radiology.limits import file_limits
 from apps.radiology.models import OPEN, Analysis, Finding, Instance, Status
 from apps.radiology.services.ingest import TASK
 from apps.radiology.services.studies import sum_up
-from apps.radiology.store import film_path, write_picture
+from apps.radiology.store import clear_incoming, film_path, write_picture
 from ml.radiology.contracts import DicomRefused, GateVerdict
 from ml.radiology.dicom import gate, read_header
-from ml.radiology.isolation import Decoded, IsolatedDecoder
+from ml.radiology.isolation import Decoded
 
 log = structlog.get_logger(__name__)
 LEASE = timedelta(minutes=6)  # above the hard time limit of the task
 ATTEMPTS_MAX = 5
 RING_AFTER = timedelta(seconds=5)
+RING_AGAIN = timedelta(minutes=5)  # a long queue, or no worker at all, must not fill the broker with bells
+HALF_RECEIVED_S = 24 * 3600.0
 BELLS_MAX = 200
 NO_MODEL = {
     "no_model": "Waits: no model is in service yet.",
     "model_unreadable": "Waits: the model in service cannot be loaded.",
 }
-_decoder: IsolatedDecoder | None = None
-_decoder_lock = threading.Lock()
 
 
 def analyse_instance(pk: int) -> None:
     """Claim, analyse, store. Does nothing where another worker holds the instance or it is done."""
-    instance = _claim(pk)
+    instance = None if _waits_in_vain(pk) else _claim(pk)
     if instance is None:
         return
     if instance.attempts > ATTEMPTS_MAX:
         _finish(instance, Status.NOT_ANALYSED, "gave_up", "Not analysed: the analysis failed repeatedly.")
         return
     try:
-        decoded = _decode(instance)
+        decoded = decode_apart(film_path(instance.site, instance.file_sha256))
     except DicomRefused as error:
         _finish(instance, Status.REFUSED, error.code, error.message)
         return
@@ -69,6 +68,12 @@ def _judge(instance: Instance, decoded: Decoded) -> None:
     _finish(instance, Status.ANALYSED, "", "", answer)
 
 
+def _waits_in_vain(pk: int) -> bool:
+    """Whether it was decoded already, waits for a model, and there still is none."""
+    waiting = Instance.objects.filter(pk=pk, status=Status.RECEIVED, reason_code__in=NO_MODEL)
+    return waiting.exists() and isinstance(current_champion(), NoAnswer)
+
+
 def _claim(pk: int) -> Instance | None:
     """Compare and set: of two workers with the same bell one gets the instance."""
     free = Q(status=Status.RECEIVED) | Q(status=Status.ANALYSING, lease_expires_at__lt=now())
@@ -83,18 +88,6 @@ def _claim(pk: int) -> Instance | None:
     return instance
 
 
-def _decode(instance: Instance) -> Decoded:
-    global _decoder
-    with _decoder_lock:
-        if _decoder is None:
-            _decoder = IsolatedDecoder(
-                file_limits(),
-                memory_bytes=settings.LYNCEUS_DECODE_MEMORY_MB * 1024**2,
-                timeout_s=settings.LYNCEUS_DECODE_TIMEOUT_S,
-            )
-    return _decoder.decode(film_path(instance.site, instance.file_sha256))
-
-
 def _verdict(instance: Instance) -> GateVerdict:
     return gate(read_header(film_path(instance.site, instance.file_sha256), file_limits()))
 
@@ -102,7 +95,13 @@ def _verdict(instance: Instance) -> GateVerdict:
 @transaction.atomic
 def _finish(instance: Instance, status: Status, code: str, reason: str, answer: Answer | None = None) -> None:
     """Store the outcome, unless the claim ran out and another worker has the instance now."""
-    mine = Instance.objects.filter(pk=instance.pk, status=Status.ANALYSING, attempts=instance.attempts)
+    # `attempts` starts again after a wait, so the lease's own end tells two claims apart.
+    mine = Instance.objects.filter(
+        pk=instance.pk,
+        status=Status.ANALYSING,
+        attempts=instance.attempts,
+        lease_expires_at=instance.lease_expires_at,
+    )
     # Waiting for a model is no failed attempt.
     attempts = 0 if status == Status.RECEIVED else instance.attempts
     if not mine.update(
@@ -113,6 +112,7 @@ def _finish(instance: Instance, status: Status, code: str, reason: str, answer: 
         has_picture=instance.has_picture,
         attempts=attempts,
         lease_expires_at=None,
+        rung_at=None,
         analysed_at=None if status == Status.RECEIVED else now(),
     ):
         log.warning("analysis_fenced_off", instance=instance.pk)
@@ -148,11 +148,17 @@ def overdue() -> QuerySet[Instance]:
     if champion("radiology") is None:
         late &= ~Q(reason_code="no_model")
     dead = Q(status=Status.ANALYSING, lease_expires_at__lt=now())
-    return Instance.objects.filter(late | dead, status__in=OPEN).order_by("received_at")
+    quiet = Q(rung_at=None) | Q(rung_at__lt=now() - RING_AGAIN)
+    return Instance.objects.filter(late | dead, quiet, status__in=OPEN).order_by("received_at")
 
 
 def ring_overdue() -> int:
     due = list(overdue().values_list("pk", flat=True)[:BELLS_MAX])
+    Instance.objects.filter(pk__in=due).update(rung_at=now())
     for pk in due:
         ring(TASK, pk)
     return len(due)
+
+
+def clear_half_received() -> int:
+    return clear_incoming(HALF_RECEIVED_S)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
-from collections.abc import Iterator
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -18,8 +19,12 @@ from apps.radiology.store import incoming
 from ml.radiology.contracts import DicomRefused
 
 ZIP_MEMBERS_MAX = 500
+ZIP_READ_MAX = 4 * 1024**2
 BLOCK = 1 << 20
 ENCRYPTED = 0x1
+# LZMA's dictionary may claim gigabytes; nothing in use for films needs it.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+DAMAGED = (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +38,23 @@ class Receipt:
     message: str = ""
 
 
-def take_upload(upload: UploadedFile[IO[bytes]], *, site: Site, user: User) -> list[Receipt]:
+def take_upload(upload: UploadedFile[Any], *, site: Site, user: User) -> list[Receipt]:
     """Ingest a film, or every film of a zip. Never raises for what the file holds."""
     name = (upload.name or "file")[:120]
     with incoming() as path:
         with path.open("wb") as file:
             for chunk in upload.chunks(BLOCK):
                 file.write(chunk)
-        if zipfile.is_zipfile(path) and not _is_dicom(path):
+        if _is_zip(path):
             return _take_zip(path, name, site, user)
         return [_take(path, name, site, user)]
 
 
-def _is_dicom(path: Path) -> bool:
+def _is_zip(path: Path) -> bool:
     """A DICOM file may carry a zip's directory at its end: what stands at the start decides."""
     with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+        head = file.read(132)
+    return head[:2] == b"PK" and head[128:] != b"DICM"
 
 
 def _take(path: Path, name: str, site: Site, user: User) -> Receipt:
@@ -59,20 +65,33 @@ def _take(path: Path, name: str, site: Site, user: User) -> Receipt:
     return Receipt(name, taken.instance, taken.duplicate)
 
 
+class _Directory(io.FileIO):
+    """zipfile reads a zip's whole directory at once: of a hostile one, no more than this."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > ZIP_READ_MAX:
+            raise zipfile.BadZipFile("the directory is too long")
+        return super().read(size) or b""
+
+
 def _take_zip(path: Path, name: str, site: Site, user: User) -> list[Receipt]:
-    receipts: list[Receipt] = []
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if _is_film(member)]
-            if len(members) > ZIP_MEMBERS_MAX:
-                too_many = f"The zip holds more than {ZIP_MEMBERS_MAX} files: send it in parts."
-                return [Receipt(name, code="too_many_files", message=too_many)]
-            for member_name, member_path, refusal in _unpacked(archive, members):
-                receipts.append(refusal or _take(member_path, member_name, site, user))
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError):
-        receipts.append(
-            Receipt(name, code="bad_zip", message="The zip is damaged: what stands above was taken.")
-        )
+    with _Directory(str(path)) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except (*DAMAGED, OSError):
+            return [Receipt(name, code="bad_zip", message="The zip is damaged and cannot be read.")]
+        members = [member for member in archive.infolist() if _is_film(member)]
+        if len(members) > ZIP_MEMBERS_MAX:
+            too_many = f"The zip holds more than {ZIP_MEMBERS_MAX} files: send it in parts."
+            return [Receipt(name, code="too_many_files", message=too_many)]
+        left = settings.LYNCEUS_UPLOAD_MAX_MB * 1024**2 * 4
+        receipts = []
+        # One member at a time, so that a zip costs the disk one film.
+        for member in members:
+            with incoming() as unpacked:
+                receipt, written = _take_member(archive, member, unpacked, left, site, user)
+                receipts.append(receipt)
+                left -= written
     return receipts or [Receipt(name, code="empty_zip", message="The zip holds no file.")]
 
 
@@ -83,31 +102,29 @@ def _is_film(member: zipfile.ZipInfo) -> bool:
     return bool(last) and last != "DICOMDIR" and not last.startswith(".") and "__MACOSX/" not in name
 
 
-def _unpacked(
-    archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]
-) -> Iterator[tuple[str, Path, Receipt | None]]:
-    """One member at a time, so that a zip costs the disk one film. Counts bytes itself: headers may lie."""
-    left = settings.LYNCEUS_UPLOAD_MAX_MB * 1024**2 * 4
-    for member in members:
-        name = member.filename.rsplit("/", 1)[-1][:120]
-        with incoming() as path:
-            if member.flag_bits & ENCRYPTED:
-                yield name, path, Receipt(name, code="encrypted", message="The zip is encrypted.")
-                continue
-            allowed = min(left, settings.LYNCEUS_DICOM_FILE_MAX_MB * 1024**2)
-            written = _write(archive, member, path, allowed)
-            left -= written
-            if written > allowed:
-                yield (
-                    name,
-                    path,
-                    Receipt(name, code="bomb", message="The file inflates to more than may be stored."),
-                )
-                continue
-            yield name, path, None
+def _take_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left: int, site: Site, user: User
+) -> tuple[Receipt, int]:
+    """What became of one member, and how many bytes it inflated to."""
+    name = member.filename.rsplit("/", 1)[-1][:120]
+    if member.flag_bits & ENCRYPTED:
+        return Receipt(name, code="encrypted", message="The file in the zip is encrypted."), 0
+    if member.compress_type not in METHODS:
+        return Receipt(name, code="bad_zip", message="The zip is packed in a way that is not taken."), 0
+    allowed = min(left, settings.LYNCEUS_DICOM_FILE_MAX_MB * 1024**2)
+    try:
+        written = _write(archive, member, path, allowed)
+    except DAMAGED:
+        damaged = Receipt(name, code="bad_zip", message="The file is damaged inside the zip.")
+        return damaged, path.stat().st_size
+    if written > allowed:
+        bomb = Receipt(name, code="bomb", message="The file inflates to more than may be stored.")
+        return bomb, written
+    return _take(path, name, site, user), written
 
 
 def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, allowed: int) -> int:
+    """Counts bytes itself: headers may lie."""
     written = 0
     with archive.open(member) as source, path.open("wb") as target:
         while written <= allowed and (block := source.read(BLOCK)):

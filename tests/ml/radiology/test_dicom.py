@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 
+from ml.radiology import parsing
+from ml.radiology.codestream import with_whole_scan
 from ml.radiology.contracts import DicomRefused
 from ml.radiology.dicom import Limits, decode, read_header
 
@@ -81,6 +85,51 @@ def test_limits_hold_before_pixels_are_touched(film) -> None:
         read_header(path, Limits(max_file_bytes=100))
     with pytest.raises(DicomRefused):
         read_header(path, Limits(max_pixels=100))
+
+
+def test_a_scan_header_that_claims_no_coefficients_is_put_right() -> None:
+    out = io.BytesIO()
+    Image.linear_gradient("L").save(out, "JPEG")
+    valid = out.getvalue()
+    at = valid.index(b"\xff\xda") + 2 + int.from_bytes(valid[valid.index(b"\xff\xda") + 2 :][:2]) - 2
+    assert valid[at] == 63
+    broken = valid[:at] + b"\0" + valid[at + 1 :]
+    assert with_whole_scan(broken) == valid
+    assert with_whole_scan(valid) is valid
+    for other in (b"", b"\xff\xd8", b"\xff\xd8\xff\xda", broken[:30], b"\xff\x4f\xff\x51"):
+        assert with_whole_scan(other) is other
+
+
+def many_items(film, tmp_path: Path, count: int) -> Path:
+    """Eight bytes an item: a sequence of undefined length that is parsed whole."""
+    whole = film().read_bytes()
+    at = whole.index(b"\x28\x00\x02\x00US")  # before SamplesPerPixel
+    sequence = b"\x18\x00\x12\x00SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\0\0\0\0" * count
+    ended = sequence + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    (tmp_path / "items.dcm").write_bytes(whole[:at] + ended + whole[at:])
+    return tmp_path / "items.dcm"
+
+
+def test_a_header_in_too_many_pieces_is_refused(film, tmp_path) -> None:
+    assert read_header(many_items(film, tmp_path, 100), Limits()).Rows == 48
+    path = many_items(film, tmp_path, 250_000)
+    assert code_of(path) == "bad_header"
+
+
+def test_without_that_bound_every_item_would_be_made(film, tmp_path, monkeypatch) -> None:
+    path = many_items(film, tmp_path, 5_000)
+    monkeypatch.setattr(parsing, "MAX_READS", 4_000)
+    assert code_of(path) == "bad_header"
+    monkeypatch.setattr(parsing, "MAX_READS", 10**9)
+    assert read_header(path, Limits()).Rows == 48
+
+
+def test_nothing_is_nested_so_deep_that_reading_it_fails_otherwise(film, tmp_path) -> None:
+    whole = film().read_bytes()
+    at = whole.index(b"\x28\x00\x02\x00US")
+    level = b"\x18\x00\x12\x00SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    (tmp_path / "deep.dcm").write_bytes(whole[:at] + level * 20_000 + whole[at:])
+    assert code_of(tmp_path / "deep.dcm") in ("bad_header", "truncated")
 
 
 def test_published_files_of_many_kinds_give_an_image_or_a_reason() -> None:

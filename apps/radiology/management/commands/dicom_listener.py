@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import tempfile
 import threading
 from typing import Any
 
@@ -8,12 +9,15 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.radiology.listener import start_listener
+from apps.radiology.store import incoming_folder
 
 
 class Command(BaseCommand):
     help = "Receive films by DICOM C-STORE until stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # What an association that breaks leaves half received lies among the films, and is cleared there.
+        tempfile.tempdir = str(incoming_folder())
         stopped = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stopped.set())

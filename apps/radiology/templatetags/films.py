@@ -1,0 +1,38 @@
+"""DICOM's own notations as people write them. What does not fit its notation is shown as it stands."""
+
+from __future__ import annotations
+
+import re
+
+from django import template
+
+register = template.Library()
+AGE_UNITS = {"D": "d", "W": "w", "M": "mo", "Y": "y"}
+
+
+@register.filter
+def dicom_date(value: str) -> str:
+    """DA, 20240131, as 2024-01-31."""
+    found = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", value)
+    return "-".join(found.groups()) if found else value
+
+
+@register.filter
+def dicom_time(value: str) -> str:
+    """TM, 134502.123, as 13:45."""
+    found = re.match(r"(\d\d)(\d\d)", value)
+    return ":".join(found.groups()) if found else value
+
+
+@register.filter
+def dicom_age(value: str) -> str:
+    """AS, 064Y, as 64 y."""
+    found = re.fullmatch(r"(\d{3})([DWMY])", value)
+    return f"{int(found[1])} {AGE_UNITS[found[2]]}" if found else value
+
+
+@register.filter
+def dicom_name(value: str) -> str:
+    """PN, Doe^Jane=ideographic, as Doe, Jane."""
+    parts = [part.strip() for part in value.split("=")[0].split("^")]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,156 @@
+"""One study's page: the film, what became of it, and what the model said, live."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+
+import pytest
+from PIL import Image
+
+from apps.audit.models import AuditEvent
+from apps.radiology.models import Instance, Study
+from apps.radiology.services.analyse import analyse_instance
+from apps.radiology.store import picture_path
+from tests.radiology.conftest import as_file, film
+
+
+@pytest.fixture
+def page_of(radiologist):
+    def get(instance: Instance, query: str = "") -> str:
+        answer = radiologist.get(f"/radiology/studies/{instance.study.public_id}/{query}")
+        assert answer.status_code == 200
+        return answer.content.decode()
+
+    return get
+
+
+def live_address(page: str) -> str:
+    return html.unescape(re.search(r'id="analysis"[^>]*?hx-get="([^"]+)"', page, re.S)[1])
+
+
+def test_it_works(received, judged, page_of) -> None:
+    instance = received()
+    analyse_instance(instance.pk)
+    judged(instance, Effusion=(0.83, 0.41), Nodule=(0.1, 0.3))
+    page = page_of(instance)
+    assert f"/radiology/instances/{instance.public_id}/image.png" in page
+    assert "data-viewer" in page
+    assert "Effusion" in page
+    assert "0.41" in page  # no probability without its operating point
+    assert "Model version 3" in page
+    assert "Research use. Not a medical device." in page
+    assert AuditEvent.objects.filter(action="study.viewed", subject=f"study:{instance.study_id}").exists()
+
+
+def test_before_it_is_decoded_the_page_waits_and_then_shows_the_film(received, page_of, radiologist) -> None:
+    instance = received()
+    page = page_of(instance)
+    assert "The film is on its way" in page
+    live = live_address(page)
+    assert radiologist.get(live).status_code == 204
+    analyse_instance(instance.pk)
+    answer = radiologist.get(live)
+    assert answer.status_code == 200
+    assert "data-viewer" in answer.content.decode()
+    assert "no model is in service yet" in answer.content.decode()
+
+
+def test_a_final_state_is_not_polled(received, page_of) -> None:
+    instance = received(Modality="CT")
+    assert "hx-trigger" in page_of(instance).split('id="analysis"')[1]
+    analyse_instance(instance.pk)
+    assert "hx-trigger" not in page_of(instance).split('id="analysis"')[1]
+
+
+def test_not_analysed_gives_the_reason_and_still_shows_the_film(received, page_of) -> None:
+    instance = received(ViewPosition="LL")
+    analyse_instance(instance.pk)
+    page = page_of(instance)
+    assert "the view is not frontal" in page
+    assert "data-viewer" in page
+
+
+def test_unreadable_gives_the_reason_and_no_viewer(received, page_of) -> None:
+    instance = received(Rows=200)
+    analyse_instance(instance.pk)
+    page = page_of(instance)
+    assert "ends before its image does" in page
+    assert "data-viewer" not in page
+
+
+def test_one_film_of_several_can_be_chosen(received, page_of) -> None:
+    data = film()
+    first, second = received(as_file(data)), received(StudyInstanceUID=data.StudyInstanceUID)
+    for instance in (first, second):
+        analyse_instance(instance.pk)
+    for instance in (first, second):
+        page = page_of(instance, f"?film={instance.public_id}")
+        assert f'data-src="/radiology/instances/{instance.public_id}/image.png"' in page
+    assert page_of(first, "?film=nonsense").count("data-viewer") == 1
+
+
+def test_the_film_is_a_greyscale_png_and_its_viewing_is_audited(received, radiologist) -> None:
+    instance = received()
+    path = f"/radiology/instances/{instance.public_id}/image.png"
+    assert radiologist.get(path).status_code == 404
+    analyse_instance(instance.pk)
+    answer = radiologist.get(path)
+    image = Image.open(io.BytesIO(b"".join(answer.streaming_content)))
+    assert (image.size, image.mode) == ((80, 96), "L")
+    assert "no-store" in answer["Cache-Control"]
+    assert AuditEvent.objects.filter(action="film.viewed", subject=f"instance:{instance.pk}").count() == 1
+    picture_path(instance.site, instance.file_sha256).unlink()
+    assert radiologist.get(path).status_code == 404
+
+
+def test_the_sender_can_follow_one_film(received, judged, radiologist) -> None:
+    instance = received()
+    path = f"/radiology/instances/{instance.public_id}/status/"
+    assert radiologist.get(path).json() == {"state": "waiting", "message": "", "done": False}
+    judged(instance, Effusion=(0.83, 0.41))
+    assert radiologist.get(path).json() == {
+        "state": "analysed",
+        "message": "Raised by AI: Effusion",
+        "done": True,
+    }
+
+
+def test_no_patient_stands_in_an_address(received, page_of) -> None:
+    page = page_of(received())
+    for address in re.findall(r'(?:href|src|hx-get|data-src)="([^"]*)"', page):
+        assert "4711" not in address
+        assert "Doe" not in address
+
+
+def test_what_a_header_says_is_text_and_no_markup(received, page_of) -> None:
+    instance = received(PatientName="<script>alert(1)</script>", StudyDescription='"><b>x</b>')
+    analyse_instance(instance.pk)
+    page = page_of(instance)
+    assert "<script>alert" not in page
+    assert "<b>x</b>" not in page
+
+
+def test_another_sites_study_is_not_found(received, radiologist, other_site) -> None:
+    instance = received()
+    analyse_instance(instance.pk)
+    study, film_at = (
+        f"/radiology/studies/{instance.study.public_id}/",
+        f"/radiology/instances/{instance.public_id}/",
+    )
+    paths = [study, f"{study}analysis/", f"{film_at}image.png", f"{film_at}status/"]
+    assert [radiologist.get(path).status_code for path in paths] == [200] * 4
+    Study.objects.update(site=other_site)
+    Instance.objects.update(site=other_site)
+    assert [radiologist.get(path).status_code for path in paths] == [404] * 4
+
+
+@pytest.mark.parametrize("role", ["fraud_analyst", "ml_admin", "auditor", "operator"])
+def test_other_roles_stay_out(received, client, make_user, role) -> None:
+    instance = received()
+    study = f"/radiology/studies/{instance.study.public_id}/"
+    film_at = f"/radiology/instances/{instance.public_id}/"
+    client.force_login(make_user(role))
+    for path in (study, f"{study}analysis/", f"{film_at}image.png", f"{film_at}status/"):
+        assert client.get(path).status_code == 403
