@@ -33,6 +33,7 @@ LYNCEUS_DEMO = bool_env("LYNCEUS_DEMO", False)
 LYNCEUS_DEMO_GATE = env("LYNCEUS_DEMO_GATE", "")
 LYNCEUS_MFA_ROLES = list_env("LYNCEUS_MFA_ROLES", [])
 LYNCEUS_DEVICE = choice_env("LYNCEUS_DEVICE", "auto", ("auto", "cuda", "mps", "cpu"))
+LYNCEUS_WEIGHTS_DIR = Path(env("LYNCEUS_WEIGHTS_DIR", str(VAR_DIR / "weights")))
 IDLE_LOGOUT_S = int_env("LYNCEUS_IDLE_LOGOUT_S", 1800, low=60, high=86_400)
 
 # --- DICOM --------------------------------------------------------------------------------------

@@ -37,7 +37,10 @@ ProgressCallback = Callable[[ProgressEvent], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
-    """Everything a trainer may know. `params` is checked against the domain's typed config."""
+    """Everything a trainer may know. `params` is checked against the domain's typed config.
+
+    `weights_dir` may hold pretrained weights; training itself never touches the network.
+    """
 
     dataset_dir: Path
     output_dir: Path
@@ -46,6 +49,7 @@ class TrainRequest:
     seed: int = 0
     device: str = "auto"
     resume: bool = False
+    weights_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,20 @@ from typing import Any
 
 from ml.common.options import choice, from_params, option
 
-BACKBONES = ("mobilenetv2_100", "resnet18", "efficientnet_b0", "densenet121")
+BACKBONES = ("mobilenetv2_100", "resnet10t", "resnet18", "efficientnet_b0", "densenet121")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
     backbone: str = choice("mobilenetv2_100", BACKBONES, "timm's name of the network")
-    image_size: int = option(224, 32, 1024, "side in pixels of what the network sees")
+    image_size: int = option(224, 32, 512, "side in pixels of what the network sees")
     epochs: int = option(12, 1, 200, "passes over the training films")
-    batch_size: int = option(32, 1, 512, "films in a batch")
+    batch_size: int = option(32, 2, 512, "films in a batch")
     learning_rate: float = option(1e-3, 1e-6, 1e-1, "highest, of AdamW under a one-cycle schedule")
+    backbone_rate: float = option(0.3, 0.0, 1.0, "share of the learning rate for pretrained layers")
     weight_decay: float = option(0.02, 0.0, 1.0, "of AdamW")
     warmup_share: float = option(0.1, 0.0, 0.9, "share of the steps in which the learning rate rises")
+    augment: float = option(1.0, 0.0, 3.0, "strength of turning, zooming, shifting and lighting; 0 for none")
     patience: int = option(4, 1, 100, "epochs without a better validation before training stops")
     target_sensitivity: float = option(0.9, 0.5, 1.0, "sensitivity each operating point is set for")
 
@@ -30,7 +32,7 @@ class TrainConfig:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"image_size": 64, "epochs": 2, "batch_size": 16},
+    "tiny": {"backbone": "resnet10t", "image_size": 64, "epochs": 2, "batch_size": 16},
     "demo": {"image_size": 128, "epochs": 8},
     "full": {"epochs": 30, "patience": 8},
 }

@@ -1,0 +1,88 @@
+"""Frozen films as batches: fitted once to the network's square, augmented on the fly, never flipped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ml.common.contracts import ProgressCallback, ProgressEvent
+from ml.common.progress import Ticker
+from ml.radiology.importing import Dataset
+from ml.radiology.transforms import Bytes, Preprocessing, fit
+
+Ints = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Films:
+    """`squares` uint8 (n, side, side); `labels` float32 (n, findings), NaN where unknown."""
+
+    squares: Bytes
+    labels: npt.NDArray[np.float32]
+    preprocessing: Preprocessing
+
+    def batch(self, rows: Ints, device: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Grey in 0..1 (n, 1, side, side), labels with 0 for unknown, and 1 where they are known."""
+        grey = torch.from_numpy(self.squares[rows]).to(device).unsqueeze(1).float() / 255
+        labels = torch.from_numpy(self.labels[rows])
+        known = ~labels.isnan()
+        return grey, labels.nan_to_num(0.0).to(device), known.float().to(device)
+
+    def normalise(self, grey: Tensor) -> Tensor:
+        return (grey - self.preprocessing.mean) / self.preprocessing.std
+
+
+def prepare(dataset: Dataset, columns: list[int], preprocessing: Preprocessing, folder: Path,
+            progress: ProgressCallback) -> Films:  # fmt: skip
+    """Fit every film to the square once, into a file that need not fit into memory."""
+    n, side = len(dataset.table), preprocessing.side
+    squares = np.memmap(folder / "squares.bin", np.uint8, "w+", shape=(n, side, side))
+    ticker = Ticker(n)
+    for row in range(n):
+        squares[row] = fit(dataset.film(row), side)
+        if row % 200 == 199:
+            ticker.add(200)
+            progress(
+                ProgressEvent(
+                    "prepare", step=row + 1, steps=n, rate=ticker.rate, rate_unit="images", eta_s=ticker.eta_s
+                )
+            )
+    return Films(squares, np.ascontiguousarray(dataset.labels[:, columns]), preprocessing)
+
+
+def shuffled(rows: Ints, batch_size: int, seed: int, epoch: int) -> list[Ints]:
+    """Batches of an epoch; a last one too small for batch statistics is left out."""
+    order = np.random.default_rng((seed, epoch)).permutation(rows)
+    batches = [np.sort(order[i : i + batch_size]) for i in range(0, len(order), batch_size)]
+    return batches if len(batches) == 1 or len(batches[-1]) >= batch_size // 2 else batches[:-1]
+
+
+def in_order(rows: Ints, batch_size: int) -> Iterator[Ints]:
+    for start in range(0, len(rows), batch_size):
+        yield rows[start : start + batch_size]
+
+
+def augment(grey: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Turn, zoom, shift and relight each film a little. No flips: side and heart position are signal."""
+    n = len(grey)
+
+    def within(limit: float) -> Tensor:
+        return (torch.rand(n, generator=generator) * 2 - 1) * (limit * strength)
+
+    angle, zoom = within(math.radians(7)), torch.exp(within(0.10))
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    rows = [torch.stack([cos, -sin, within(0.07)], 1), torch.stack([sin, cos, within(0.07)], 1)]
+    theta = torch.stack(rows, 1).to(grey.device)
+    grid = functional.affine_grid(theta, list(grey.shape), align_corners=False)
+    moved = functional.grid_sample(grey, grid, align_corners=False)
+    gamma, gain, lift = torch.exp(within(0.25)), torch.exp(within(0.12)), within(0.05)
+    lit = [one.view(n, 1, 1, 1).to(grey.device) for one in (gamma, gain, lift)]
+    return (moved.clamp(1e-4, 1) ** lit[0] * lit[1] + lit[2]).clamp(0, 1)

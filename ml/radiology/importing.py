@@ -1,0 +1,206 @@
+"""Labelled films into an immutable dataset: read within limits, shrunk, split by patient, hashed.
+
+The table has `file`, `patient_id` and a column for each finding (1 present, 0 absent, blank or -1 unknown);
+`split`, `age`, `sex` and `view` are known too, and every other column is kept as metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ml.radiology.contracts import DecodedImage
+from ml.radiology.parsing import Limits
+from ml.radiology.reading import check_name, read_films
+from ml.radiology.splits import groups_of, split
+from ml.radiology.transforms import FROZEN_SIDE, shrink
+
+MAX_ROWS = 2_000_000
+MAX_TABLE_BYTES = 512 * 1024**2
+VALUES = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "": np.nan, "-1": np.nan, "-1.0": np.nan}
+Tell = Callable[[int, int], None]
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenFilms:
+    """What was (or, in a dry run, would be) frozen. `skipped` counts films left out by reason."""
+
+    n: int
+    n_patients: int
+    n_duplicates: int
+    findings: Mapping[str, Mapping[str, int]]
+    splits: Mapping[str, int]
+    skipped: Mapping[str, int]
+    films_sha256: str = ""
+    pixels_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A frozen dataset, opened. `labels` is float32 (n, findings), NaN where unknown."""
+
+    table: pd.DataFrame
+    labels: npt.NDArray[np.float32]
+    findings: tuple[str, ...]
+    manifest: Mapping[str, Any]
+    pixels: Bytes
+
+    def film(self, row: int) -> Bytes:
+        """uint8 (rows, columns)."""
+        start, rows, columns = self.table[["offset", "rows", "columns"]].iloc[row].astype(int)
+        return self.pixels[start : start + rows * columns].reshape(rows, columns)
+
+
+def freeze_images(
+    images: Path, labels_csv: Path, findings: list[str], out_dir: Path, name: str,
+    *, seed: int = 0, tell: Tell | None = None,
+) -> FrozenFilms:  # fmt: skip
+    """Write the immutable dataset folder. Raises ValueError for a table or images that do not fit."""
+    table, names = read_table(labels_csv, findings)
+    out_dir.mkdir(parents=True, exist_ok=False)
+    with (out_dir / "pixels.bin").open("wb") as file:
+        table, skipped = _collect(images, table, file, tell)
+    table["split"] = _split(table, names, seed)
+    table.to_parquet(out_dir / "films.parquet", index=False)
+    hashes = {f"{part}_sha256": _sha256(out_dir / file) for part, file in _FILES.items()}
+    frozen = _summary(table, names, skipped, hashes)
+    manifest: dict[str, Any] = {"domain": "radiology", "name": name, "labels": names, "seed": seed}
+    manifest["side"] = FROZEN_SIDE
+    (out_dir / "manifest.json").write_text(
+        json.dumps({**manifest, **asdict(frozen)}, sort_keys=True, indent=1)
+    )
+    return frozen
+
+
+def check_images(
+    images: Path, labels_csv: Path, findings: list[str], *, seed: int = 0, tell: Tell | None = None
+) -> FrozenFilms:
+    """All that `freeze_images` would do, but writing. Raises as it does."""
+    table, names = read_table(labels_csv, findings)
+    table, skipped = _collect(images, table, None, tell)
+    table["split"] = _split(table, names, seed)
+    return _summary(table, names, skipped, {})
+
+
+def load_frozen(folder: Path) -> Dataset:
+    """The dataset, after its hashes were checked. Raises ValueError if it changed."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for part, file in _FILES.items():
+        if _sha256(folder / file) != manifest[f"{part}_sha256"]:
+            raise ValueError("The dataset's films are not what was frozen: import them again.")
+    table = pd.read_parquet(folder / "films.parquet")
+    names = tuple(manifest["labels"])
+    labels = table[[f"finding:{name}" for name in names]].to_numpy(np.float32)
+    return Dataset(table, labels, names, manifest, np.memmap(folder / "pixels.bin", np.uint8, "r"))
+
+
+def read_table(labels_csv: Path, findings: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """The table and its findings under their own names. Raises ValueError with a sentence."""
+    if labels_csv.stat().st_size > MAX_TABLE_BYTES:
+        raise ValueError(f"The table is larger than {MAX_TABLE_BYTES // 1024**2} MiB.")
+    source = pd.read_csv(labels_csv, dtype=str, keep_default_na=False)
+    if not 0 < len(source) <= MAX_ROWS:
+        raise ValueError(f"The table must have 1 to {MAX_ROWS:,} rows.")
+    names = [_column(source, finding) for finding in findings]
+    if not names or len(set(names)) < len(names):
+        raise ValueError("Name at least one finding, each once.")
+    for needed in ("file", "patient_id"):
+        if needed not in source.columns or (source[needed].str.strip() == "").any():
+            raise ValueError(f"Every row of the table needs a {needed}.")
+    if source["file"].duplicated().any():
+        raise ValueError("The table names a file twice.")
+    table = pd.DataFrame({"file": [check_name(name) for name in source["file"]]})
+    table["patient_id"] = source["patient_id"].str.strip()
+    table["given"] = source.get("split", "")
+    for name in names:
+        table[f"finding:{name}"] = _values(source[name], name)
+    for other in source.columns.difference(["file", "patient_id", "split", *names], sort=False):
+        table[f"meta:{other}"] = source[other]
+    return table, names
+
+
+def _column(source: pd.DataFrame, finding: str) -> str:
+    """Its column, whatever the case of its letters."""
+    for column in source.columns:
+        if column.lower() == finding.lower() and column not in ("file", "patient_id", "split"):
+            return str(column)
+    raise ValueError(f"The table has no column {finding!r}.")
+
+
+def _values(column: pd.Series, name: str) -> pd.Series:
+    values = column.str.strip()
+    if (bad := ~values.isin(list(VALUES))).any():
+        row = int(np.flatnonzero(bad)[0])
+        raise ValueError(f"{name} must be 1, 0 or blank; row {row + 2} of the table says otherwise.")
+    return values.map(VALUES).astype(np.float32)
+
+
+def _collect(
+    images: Path, table: pd.DataFrame, file: BinaryIO | None, tell: Tell | None
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The readable rows with their place in `file`, and how many were left out why."""
+    places: dict[int, tuple[int, int, int, str]] = {}
+    skipped: Counter[str] = Counter()
+    offset = 0
+    for done, (row, film) in enumerate(read_films(images, list(table["file"]), Limits())):
+        if isinstance(film, DecodedImage):
+            shrunk = shrink(film.pixels)
+            places[row] = (offset, *shrunk.shape, film.pixel_sha256)
+            offset += shrunk.size
+            if file is not None:
+                file.write(shrunk.tobytes())
+        else:
+            skipped[film.code] += 1
+        if tell and done % 100 == 99:
+            tell(done + 1, len(table))
+    if not places:
+        raise ValueError("None of the table's images can be read.")
+    kept = table.iloc[sorted(places)].reset_index(drop=True)
+    about = [places[row] for row in sorted(places)]
+    kept[["offset", "rows", "columns"]] = np.array([place[:3] for place in about], np.int64)
+    kept["pixel_sha256"] = [place[3] for place in about]
+    return kept, dict(skipped)
+
+
+def _split(table: pd.DataFrame, names: list[str], seed: int) -> list[str]:
+    groups = groups_of(list(table["patient_id"]), list(table["pixel_sha256"]))
+    found = table[[f"finding:{name}" for name in names]].to_numpy() == 1
+    patterns = ["".join("1" if one else "0" for one in row) for row in found]
+    return split(groups, list(table["given"]), patterns, seed)
+
+
+def _summary(
+    table: pd.DataFrame, names: list[str], skipped: dict[str, int], hashes: dict[str, str]
+) -> FrozenFilms:
+    counts = {}
+    for name in names:
+        values = table[f"finding:{name}"]
+        present, absent = int((values == 1).sum()), int((values == 0).sum())
+        counts[name] = {"present": present, "absent": absent, "unknown": len(table) - present - absent}
+    return FrozenFilms(
+        n=len(table),
+        n_patients=int(table["patient_id"].nunique()),
+        n_duplicates=int(table["pixel_sha256"].duplicated().sum()),
+        findings=counts,
+        splits={str(k): int(v) for k, v in table["split"].value_counts().items()},
+        skipped=skipped,
+        **hashes,
+    )
+
+
+_FILES = {"films": "films.parquet", "pixels": "pixels.bin"}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

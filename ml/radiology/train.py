@@ -1,0 +1,159 @@
+"""Train the film model, top to bottom.
+
+Early stopping, calibration and operating points look at validation only; the test is scored once, at the
+end, through the exported model that will serve. Everything random in an epoch is drawn from (seed, epoch), so
+a run that was killed and resumed at an epoch's start gives the weights an unbroken one gives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.torch import save
+
+from ml.common.artefact import golden_bytes, write_artefact
+from ml.common.calibration import fit_platt, fit_temperature
+from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
+from ml.common.devices import choose_device
+from ml.common.metrics import threshold_for_sensitivity
+from ml.radiology.config import TrainConfig
+from ml.radiology.dataset import Films, prepare
+from ml.radiology.evaluate import measures
+from ml.radiology.fitting import fit_network
+from ml.radiology.importing import Dataset, load_frozen
+from ml.radiology.model import Network, build_network, onnx_bytes
+from ml.radiology.predict import calibrated, onnx_logits, onnx_session
+from ml.radiology.synthetic import synthetic_film
+from ml.radiology.weights import Weights, find_weights
+
+BOOTSTRAP = 200
+GOLDEN_SEED = 2026
+Ints = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.floating]
+
+
+def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
+    """Raises ValueError for data that cannot teach, WeightsError for weights that do not fit, Cancelled
+    when the callback says so."""
+    config = TrainConfig.from_params(request.params)
+    dataset = load_frozen(request.dataset_dir)
+    parts = {name: np.flatnonzero(dataset.table["split"] == name) for name in ("train", "val", "test")}
+    columns = _teachable(dataset, parts)
+    dataset_key = hashlib.sha256((request.dataset_dir / "manifest.json").read_bytes()).hexdigest()
+    labels = [dataset.findings[column] for column in columns]
+    weights = find_weights(request.weights_dir, config.backbone)
+    progress(ProgressEvent("start", message=_start(config, weights, labels, dataset)))
+    network = build_network(config.backbone, len(labels), config.image_size, weights, request.seed)
+    films = prepare(dataset, columns, network.preprocessing, request.checkpoint_dir, progress)
+    history = fit_network(
+        network, films, parts["train"], parts["val"], config, pretrained=weights is not None,
+        seed=request.seed, device=choose_device(request.device), checkpoint_dir=request.checkpoint_dir,
+        resume=request.resume, dataset_key=dataset_key, progress=progress,
+    )  # fmt: skip
+    progress(ProgressEvent("export", message="writing the model that serves"))
+    onnx = onnx_bytes(network)
+    session = onnx_session(onnx)
+    progress(ProgressEvent("calibrate", message="on validation"))
+    logits = onnx_logits(session, network.preprocessing, films.squares[parts["val"]])
+    platt = _calibration(logits, films.labels[parts["val"]])
+    points = _operating_points(calibrated(logits, platt), films.labels[parts["val"]], config)
+    progress(ProgressEvent("test", message="scoring the test once"))
+    metrics = _metrics(dataset, films, parts, (session, network, platt, points), labels, request.seed)
+    metrics["history"] = history
+    meta = {
+        "labels": labels, "network": network.recipe, "preprocessing": network.preprocessing.to_meta(),
+        "platt": {name: {"scale": a, "bias": b} for name, (a, b) in zip(labels, platt.tolist(), strict=True)},
+        "operating_points": dict(zip(labels, points.tolist(), strict=True)),
+        "pretrained": {"file": weights.path.name, "sha256": weights.sha256} if weights else None,
+        "not_taught": sorted(set(dataset.findings) - set(labels)), "config": asdict(config),
+        "dataset": {"name": dataset.manifest["name"], "manifest_sha256": dataset_key},
+        "seed": request.seed, "metrics": metrics,
+    }  # fmt: skip
+    files = {
+        "model.onnx": onnx,
+        "weights.safetensors": save({k: v.contiguous() for k, v in network.module.state_dict().items()}),
+        "golden.npz": _golden(network, session),
+    }
+    artefact_hash = write_artefact(request.output_dir, kind="radiology", files=files, meta=meta)
+    progress(ProgressEvent("done", metrics=_plain({"test_auc": metrics["test"]["auc"]})))
+    return TrainResult(request.output_dir, artefact_hash, metrics)
+
+
+def _teachable(dataset: Dataset, parts: dict[str, Ints]) -> list[int]:
+    """Columns of the findings that training and validation hold both present and absent."""
+
+    def both(column: int, rows: Ints) -> bool:
+        values = dataset.labels[rows, column]
+        return bool((values == 1).any() and (values == 0).any())
+
+    columns = range(len(dataset.findings))
+    good = [c for c in columns if both(c, parts["train"]) and both(c, parts["val"])]
+    if not good:
+        raise ValueError(
+            "No finding is both present and absent in the training and in the validation part: "
+            "more films are needed."
+        )
+    return good
+
+
+def _start(config: TrainConfig, weights: Weights | None, labels: list[str], dataset: Dataset) -> str:
+    origin = f"from {weights.path.name}" if weights else "from scratch, there are no pretrained weights"
+    left_out = sorted(set(dataset.findings) - set(labels))
+    without = f"; too few films to learn {', '.join(left_out)}" if left_out else ""
+    return f"{config.backbone} {origin}{without}"
+
+
+def _calibration(logits: Floats, labels: Floats) -> Floats:
+    """Scale and bias (findings, 2) by Platt; where that would turn the ranking round, a temperature alone."""
+    out = []
+    for column in range(labels.shape[1]):
+        known = ~np.isnan(labels[:, column])
+        x, y = logits[known, column], labels[known, column]
+        scale, bias = fit_platt(x, y)
+        out.append((scale, bias) if scale > 0 else (1 / fit_temperature(x, y), 0.0))
+    return np.array(out)
+
+
+def _operating_points(scores: Floats, labels: Floats, config: TrainConfig) -> Floats:
+    """For each finding the highest threshold that reaches the target sensitivity on validation."""
+    points = []
+    for column in range(labels.shape[1]):
+        known = ~np.isnan(labels[:, column])
+        truth = labels[known, column].astype(int)
+        points.append(threshold_for_sensitivity(truth, scores[known, column], config.target_sensitivity))
+    return np.array(points)
+
+
+def _metrics(
+    dataset: Dataset, films: Films, parts: dict[str, Ints], served: tuple[Any, Network, Floats, Floats],
+    names: list[str], seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    session, network, platt, points = served
+    out: dict[str, Any] = {}
+    for name, part, rounds in (("validation", "val", 0), ("test", "test", BOOTSTRAP)):
+        rows = parts[part]
+        if not len(rows):
+            continue
+        scores = calibrated(onnx_logits(session, network.preprocessing, films.squares[rows]), platt)
+        patients = list(dataset.table["patient_id"].iloc[rows])
+        report = measures(films.labels[rows], scores, points, names, patients, seed, rounds)
+        intervals = {key: list(pair) for key, pair in report.intervals.items()}
+        out[name] = {**report.values, **({"intervals": intervals} if intervals else {})}
+    return out
+
+
+def _golden(network: Network, session: Any) -> bytes:
+    """Made-up films, so that no patient's picture travels inside a model. The first larger than is kept."""
+    shown = [synthetic_film(GOLDEN_SEED, i, rows=600 if i == 0 else 200).shown for i in range(8)]
+    made = [np.rint(one * 65535).astype(np.uint16) for one in shown]
+    squares = network.preprocessing.squares([one.astype(np.float32) / np.float32(65535) for one in made])
+    logits = onnx_logits(session, network.preprocessing, squares)
+    return golden_bytes(film=made[0], square=squares[:1], squares=squares, logits=logits)
+
+
+def _plain(values: dict[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,214 @@
+"""Folders, tars and tables in; a frozen dataset out, split by patient, or a sentence why not."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ml.radiology import importing
+from ml.radiology.dicom import decode
+from ml.radiology.importing import check_images, freeze_images, load_frozen
+from ml.radiology.reading import read_film
+from ml.radiology.splits import split
+from ml.radiology.synthetic import LABELS
+from ml.radiology.transforms import shrink
+
+RNG = np.random.default_rng(0)
+
+
+def png(seed: int, side: int = 24) -> bytes:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 255, (side, side), np.uint8)
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path):
+    """Writes n pictures of n patients and their table; returns (folder, csv)."""
+
+    def make(n: int = 40, **columns: list[str]) -> tuple[Path, Path]:
+        folder = tmp_path / "pictures"
+        folder.mkdir(exist_ok=True)
+        for i in range(n):
+            (folder / f"{i}.png").write_bytes(png(i))
+        table = {"file": [f"{i}.png" for i in range(n)], "patient_id": [f"p{i}" for i in range(n)],
+                 "Mass": [str(i % 2) for i in range(n)], **columns}  # fmt: skip
+        pd.DataFrame(table).to_csv(tmp_path / "labels.csv", index=False)
+        return folder, tmp_path / "labels.csv"
+
+    return make
+
+
+def test_dicom_films_freeze_as_they_are_shown(film_folder, tmp_path) -> None:
+    frozen = freeze_images(film_folder, film_folder / "labels.csv", list(LABELS), tmp_path / "d", "x")
+    data = load_frozen(tmp_path / "d")
+    assert frozen.n == len(data.table) == 120
+    assert frozen.n_patients == 90
+    assert data.findings == LABELS
+    wanted = shrink(decode(film_folder / data.table["file"][7]).pixels)
+    np.testing.assert_array_equal(data.film(7), wanted)
+    assert set(data.table["split"]) == {"train", "val", "test"}
+    assert data.table.groupby("patient_id")["split"].nunique().max() == 1
+    assert "meta:age" in data.table
+    assert not [path for path in (tmp_path / "d").iterdir() if path.suffix in (".npy", ".pkl")]
+
+
+def test_a_tar_gives_what_its_folder_gives(pictures, tmp_path) -> None:
+    folder, table = pictures(unknown_column=["x"] * 40)
+    with tarfile.open(tmp_path / "films.tar.gz", "w:gz") as tar:
+        tar.add(folder, arcname="inner")
+    one = freeze_images(folder, table, ["mass"], tmp_path / "a", "x", seed=5)
+    other = freeze_images(tmp_path / "films.tar.gz", table, ["MASS"], tmp_path / "b", "x", seed=5)
+    tables = [load_frozen(tmp_path / name).table for name in "ab"]
+    assert one.splits == other.splits
+    pd.testing.assert_frame_equal(tables[0].drop(columns="offset"), tables[1].drop(columns="offset"))
+    assert load_frozen(tmp_path / "a").film(3).tolist() == load_frozen(tmp_path / "b").film(3).tolist()
+
+
+def test_unknown_labels_stay_unknown(pictures, tmp_path) -> None:
+    folder, table = pictures(4, Mass=["1", "", "-1", "0"])
+    frozen = freeze_images(folder, table, ["Mass"], tmp_path / "d", "x")
+    assert frozen.findings["Mass"] == {"present": 1, "absent": 1, "unknown": 2}
+    np.testing.assert_array_equal(load_frozen(tmp_path / "d").labels[:, 0], [1, np.nan, np.nan, 0])
+
+
+def with_duplicates(pictures) -> tuple[Path, Path]:
+    folder, table = pictures(60)
+    for i in range(0, 60, 4):  # the same pixels under two patients
+        (folder / f"{i + 1}.png").write_bytes((folder / f"{i}.png").read_bytes())
+    return folder, table
+
+
+def test_exact_copies_fall_into_one_part(pictures, tmp_path) -> None:
+    folder, table = with_duplicates(pictures)
+    frozen = freeze_images(folder, table, ["Mass"], tmp_path / "d", "x")
+    assert frozen.n_duplicates == 15
+    by_pixels = load_frozen(tmp_path / "d").table.groupby("pixel_sha256")["split"].nunique()
+    assert by_pixels.max() == 1
+
+
+def test_without_the_hashes_copies_would_leak(pictures, tmp_path, monkeypatch) -> None:
+    folder, table = with_duplicates(pictures)
+    honest = importing.groups_of
+    monkeypatch.setattr(importing, "groups_of", lambda patients, hashes: honest(patients))
+    freeze_images(folder, table, ["Mass"], tmp_path / "d", "x")
+    assert load_frozen(tmp_path / "d").table.groupby("pixel_sha256")["split"].nunique().max() > 1
+
+
+def test_a_given_split_stands_and_leaks_are_excluded() -> None:
+    groups = np.array([0, 0, 1, 2, *range(3, 43)])
+    given = ["train", "test", "test", "val", *["train"] * 38, "val", "val"]
+    parts = split(groups, given, ["0"] * 44, seed=0)
+    assert parts[:4] == ["excluded", "test", "test", "val"]
+    assert parts[4:] == given[4:]
+
+
+def test_a_missing_part_is_dealt_from_train_by_patient() -> None:
+    groups = np.repeat(np.arange(100), 2)
+    parts = split(groups, ["train"] * 196 + ["val16"] * 4, ["0"] * 150 + ["1"] * 50, seed=1)
+    counts = {part: parts.count(part) for part in set(parts)}
+    assert set(counts) == {"train", "val", "test"}
+    assert 20 <= counts["val"] <= 40
+    assert 20 <= counts["test"] <= 40
+    assert all(parts[i] == parts[i + 1] for i in range(0, 200, 2))
+    for part in ("val", "test"):  # labels are dealt evenly
+        assert 0.15 < np.mean([i >= 150 for i, p in enumerate(parts) if p == part]) < 0.35
+
+
+def test_a_dry_run_reports_and_writes_nothing(pictures, tmp_path) -> None:
+    folder, table = pictures(12)
+    (folder / "3.png").write_bytes(png(3)[:50])
+    (folder / "4.png").unlink()
+    (folder / "5.png").write_bytes(b"no image")
+    before = sorted(tmp_path.rglob("*"))
+    report = check_images(folder, table, ["Mass"])
+    assert (report.n, report.skipped) == (9, {"undecodable": 1, "missing": 1, "not_dicom": 1})
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a\\..\\b.png", ""])
+def test_a_table_that_leads_outside_is_refused(pictures, tmp_path, name: str) -> None:
+    folder, table = pictures(2, file=["0.png", name])
+    with pytest.raises(ValueError, match=r"leads out|needs a file"):
+        freeze_images(folder, table, ["Mass"], tmp_path / "d", "x")
+
+
+def test_a_tar_that_leads_outside_is_refused(pictures, tmp_path) -> None:
+    _, table = pictures(2)
+    with tarfile.open(tmp_path / "films.tar", "w") as tar:
+        member = tarfile.TarInfo("../0.png")
+        member.size = len(png(0))
+        tar.addfile(member, io.BytesIO(png(0)))
+    with pytest.raises(ValueError, match="leads out"):
+        freeze_images(tmp_path / "films.tar", table, ["Mass"], tmp_path / "d", "x")
+
+
+def test_links_are_not_followed_out_of_the_images(pictures, tmp_path) -> None:
+    folder, table = pictures(2)
+    (tmp_path / "secret.png").write_bytes(png(9))
+    (folder / "1.png").unlink()
+    os.symlink(tmp_path / "secret.png", folder / "1.png")
+    with pytest.raises(ValueError, match="link"):
+        freeze_images(folder, table, ["Mass"], tmp_path / "d", "x")
+    with tarfile.open(tmp_path / "films.tar", "w") as tar:
+        tar.add(folder / "0.png", "0.png")
+        link = tarfile.TarInfo("1.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    assert check_images(tmp_path / "films.tar", table, ["Mass"]).skipped == {"missing": 1}
+
+
+def test_sizes_are_limited_before_pixels_are_read(tmp_path) -> None:
+    from ml.radiology.contracts import DicomRefused
+    from ml.radiology.parsing import Limits
+
+    path = tmp_path / "large.png"
+    path.write_bytes(png(1, 100))
+    for limits in (Limits(max_pixels=9_999), Limits(max_file_bytes=100)):
+        with pytest.raises(DicomRefused) as caught:
+            read_film(path, limits)
+        assert caught.value.code == "too_large"
+
+
+def test_sixteen_bits_and_colour_become_grey(tmp_path) -> None:
+    from ml.radiology.parsing import Limits
+
+    Image.fromarray(np.array([[0, 65535], [32768, 16384]], np.uint16)).save(tmp_path / "deep.png")
+    np.testing.assert_allclose(
+        read_film(tmp_path / "deep.png", Limits()).pixels, [[0, 1], [0.5, 0.25]], atol=1e-4
+    )
+    Image.new("RGB", (4, 4), (255, 255, 255)).save(tmp_path / "colour.jpg")
+    assert read_film(tmp_path / "colour.jpg", Limits()).pixels.min() == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "findings", "says"),
+    [
+        ({"Mass": ["1", "yes"]}, ["Mass"], "row 3"),
+        ({}, ["Hernia"], "no column 'Hernia'"),
+        ({}, [], "at least one finding"),
+        ({"file": ["0.png", "0.png"]}, ["Mass"], "twice"),
+        ({"patient_id": ["p", ""]}, ["Mass"], "patient_id"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(pictures, columns, findings, says) -> None:
+    with pytest.raises(ValueError, match=says):
+        check_images(*pictures(2, **columns), findings)
+
+
+def test_a_changed_dataset_is_noticed(pictures, tmp_path) -> None:
+    freeze_images(*pictures(5), ["Mass"], tmp_path / "d", "x")
+    pixels = tmp_path / "d" / "pixels.bin"
+    pixels.write_bytes(pixels.read_bytes()[:-1] + b"!")
+    with pytest.raises(ValueError, match="not what was frozen"):
+        load_frozen(tmp_path / "d")
+    assert json.loads((tmp_path / "d" / "manifest.json").read_text())["name"] == "x"
