@@ -22,6 +22,7 @@ KNOWN = {
     "n": ("Examples", ""),
     "n_excluded": ("Left out, no label", ""),
 }
+ACRONYMS = {"gru", "auc", "ap", "ece"}
 HEADLINES = ("auc", "ap", "sensitivity", "specificity")
 TABLES = {
     "findings": "Per finding",
@@ -61,7 +62,11 @@ class Table:
 
 
 def title_of(name: str) -> str:
-    return KNOWN[name][0] if name in KNOWN else name.replace("_", " ").capitalize()
+    """A known measure's title, else the name as words: "gru_alone" becomes "GRU alone"."""
+    if name in KNOWN:
+        return KNOWN[name][0]
+    words = [word.upper() if word in ACRONYMS else word for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def main_table(version: ModelVersion, champion: ModelVersion | None) -> Table:

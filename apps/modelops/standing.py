@@ -120,11 +120,21 @@ def sentence_of(job: TrainingJob, domain: Domain, curves: Curves, ahead: int) ->
             return "It was asked to stop and does so between two batches."
         if not job.progress:
             return "The training process is starting."
+    if job.status == Status.CANCELLED:
+        return _of_the_cancelled(job, domain)
     phase = job.progress.get("phase", "")
     drawn = phase if phase in curves else next(reversed(curves), "")
     open_phase = job.status == Status.RUNNING and drawn == phase
     said = _of_curve(curves[drawn], domain.phase(drawn).unit, open_phase) if drawn else ""
     return said if said or job.status != Status.RUNNING else f"At work on: {domain.phase(phase).title}."
+
+
+def _of_the_cancelled(job: TrainingJob, domain: Domain) -> str:
+    if not job.progress:
+        return "It was cancelled before it began to learn."
+    at = standing_of(job, domain)
+    where = f", {at.unit} {at.value} of {at.total}" if at.total else ""
+    return f"It was cancelled at {at.phase}{where}."
 
 
 def _of_curve(metrics: Mapping[str, list[list[float]]], unit: str, going_on: bool) -> str:

@@ -47,3 +47,10 @@ def test_training_alone(dataset, losses, sentence) -> None:
 def test_what_is_over_does_not_improve_still(dataset) -> None:
     assert "still" not in says([0.5, 0.4, 0.3], status="succeeded")
     assert "lowest at epoch 3" in says([0.5, 0.4, 0.3], status="succeeded")
+
+
+def test_a_cancelled_job_says_how_far_it_was(dataset) -> None:
+    job = TrainingJob(status="cancelled", progress={"phase": "train", "epoch": 2, "epochs": 9})
+    assert sentence_of(job, domain_named("testing"), {}, 0) == "It was cancelled at learning, epoch 2 of 9."
+    job.progress = {}
+    assert sentence_of(job, domain_named("testing"), {}, 0) == "It was cancelled before it began to learn."

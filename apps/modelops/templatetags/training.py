@@ -14,7 +14,7 @@ register = template.Library()
 def clock(seconds: float | None) -> str:
     """06:40, or 1:02:03 from an hour on."""
     if seconds is None:
-        return "-"
+        return "\u2013"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
