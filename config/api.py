@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_GET
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
@@ -15,6 +16,7 @@ api = NinjaAPI(
     version="1",
     description="Chest radiographs and card transactions. Research use. Not a medical device.",
     urls_namespace="api",
+    docs_decorator=require_GET,
 )
 
 

@@ -1,15 +1,16 @@
 """Every door of the web process. A door without a row in the permission table fails a test."""
 
-from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from apps.accounts.views import home
+from apps.accounts.views import admin_password, admin_sign_in, home
 from apps.core import views as core
 from config.api import api
 
 admin.autodiscover()
-admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.login = admin_sign_in  # type: ignore[method-assign]
+admin.site.password_change = admin_password  # type: ignore[assignment,method-assign]
+admin.site.password_change_done = admin_password  # type: ignore[assignment,method-assign]
 
 urlpatterns = [
     path("", home, name="home"),
@@ -17,7 +18,7 @@ urlpatterns = [
     path("readyz", core.readyz, name="readyz"),
     path("metrics", core.metrics, name="metrics"),
     path("status/", core.status, name="status"),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include("apps.accounts.urls")),
     path("admin/", admin.site.urls),
     path("audit/", include("apps.audit.urls")),
     path("fraud/", include("apps.fraud.urls")),

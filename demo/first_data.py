@@ -21,7 +21,7 @@ def send_first_data(places: Places) -> None:
     if done.exists():
         return
     films = sorted(places.films.glob("*.dcm"))[:SENT_AT_START]
-    pass  # _store(films, places)
+    _store(films, places)
     os.environ["LYNCEUS_WEBHOOK_SECRET"] = seed.webhook_secret()
     call_command(
         "stream_transactions", url=places.base_url, source=seed.SOURCE, rate=EVENTS_RATE,

@@ -27,9 +27,9 @@ def main() -> None:
     from demo.seed import seed
 
     site = seed()
-    for domain, simulate in (("fraud", "simulate_transactions"),):
+    for domain, simulate in (("fraud", "simulate_transactions"), ("radiology", "simulate_films")):
         _first_model(domain, simulate, site.slug, wanted)
-    pass  # _films(places.films)
+    _films(places.films)
 
 
 def _first_model(domain: str, simulate: str, site: str, wanted: str) -> None:

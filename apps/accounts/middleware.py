@@ -13,6 +13,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.accounts.selectors import needs_second_factor
+from apps.core.errors import LynceusError, problem_response, wants_json
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 SEEN = "seen_at"
@@ -24,7 +26,7 @@ def idle_logout(get_response: GetResponse) -> GetResponse:
             seen = request.session.get(SEEN)
             if seen is not None and time.time() - seen > settings.IDLE_LOGOUT_S:
                 logout(request)
-            elif not _is_poll(request) and (seen is None or time.time() - seen > 15):
+            elif not is_poll(request) and (seen is None or time.time() - seen > 15):
                 # A page that polls by itself is not a person at work.
                 request.session[SEEN] = time.time()
         return get_response(request)
@@ -32,8 +34,11 @@ def idle_logout(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def _is_poll(request: HttpRequest) -> bool:
-    return request.headers.get("HX-Request") == "true" and request.method == "GET"
+def is_poll(request: HttpRequest) -> bool:
+    """Our scripts say when it is the page that asks; an htmx GET is taken for that even unsaid."""
+    if request.method != "GET":
+        return False
+    return "X-Lynceus-Poll" in request.headers or request.headers.get("HX-Request") == "true"
 
 
 def require_mfa(get_response: GetResponse) -> GetResponse:
@@ -41,10 +46,13 @@ def require_mfa(get_response: GetResponse) -> GetResponse:
         user = request.user
         if (
             isinstance(user, User)
-            and user.role in settings.LYNCEUS_MFA_ROLES
+            and needs_second_factor(user)
             and not request.path.startswith(("/accounts/", "/static/"))
             and not is_mfa_enabled(user)
         ):
+            if wants_json(request.path, request.headers.get("Accept", "")):
+                message = "Your role needs a second factor: set it up first."
+                return problem_response(LynceusError("second_factor_needed", message, status=403))
             return redirect(reverse("mfa_activate_totp"))
         return get_response(request)
 

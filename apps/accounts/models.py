@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.core.exceptions import ValidationError
 from django.db import models
 
 
@@ -36,8 +37,9 @@ class UserManager(BaseUserManager):  # type: ignore[type-arg]
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
-        site, _ = Site.objects.get_or_create(slug="main", defaults={"name": "Main site"})
-        fields = {"site": site, "role": Role.OPERATOR, **fields, "is_staff": True, "is_superuser": True}
+        if "site" not in fields:
+            fields["site"], _ = Site.objects.get_or_create(slug="main", defaults={"name": "Main site"})
+        fields = {"role": Role.OPERATOR, **fields, "is_staff": True, "is_superuser": True}
         return self.create_user(email, password, **fields)
 
 
@@ -57,6 +59,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        # The operator keeps accounts and secrets in the admin; no other role has business there.
+        self.is_staff = self.is_superuser or self.role == Role.OPERATOR
+        super().save(*args, **kwargs)
+
+
+SCOPES = (("radiology", "Radiology"), ("fraud", "Fraud"))
+
 
 class ApiClient(models.Model):
     """A service account. Only hashes of its secrets are kept; two may be valid while one rotates."""
@@ -73,6 +83,11 @@ class ApiClient(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        known = {scope for scope, _ in SCOPES}
+        if not isinstance(self.scopes, list) or not self.scopes or not set(self.scopes) <= known:
+            raise ValidationError({"scopes": f"A list of one or more of {', '.join(sorted(known))}."})
 
 
 class ApiSecret(models.Model):

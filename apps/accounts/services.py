@@ -1,16 +1,22 @@
-"""Make and rotate the secrets of service accounts."""
+"""Secrets of service accounts, second factors of people, and locks lifted."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 from datetime import timedelta
+from typing import Any
 
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from axes.utils import reset
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
+from django.http import HttpRequest
 
-from apps.accounts.models import ApiClient, ApiSecret, Site
+from apps.accounts.models import ApiClient, ApiSecret, Site, User
 from apps.core.clock import now
 
 
@@ -44,3 +50,29 @@ def client_for_token(token: str) -> ApiClient | None:
 def site_is_open(site: Site) -> bool:
     """Whether this installation serves the site: the demo's log-ins and keys work in the demo alone."""
     return settings.LYNCEUS_DEMO or not site.is_demo
+
+
+@transaction.atomic
+def enrol_totp(user: User) -> str:
+    """A new authenticator secret (base32) with recovery codes beside it; an earlier one ends."""
+    remove_second_factor(user)
+    secret: str = generate_totp_secret()
+    TOTP.activate(user, secret)
+    RecoveryCodes.activate(user)
+    return secret
+
+
+def remove_second_factor(user: User) -> None:
+    """For a person who lost the device: their role asks for a new one at the next sign-in."""
+    Authenticator.objects.filter(user=user).delete()
+
+
+def sign_in_name(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
+    """Whom a sign-in attempt meant, in one spelling: axes counts wrong passwords by it."""
+    given = credentials or {}
+    name = given.get("email") or given.get("login") or request.POST.get("login") or ""
+    return str(name).strip().lower()
+
+
+def lift_lock(user: User) -> None:
+    reset(username=user.email)

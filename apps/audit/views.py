@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_GET
 
 from apps.accounts.auth import role_required
 from apps.accounts.models import Role, User
@@ -22,6 +23,7 @@ COLUMNS = ("id", "at", "actor", "action", "subject", "detail")
 PAGE_ROWS = 50
 
 
+@require_GET
 @role_required(Role.AUDITOR)
 def log(request: HttpRequest) -> HttpResponse:
     user = _user(request)
@@ -39,6 +41,7 @@ def log(request: HttpRequest) -> HttpResponse:
     return render(request, "audit/log.html", context)
 
 
+@require_GET
 @role_required(Role.AUDITOR)
 def export(request: HttpRequest) -> HttpResponse:
     user = _user(request)

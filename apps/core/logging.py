@@ -18,8 +18,11 @@ SHARED: list[Any] = [
 
 def configure(config: dict[str, Any]) -> None:
     """Django calls this with settings.LOGGING = {"level": ..., "json": ...}."""
+    # Plain tracebacks: the console's pretty ones print local variables, and a patient's name with them.
     renderer: Any = (
-        structlog.processors.JSONRenderer() if config["json"] else structlog.dev.ConsoleRenderer(colors=False)
+        structlog.processors.JSONRenderer()
+        if config["json"]
+        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[
@@ -31,7 +34,9 @@ def configure(config: dict[str, Any]) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=SHARED, processor=renderer)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*SHARED, structlog.processors.format_exc_info], processor=renderer
+    )
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     root = logging.getLogger()

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 
 import structlog
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
 
 from apps.core.errors import LynceusError, problem_response, wants_json
@@ -47,6 +47,20 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
         response = get_response(request)
         response.setdefault("Content-Security-Policy", POLICY)
         return response
+
+    return middleware
+
+
+PAGE_METHODS = {"GET", "HEAD", "OPTIONS", "POST"}
+
+
+def page_methods(get_response: GetResponse) -> GetResponse:
+    """Class-based views and the admin would take PUT for POST and DELETE for GET: no page means that."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if request.method not in PAGE_METHODS and not request.path.startswith("/api/"):
+            return HttpResponseNotAllowed(sorted(PAGE_METHODS))
+        return get_response(request)
 
     return middleware
 

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import asdict
 from typing import Any
 
 import prometheus_client
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_GET, require_safe
 
 from apps.core.errors import LynceusError, problem_response, wants_json
 from apps.core.status import queue_report, run_checks
 
 LOOPBACK = {"127.0.0.1", "::1", ""}
+# What a proxy adds. Behind one on this host every request comes from loopback, so the address says nothing.
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
+FULL_STATUS = {"operator", "ml_admin", "auditor"}
 
 
+@require_safe
 def livez(request: HttpRequest) -> HttpResponse:
     return HttpResponse("alive\n", content_type="text/plain")
 
 
+@require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     results = run_checks(everything=False)
     ready = all(result.ok for result in results)
@@ -26,23 +35,35 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return JsonResponse(body, status=200 if ready else 503)
 
 
+@require_GET
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus text, for a scraper on this host: the numbers say how busy a site is."""
-    if request.META.get("REMOTE_ADDR", "") not in LOOPBACK:
+    """Prometheus text, for a scraper on this host or with the token: the numbers say how busy a site is."""
+    if not _may_scrape(request):
         raise Http404
     text = prometheus_client.generate_latest()
     return HttpResponse(text, content_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-def status(request: HttpRequest) -> HttpResponse:
-    if not request.user.is_authenticated:
-        from django.contrib.auth.views import redirect_to_login
+def _may_scrape(request: HttpRequest) -> bool:
+    if token := settings.LYNCEUS_METRICS_TOKEN:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        return hmac.compare_digest(given.encode(), token.encode())
+    through_proxy = any(name in request.headers for name in FORWARDED)
+    return request.META.get("REMOTE_ADDR", "") in LOOPBACK and not through_proxy
 
-        return redirect_to_login(request.path)
-    checks = run_checks(everything=True)
-    context: dict[str, Any] = {"checks": checks, "queues": queue_report()}
+
+@require_GET
+@login_required
+def status(request: HttpRequest) -> HttpResponse:
+    """Every part for who keeps the house; for who works in it only which part is down."""
+    checks, queues = [asdict(check) for check in run_checks(everything=True)], queue_report()
+    full = getattr(request.user, "role", "") in FULL_STATUS
+    if not full:
+        checks = [{"name": check["name"], "ok": check["ok"]} for check in checks]
+        queues = [{"name": queue["name"], "workers": queue["workers"]} for queue in queues]
+    context: dict[str, Any] = {"checks": checks, "queues": queues, "full": full}
     if wants_json(request.path, request.headers.get("Accept", "")):
-        return JsonResponse({"checks": [asdict(c) for c in checks], "queues": context["queues"]})
+        return JsonResponse({"checks": checks, "queues": queues})
     return render(request, "core/status.html", context)
 
 

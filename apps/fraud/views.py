@@ -36,6 +36,8 @@ def queue(request: HttpRequest) -> HttpResponse:
     site = _site(request)
     form = QueueForm(request.GET, site=site)
     chosen = form.chosen()
+    # Once a page opened; the polls that follow show the same list to the same person.
+    record("queue.viewed", site=site, actor=request.user, detail={"show": chosen.show})  # type: ignore[arg-type]
     context = {
         **_rows(site, chosen),
         "form": form,

@@ -1,5 +1,9 @@
 from django.contrib import admin
 
+from apps.accounts.admin import SiteBound
 from apps.radiology.models import DicomNode
 
-admin.site.register(DicomNode)
+
+@admin.register(DicomNode)
+class DicomNodeAdmin(SiteBound):
+    list_display = ("AETitle", "site", "is_active")

@@ -41,8 +41,11 @@ FILES_MAX = 100
 @require_GET
 @role_required(Role.RADIOLOGIST)
 def worklist(request: HttpRequest) -> HttpResponse:
-    site = _user(request).site
+    user = _user(request)
+    site = user.site
     form = WorklistForm(request.GET)
+    # Once a page opened; the polls that follow show the same list to the same person.
+    record("worklist.viewed", site=site, actor=user)
     counts = counts_by_status(site)
     context = {
         **_rows(_page(request, site, form.chosen()), form.chosen()),

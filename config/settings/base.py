@@ -32,6 +32,7 @@ AUDIT_HEAD_PATH = Path(env("LYNCEUS_AUDIT_HEAD", str(VAR_DIR / "audit" / "head.j
 LYNCEUS_DEMO = bool_env("LYNCEUS_DEMO", False)
 LYNCEUS_DEMO_GATE = env("LYNCEUS_DEMO_GATE", "")
 LYNCEUS_MFA_ROLES = list_env("LYNCEUS_MFA_ROLES", [])
+LYNCEUS_METRICS_TOKEN = env("LYNCEUS_METRICS_TOKEN", "")
 LYNCEUS_DEVICE = choice_env("LYNCEUS_DEVICE", "auto", ("auto", "cuda", "mps", "cpu"))
 LYNCEUS_WEIGHTS_DIR = Path(env("LYNCEUS_WEIGHTS_DIR", str(VAR_DIR / "weights")))
 IDLE_LOGOUT_S = int_env("LYNCEUS_IDLE_LOGOUT_S", 1800, low=60, high=86_400)
@@ -56,6 +57,14 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=30000;",
     }
+# In the database, so that what counts wrong codes and remembers used ones holds for every web process.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "core_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Applications -------------------------------------------------------------------------------
@@ -74,6 +83,7 @@ INSTALLED_APPS = [
     "axes",
     "django_htmx",
     "django_vite",
+    "ninja",
     "apps.core",
     "apps.accounts",
     "apps.audit",
@@ -86,6 +96,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.core.middleware.content_security_policy",
+    "apps.core.middleware.page_methods",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -143,13 +154,25 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_RATE_LIMITS = False  # the lock-out below counts in the database and covers the admin too
+ACCOUNT_SESSION_REMEMBER = False  # a session ends with the browser, or earlier when idle
+# Wrong codes are counted per person, from wherever they come. Wrong passwords are counted by axes below,
+# per person and address, so that nobody can lock a colleague out from afar.
+ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": "5/900s/key"}
+MFA_ADAPTER = "apps.accounts.adapter.MfaAdapter"
+MFA_FORMS = {
+    "authenticate": "apps.accounts.forms.CodeForm",
+    "reauthenticate": "apps.accounts.forms.CodeAgainForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Lynceus"
+MFA_TOTP_TOLERANCE = 1  # one step either way: clocks differ, and typing takes a while (RFC 6238, 5.2)
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_FORM_FIELD = "login"
+AXES_USERNAME_CALLABLE = "apps.accounts.services.sign_in_name"
+AXES_ENABLE_ADMIN = False  # an operator lifts a lock on the user's own page
+AXES_DISABLE_ACCESS_LOG = True  # the audit keeps sign-ins
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "account/locked.html"
 AXES_VERBOSE = False

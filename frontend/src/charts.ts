@@ -2,7 +2,7 @@ import { LineChart } from "echarts/charts";
 import { GridComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
 import { type EChartsType, init, use } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
-import { isTyping, make } from "./dom";
+import { isTyping, make, poll } from "./dom";
 
 use([LineChart, GridComponent, MarkLineComponent, TooltipComponent, CanvasRenderer]);
 
@@ -140,7 +140,7 @@ class Chart {
 
   private async fetch(): Promise<void> {
     try {
-      const answer = await fetch(this.root.dataset.src ?? "", { headers: { Accept: "application/json" } });
+      const answer = await poll(this.root.dataset.src ?? "");
       if (answer.status === 204) return;
       if (!answer.ok) throw new Error(String(answer.status));
       const text = await answer.text();

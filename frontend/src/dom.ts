@@ -18,6 +18,13 @@ export function csrfToken(): string {
   return document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? "";
 }
 
+/** Says that the page asks by itself: that is no sign of a person, and the idle session may end. */
+export const POLL = { "X-Lynceus-Poll": "1" };
+
+export function poll(url: string): Promise<Response> {
+  return fetch(url, { headers: { Accept: "application/json", ...POLL } });
+}
+
 /** The id of an icon in the sprite the page already points to. */
 export function icon(name: string): SVGSVGElement {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");

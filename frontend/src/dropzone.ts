@@ -1,4 +1,4 @@
-import { csrfToken, make } from "./dom";
+import { csrfToken, make, poll } from "./dom";
 
 const AT_ONCE = 3;
 const POLL_MS = 2000;
@@ -48,7 +48,7 @@ class FileRow {
     for (;;) {
       await new Promise((resolve) => window.setTimeout(resolve, POLL_MS));
       if (document.hidden) continue;
-      const reply = await fetch(url, { headers: { Accept: "application/json" } }).catch(() => null);
+      const reply = await poll(url).catch(() => null);
       if (!reply) continue;
       if (!reply.ok) return;
       const body = (await reply.json()) as { state: string; message?: string; done: boolean };

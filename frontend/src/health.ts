@@ -1,3 +1,5 @@
+import { poll } from "./dom";
+
 const EVERY_MS = 60_000;
 
 interface Status {
@@ -16,7 +18,7 @@ async function look(element: HTMLElement): Promise<void> {
   if (document.hidden || !text || !dot) return;
   let down: string[];
   try {
-    const answer = await fetch(element.dataset.health ?? "", { headers: { Accept: "application/json" } });
+    const answer = await poll(element.dataset.health ?? "");
     const body: unknown = answer.ok ? await answer.json() : null;
     if (!isStatus(body)) {
       element.hidden = true;

@@ -1,5 +1,5 @@
 import type htmxType from "htmx.org";
-import { csrfToken, make } from "./dom";
+import { csrfToken, make, POLL } from "./dom";
 import { toast } from "./toasts";
 
 type Htmx = typeof htmxType;
@@ -131,8 +131,9 @@ function beforeSwap(htmx: Htmx, detail: SwapDetail): void {
 export function startLive(htmx: Htmx): void {
   let unreachable = false;
   document.addEventListener("htmx:configRequest", (event) => {
-    const { detail } = event as CustomEvent<{ headers: Record<string, string> }>;
+    const { detail } = event as CustomEvent<{ elt: HTMLElement; headers: Record<string, string> }>;
     detail.headers["X-CSRFToken"] = csrfToken();
+    if (polls(detail.elt)) Object.assign(detail.headers, POLL);
   });
   document.addEventListener("htmx:beforeRequest", (event) => {
     const { elt } = (event as CustomEvent<{ elt: HTMLElement }>).detail;

@@ -37,6 +37,15 @@ def test_five_wrong_passwords_lock_the_account_at_both_doors(client: Client, mak
     assert client.get("/admin/", follow=True).redirect_chain[-1][0].startswith(LOGIN)
 
 
+def test_a_locked_colleague_locks_nobody_else(client: Client, make_user) -> None:
+    locked, colleague = make_user("operator"), make_user("radiologist")
+    for _ in range(5):
+        sign_in(client, locked.email.upper(), "wrong")
+    assert [attempt.username for attempt in AccessAttempt.objects.all()] == [locked.email]
+    sign_in(client, colleague.email)
+    assert client.session["_auth_user_id"] == str(colleague.pk)
+
+
 def test_four_wrong_passwords_do_not_lock(client: Client, make_user) -> None:
     user = make_user("operator")
     for _ in range(4):
@@ -58,17 +67,62 @@ def test_an_idle_session_ends(client: Client, make_user, settings) -> None:
     assert client.get("/status/").status_code == 302
 
 
-def test_a_polling_page_does_not_keep_a_session_alive(client: Client, make_user) -> None:
-    client.force_login(make_user("operator"))
-    client.get("/status/")
+POLLS = {
+    "/radiology/rows/": {"hx-request": "true"},
+    "/radiology/": {"x-lynceus-poll": "1", "hx-request": "true"},
+    "/status/": {"x-lynceus-poll": "1", "accept": "application/json"},
+}
+
+
+def minutes_later(client: Client, minutes: int) -> None:
     session = client.session
-    session[SEEN] -= 60
+    session[SEEN] -= 60 * minutes
     session.save()
-    before = client.session[SEEN]
-    client.get("/status/", headers={"hx-request": "true"})
-    assert client.session[SEEN] == before
+
+
+def keeps_alive(client: Client, path: str, headers: dict[str, str]) -> bool:
     client.get("/status/")
+    minutes_later(client, 1)
+    before = client.session[SEEN]
+    client.get(path, headers=headers)
+    return client.session[SEEN] > before
+
+
+@pytest.mark.parametrize("path", POLLS)
+def test_a_polling_page_does_not_keep_a_session_alive(client: Client, make_user, path: str) -> None:
+    client.force_login(make_user("radiologist"))
+    assert not keeps_alive(client, path, POLLS[path])
+    assert keeps_alive(client, path, {})
+
+
+@pytest.mark.parametrize("path", POLLS)
+def test_nor_does_it_once_the_time_is_up(client: Client, make_user, path: str, settings) -> None:
+    client.force_login(make_user("radiologist"))
+    client.get("/status/")
+    for _ in range(settings.IDLE_LOGOUT_S // 60 + 1):
+        minutes_later(client, 1)
+        answer = client.get(path, headers=POLLS[path])
+        if "_auth_user_id" not in client.session:
+            break
+    assert "_auth_user_id" not in client.session
+    assert answer.headers["Location"].startswith(LOGIN)
+
+
+def test_a_write_is_a_person_at_work_whatever_it_claims(client: Client, make_user) -> None:
+    client.force_login(make_user("radiologist"))
+    client.get("/status/")
+    minutes_later(client, 1)
+    before = client.session[SEEN]
+    client.post("/radiology/upload/", headers={"x-lynceus-poll": "1"})
     assert client.session[SEEN] > before
+
+
+def test_pages_that_are_shut(client: Client, db: None) -> None:
+    for path in ("signup", "email", "password/reset", "password/set", "confirm-email", "login/code/confirm"):
+        assert client.get(f"/accounts/{path}/").status_code == 404
+    page = client.get(LOGIN).content.decode()
+    assert "Forgot" not in page
+    assert "Remember" not in page
 
 
 def test_a_role_that_needs_a_second_factor_sets_it_up_first(client: Client, make_user, settings) -> None:

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 
 from apps.accounts.models import Site
 from apps.core.clock import now
-from apps.fraud.encryption import decrypt, encrypt
+from apps.core.encryption import decrypt, encrypt
 from apps.fraud.models import Source, SourceSecret
 from apps.fraud.signatures import PREFIX, decode_secret
 

@@ -1,7 +1,7 @@
-"""Webhook secrets at rest: AES-256-GCM under a key derived from SECRET_KEY.
+"""Secrets that must be read back, at rest: AES-256-GCM under a key derived from SECRET_KEY.
 
-Unlike a bearer token, the secret itself is needed to check a signature, so a hash will not do.
-Whoever changes SECRET_KEY issues new webhook secrets.
+A bearer token is kept as a hash. A webhook secret or an authenticator's is needed itself to check what it
+signed. Whoever changes SECRET_KEY issues these secrets anew.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NONCE_BYTES = 12
 
 
 def _cipher() -> AESGCM:
-    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"lynceus fraud webhook secret v1")
+    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"lynceus secrets at rest v1")
     return AESGCM(derive.derive(settings.SECRET_KEY.encode()))
 
 
@@ -37,6 +37,6 @@ def decrypt(ciphertext: bytes, *, bound_to: str) -> str:
         )
     except InvalidTag:
         raise LynceusError(
-            "secret_unreadable", "A webhook secret cannot be read: SECRET_KEY has changed.", status=503
+            "secret_unreadable", "A stored secret cannot be read: SECRET_KEY has changed.", status=503
         ) from None
     return plain.decode()

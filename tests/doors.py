@@ -1,0 +1,201 @@
+"""The permission table of docs/permissions.md, the doors of the URLconf, and what stands behind them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from django.contrib.admindocs.views import simplify_regex
+from django.contrib.contenttypes.models import ContentType
+from django.urls.resolvers import RegexPattern, URLPattern, URLResolver
+
+from apps.accounts.models import ApiClient, Role, Site, User
+from apps.accounts.services import rotate_secret
+from apps.core.clock import now
+from apps.fraud.models import Decision, Source
+from apps.fraud.services.drain import drain_shard
+from apps.fraud.services.ingest import ingest_transactions
+from apps.fraud.validation import check_events
+from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
+from apps.radiology.models import DicomNode, Instance, Study
+from apps.radiology.store import film_path, write_picture
+from tests.fraud.conftest import event
+
+TABLE = Path(__file__).resolve().parents[1] / "docs/permissions.md"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+ROLES = (*Role.values, "superuser")
+SIGN_IN = "login"  # in the table: sent to the sign-in page
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Statuses are numbers or "login". `others` has one for everybody else (""), and one per named role."""
+
+    door: str
+    methods: tuple[str, ...]
+    may: frozenset[str]
+    gets: str
+    others: dict[str, str]
+    stranger: str
+    token: str
+    other_site: str
+
+    def expects(self, role: str) -> str:
+        if role in self.may or (role == "superuser" and "operator" in self.may):
+            return self.gets
+        return self.others.get(role) or self.others[""]
+
+
+def table() -> list[Row]:
+    return [_row(line) for line in TABLE.read_text().splitlines() if line.startswith("| `/")]
+
+
+def _row(line: str) -> Row:
+    door, methods, may, gets, others, stranger, token, other_site = _cells(line)
+    roles = frozenset(ROLES) if may == "signed in" else frozenset(may.split(", ")) - {"-"}
+    assert roles <= set(ROLES), f"{door}: unknown role in {may!r}"
+    words = [part.split() for part in others.split(", ")]  # "403" or "operator 403"
+    return Row(
+        door=door.strip("`"),
+        methods=METHODS if methods == "any" else tuple(methods.split(", ")),
+        may=roles,
+        gets=gets,
+        others={" ".join(role): status for *role, status in words},
+        stranger=stranger,
+        token="" if token == "-" else token,
+        other_site="" if other_site == "-" else other_site,
+    )
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def doors(resolver: URLResolver, prefix: str = "/") -> Iterator[str]:
+    """Every path of a URLconf as people write it: /radiology/studies/<uuid:public_id>/."""
+    for entry in resolver.url_patterns:
+        part = str(entry.pattern)
+        if isinstance(entry.pattern, RegexPattern):
+            part = simplify_regex(part).lstrip("/")
+        if isinstance(entry, URLResolver):
+            yield from doors(entry, prefix + part)
+        elif isinstance(entry, URLPattern):
+            yield prefix + part
+
+
+def rows_of(door: str, rows: Iterable[Row]) -> list[Row]:
+    """The rows that speak of a door: its own, else those of the longest pattern that covers it."""
+    rows = list(rows)
+    if own := [row for row in rows if row.door == door]:
+        return own
+    covering = {row.door for row in rows if "*" in row.door and fnmatch(door, row.door)}
+    best = max(covering, key=len, default="")
+    return [row for row in rows if row.door == best]
+
+
+@dataclass(frozen=True, slots=True)
+class Things:
+    """One of everything, of one site. Add a field here when a new door opens a new kind of thing."""
+
+    user: User
+    client: ApiClient
+    token: str
+    study: Study
+    instance: Instance
+    decision: Decision
+    source: Source
+    node: DicomNode
+    job: TrainingJob
+    version: ModelVersion
+
+
+def make_things(site: Site) -> Things:
+    client = ApiClient.objects.create(
+        site=site, name="program", scopes=["radiology", "fraud"], source_slug=site.slug
+    )
+    source = Source.objects.create(site=site, slug=site.slug, name=site.name)
+    study, instance = _film(site)
+    job, version = _model(site)
+    return Things(
+        user=User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR),
+        client=client,
+        token=rotate_secret(client),
+        study=study,
+        instance=instance,
+        decision=_decision(source),
+        source=source,
+        node=DicomNode.objects.create(site=site, AETitle=site.slug.upper()),
+        job=job,
+        version=version,
+    )
+
+
+def _film(site: Site) -> tuple[Study, Instance]:
+    uid, sha256 = f"1.2.3.{site.pk}", f"{site.pk:064d}"
+    study = Study.objects.create(site=site, StudyInstanceUID=uid, received_at=now(), changed_at=now())
+    write_picture(site, sha256, b"a picture")
+    film_path(site, sha256).write_bytes(b"a film")
+    instance = Instance.objects.create(
+        study=study, site=site, SOPInstanceUID=f"{uid}.1", SOPClassUID="1.2", SeriesInstanceUID=f"{uid}.0",
+        TransferSyntaxUID="1.2.840.10008.1.2.1", Rows=8, Columns=8, file_sha256=sha256, content_sha256=sha256,
+        file_bytes=6, has_picture=True, origin="stow", received_at=now(),
+    )  # fmt: skip
+    return study, instance
+
+
+def _decision(source: Source) -> Decision:
+    events = check_events([event(f"event-{source.slug}", card_token=f"card-{source.slug}")])
+    ingest_transactions(source=source, events=events)
+    decided = Decision.objects.filter(transaction__source=source)
+    for shard in source.transactions.values_list("shard", flat=True):
+        drain_shard(shard)
+    return decided.get()
+
+
+def _model(site: Site) -> tuple[TrainingJob, ModelVersion]:
+    dataset = DatasetSnapshot.objects.create(site=site, domain="fraud", name="x", manifest_sha256="")
+    job = TrainingJob.objects.create(site=site, domain="fraud", dataset=dataset, preset="tiny")
+    model, _ = Model.objects.get_or_create(domain="fraud")
+    version = ModelVersion.objects.create(
+        model=model, number=site.pk, artefact_hash=f"{site.pk:064d}", dataset=dataset, job=job
+    )
+    return job, version
+
+
+def parameters(door: str, things: Things) -> dict[str, Any]:
+    """What fills a door's <parameters>: those of the longest pattern here that covers it."""
+    study, instance = things.study, things.instance
+    uids = {
+        "study_uid": study.StudyInstanceUID,
+        "series_uid": instance.SeriesInstanceUID,
+        "instance_uid": instance.SOPInstanceUID,
+    }
+    known: dict[str, dict[str, Any]] = {
+        "/fraud/decisions/*": {"public_id": things.decision.public_id},
+        "/radiology/studies/*": {"public_id": study.public_id},
+        "/radiology/instances/*": {"public_id": instance.public_id},
+        "/dicom-web/*": uids,
+        "/api/v1/decisions/*": {"event_id": things.decision.transaction.event_id},
+        "/api/v1/studies/*": {"study_instance_uid": study.StudyInstanceUID},
+        "/models/jobs/*": {"pk": things.job.pk},
+        "/models/versions/*": {"pk": things.version.pk},
+        "/admin/*": {"app_label": "accounts", "url": "nowhere"},
+        "/admin/r/*": {"content_type_id": ContentType.objects.get_for_model(User).pk, "object_id": 1},
+        "/admin/accounts/user/*": {"object_id": things.user.pk, "id": things.user.pk},
+        "/admin/accounts/site/*": {"object_id": things.user.site_id},
+        "/admin/accounts/apiclient/*": {"object_id": things.client.pk, "pk": things.client.pk},
+        "/admin/radiology/dicomnode/*": {"object_id": things.node.pk},
+        "/admin/fraud/source/*": {"object_id": things.source.pk},
+    }
+    covering = [pattern for pattern in known if fnmatch(door, pattern)]
+    return known[max(covering, key=len)] if covering else {}
+
+
+def address(door: str, things: Things) -> str:
+    """The door's URL for one site's thing. KeyError names a parameter that `parameters` does not know."""
+    given = parameters(door, things)
+    return re.sub(r"<(?:\w+:)?(\w+)>", lambda match: str(given[match[1]]), door)
