@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from demo.places import Places, size
 
 DATASET = "demo"
 SENT_AT_START, TO_TRY = 12, 12
+FILM_ROWS = 1024
 SIMULATED = {
     "demo": {"fraud": {}, "radiology": {"films": 1600}},
     "tiny": {"fraud": {"customers": 250, "terminals": 80, "days": 40}, "radiology": {"films": 160}},
@@ -53,7 +55,10 @@ def _films(folder: Path) -> None:
     if folder.is_dir():
         return
     _step("Drawing films to send")
-    write_films(folder, n=SENT_AT_START + TO_TRY, seed=2026)
+    unfinished = folder.with_name(f".{folder.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    write_films(unfinished, SENT_AT_START + TO_TRY, seed=2026, rows=FILM_ROWS)
+    unfinished.rename(folder)
 
 
 def _step(words: str) -> None:
