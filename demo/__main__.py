@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import psutil
@@ -17,7 +17,7 @@ import psutil
 from demo import processes
 from demo.places import ROOT, Places, size
 
-GRACE_S = 8.0
+GRACE_S = 12.0
 
 
 class Stopped(Exception):
@@ -73,11 +73,18 @@ def _require_free(name: str, host: str, port: int) -> None:
 
 
 def _prepare(places: Places) -> None:
-    step = subprocess.run(
-        [sys.executable, "-m", "demo.prepare"], cwd=ROOT, env=places.environment(), check=False
-    )
-    if step.returncode:
-        raise RuntimeError(f"The demo could not be prepared (exit code {step.returncode}): see above.")
+    command = [sys.executable, "-m", "demo.prepare"]
+    step = subprocess.Popen(command, cwd=ROOT, env=places.environment())  # noqa: S603 - our own module
+    try:
+        code = step.wait()
+    except Stopped:
+        # It may be training: it leaves a checkpoint and lets go of its job, so that the next start goes on.
+        step.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            step.wait(timeout=GRACE_S)
+        raise
+    if code:
+        raise RuntimeError(f"The demo could not be prepared (exit code {code}): see above.")
 
 
 @contextmanager

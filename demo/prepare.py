@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 
 import django
 from django.core.management import call_command
@@ -66,7 +68,16 @@ def _step(words: str) -> None:
     sys.stdout.flush()
 
 
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Once is enough: a second Ctrl-C must not cut short what the first one lets go of."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         main()
     except KeyboardInterrupt:

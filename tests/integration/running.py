@@ -58,13 +58,16 @@ class Running:
 
     def start(self) -> None:
         """Returns when demo.json is there."""
+        self.launch()
+        eventually(lambda: self.summary.exists() or self._ended(), within_s=START_S, of="the start")
+        self.facts = json.loads(self.summary.read_text())
+
+    def launch(self) -> None:
         with self.said.open("a") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "demo"], cwd=ROOT, env=self.environment, stdout=said,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        eventually(lambda: self.summary.exists() or self._ended(), within_s=START_S, of="the start")
-        self.facts = json.loads(self.summary.read_text())
 
     def _ended(self) -> bool:
         if self.process.poll() is not None:

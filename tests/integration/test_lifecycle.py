@@ -7,6 +7,8 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +88,18 @@ def test_one_process_that_dies_ends_the_demo_with_a_failure(demo: Running) -> No
     assert demo.process.returncode != 0
     assert demo.processes() == []
     demo.start()
+
+
+def test_stopped_while_it_trains_it_goes_on_from_there() -> None:
+    """Ctrl-C in the first minute: nothing stays behind, and the next start resumes the same job."""
+    with tempfile.TemporaryDirectory(prefix="lyn-") as var:
+        demo = Running(Path(var), "")
+        demo.launch()
+        eventually(lambda: "epoch 1/" in demo.said.read_text(), within_s=120, of="the first epoch")
+        started = demo.processes()
+        demo.stop()
+        assert [process for process in started if process.is_running()] == []
+        demo.start()
+        assert "fraud version 1 made by job 1." in demo.said.read_text()
+        demo.stop()
+        assert demo.processes() == []

@@ -122,6 +122,11 @@ def add_progress(job: TrainingJob, payload: Mapping[str, Any]) -> None:
     job.progress = dict(payload)
 
 
+def release(job: TrainingJob) -> None:
+    """Let go of a job that is to be resumed: nobody needs to wait for the lease."""
+    _fenced(job, lease_expires_at=now())
+
+
 @transaction.atomic
 def finish_cancelled(job: TrainingJob) -> None:
     _fenced(job, status=Status.CANCELLED, finished_at=now(), lease_expires_at=None)

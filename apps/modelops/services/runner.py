@@ -33,8 +33,13 @@ MAX_LINE_BYTES = 1_000_000
 Listener = Callable[[Mapping[str, Any]], None]
 
 
-def run_next(job_id: int | None = None, listener: Listener | None = None) -> ModelVersion | None:
-    """Claim and run one job; None if there was none to claim or it made no version."""
+def run_next(
+    job_id: int | None = None, listener: Listener | None = None, *, resumable: bool = False
+) -> ModelVersion | None:
+    """Claim and run one job; None if there was none to claim or it made no version.
+
+    Ctrl-C cancels the job; a `resumable` one stays unfinished, free to be claimed again.
+    """
     job = jobs.claim(job_id)
     if job is None:
         return None
@@ -43,7 +48,10 @@ def run_next(job_id: int | None = None, listener: Listener | None = None) -> Mod
         return _Supervisor(job, listener).run()
     except KeyboardInterrupt:
         # The person at the terminal is done with it; without this a worker would take it up again.
-        jobs.finish_cancelled(job)
+        if resumable:
+            jobs.release(job)
+        else:
+            jobs.finish_cancelled(job)
         raise
     except jobs.LeaseLost:
         log.warning("training_lease_lost", job=job.pk, fence=job.fence)

@@ -29,7 +29,9 @@ class Command(BaseCommand):
         parser.add_argument("--site", default="", help="Slug; needed only where there are several sites.")
         parser.add_argument("--promote", action="store_true", help="Make the new version the champion.")
         parser.add_argument(
-            "--resume", action="store_true", help="Go on with an unfinished job of the same kind, if any."
+            "--resume",
+            action="store_true",
+            help="Go on with an unfinished job of the same kind, if any; Ctrl-C leaves it unfinished.",
         )
         parser.add_argument("--json", type=Path, dest="out", help="Write {version, job} here.")
 
@@ -42,7 +44,7 @@ class Command(BaseCommand):
     def _train(self, *, domain: str, dataset: str, out: Path | None, **options: Any) -> None:
         site = site_named(options["site"])
         job = self._job(dataset_named(site, domain, dataset), options)
-        version = run_next(job.pk, self._show)
+        version = run_next(job.pk, self._show, resumable=options["resume"])
         if version is None:
             job = TrainingJob.objects.get(pk=job.pk)
             if job.status == TrainingJob.Status.RUNNING:
