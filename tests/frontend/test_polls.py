@@ -9,7 +9,9 @@ from playwright.sync_api import Page, Route, expect
 
 OpenPage = Callable[..., Page]
 HEALTH = '<a data-health="/status" hidden><span class="dot"></span><span class="text"></span></a>'
-CHART = '<figure class="chart" data-chart data-src="/curve" data-poll="1"><figcaption>Loss</figcaption></figure>'
+CHART = (
+    '<figure class="chart" data-chart data-src="/curve" data-poll="1"><figcaption>Loss</figcaption></figure>'
+)
 LIVE = '<p id="live" hx-get="/live" hx-trigger="load, every 1s" hx-swap="outerHTML">before</p>'
 FORM = (
     '<form class="dropzone" data-dropzone data-url="/send" method="post">'
