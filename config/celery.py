@@ -15,6 +15,13 @@ def _keep_our_logging(**_: object) -> None:
     """Connecting to this signal is what stops Celery from replacing the logging set up by Django."""
 
 
+@signals.worker_ready.connect
+def _nothing_loaded_yet(sender: object, **_: object) -> None:
+    from apps.core.status import forget_loaded
+
+    forget_loaded(str(getattr(sender, "hostname", "")))
+
+
 @signals.task_prerun.connect
 def _bind_request_id(task: object, task_id: str, **_: object) -> None:
     from apps.core.logging import bind_task

@@ -173,9 +173,7 @@ class ApiClientAdmin(SiteBound):
             "client": client,
             "token": token,
         }
-        response = render(request, "admin/accounts/apiclient/rotate.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        return render(request, "admin/accounts/apiclient/rotate.html", context)
 
 
 @admin.register(Site)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from celery import current_app
+import structlog
+from celery import current_app, current_task
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
+from apps.core.clock import now
+from apps.core.models import LoadedPart
+
+log = structlog.get_logger(__name__)
 BEAT_SILENT_S = 30
 QUEUES = ("realtime", "imaging", "training", "default")
 
@@ -56,28 +62,55 @@ def _run(name: str, check: Check) -> CheckResult:
     return CheckResult(name, ok, message, time.perf_counter() - start)
 
 
-def queue_report() -> list[dict[str, Any]]:
+def note_loaded(part: str, says: str) -> None:
+    """This process has loaded a part, "fraud model" say. Never fails the caller."""
+    node = current_task.request.hostname if current_task else None
+    process = node or f"web@{socket.gethostname()}"
+    try:
+        with transaction.atomic():
+            LoadedPart.objects.update_or_create(
+                process=process, part=part, defaults={"says": says, "at": now()}
+            )
+    except DatabaseError as error:
+        log.warning("loaded_part_not_noted", part=part, error=type(error).__name__)
+
+
+def forget_loaded(process: str) -> None:
+    """A process of this name starts anew: it has loaded nothing yet."""
+    try:
+        LoadedPart.objects.filter(process=process).delete()
+    except DatabaseError as error:
+        log.warning("loaded_parts_not_forgotten", process=process, error=type(error).__name__)
+
+
+def loaded_parts(nodes: dict[str, list[str]] | None) -> list[dict[str, Any]]:
+    """What each process loaded last. `alive` is None for the web, and without a broker."""
+    rows = LoadedPart.objects.order_by("process", "part").values("process", "part", "says", "at")
+    return [row | {"alive": _alive(str(row["process"]), nodes)} for row in rows]
+
+
+def _alive(process: str, nodes: dict[str, list[str]] | None) -> bool | None:
+    return None if nodes is None or process.startswith("web@") else process in nodes
+
+
+def queue_report(nodes: dict[str, list[str]] | None) -> list[dict[str, Any]]:
     """Per queue: workers that answered (None when the broker is away), rows pending, oldest age in s."""
-    workers = _workers_by_queue()
     report = []
     for queue in QUEUES:
         pending, oldest_s = _queue_ages[queue]() if queue in _queue_ages else (0, None)
-        count = None if workers is None else workers.get(queue, 0)
+        count = None if nodes is None else sum(queue in queues for queues in nodes.values())
         report.append({"name": queue, "workers": count, "pending": pending, "oldest_s": oldest_s})
     return report
 
 
-def _workers_by_queue() -> dict[str, int] | None:
+def worker_nodes() -> dict[str, list[str]] | None:
+    """The queues of each worker that answered, by node name; None when the broker is away."""
     try:
         _broker()  # inspecting alone retries for six seconds while the broker is away
         answer = current_app.control.inspect(timeout=0.5).active_queues()
     except Exception:  # the transport's own error types
         return None
-    counts: dict[str, int] = {}
-    for queues in (answer or {}).values():
-        for queue in queues:
-            counts[queue["name"]] = counts.get(queue["name"], 0) + 1
-    return counts
+    return {node: [queue["name"] for queue in queues] for node, queues in (answer or {}).items()}
 
 
 def _database() -> str:

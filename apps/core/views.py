@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_safe
 
 from apps.core.errors import LynceusError, problem_response, wants_json
-from apps.core.status import queue_report, run_checks
+from apps.core.status import loaded_parts, queue_report, run_checks, worker_nodes
 
 LOOPBACK = {"127.0.0.1", "::1", ""}
 # What a proxy adds. Behind one on this host every request comes from loopback, so the address says nothing.
@@ -56,15 +56,18 @@ def _may_scrape(request: HttpRequest) -> bool:
 @login_required
 def status(request: HttpRequest) -> HttpResponse:
     """Every part for who keeps the house; for who works in it only which part is down."""
-    checks, queues = [asdict(check) for check in run_checks(everything=True)], queue_report()
+    nodes = worker_nodes()
+    checks = [asdict(check) for check in run_checks(everything=True)]
+    queues, loaded = queue_report(nodes), loaded_parts(nodes)
     full = getattr(request.user, "role", "") in FULL_STATUS
     if not full:
         checks = [{"name": check["name"], "ok": check["ok"]} for check in checks]
         queues = [{"name": queue["name"], "workers": queue["workers"]} for queue in queues]
-    context: dict[str, Any] = {"checks": checks, "queues": queues, "full": full}
+        loaded = []
+    document: dict[str, Any] = {"checks": checks, "queues": queues, "loaded": loaded}
     if wants_json(request.path, request.headers.get("Accept", "")):
-        return JsonResponse({"checks": checks, "queues": queues})
-    return render(request, "core/status.html", context)
+        return JsonResponse(document)
+    return render(request, "core/status.html", {**document, "full": full})
 
 
 def _error(request: HttpRequest, code: str, message: str, status: int) -> HttpResponse:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import structlog
 
+from apps.core.status import note_loaded
 from apps.fraud.models import Transaction
 from apps.modelops.registry import load
 from apps.modelops.selectors import artefact_dir, champion
@@ -81,6 +82,7 @@ def current_champion() -> Champion | NoAnswer:
             return NoAnswer("model_unreadable")
         _loaded = Champion(version.number, version.artefact_hash, predictor)
         log.info("model_loaded", version=version.number)
+        note_loaded("fraud model", f"version {version.number}")
         return _loaded
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import structlog
 
+from apps.core.status import note_loaded
 from apps.modelops.registry import load
 from apps.modelops.selectors import artefact_dir, champion
 from ml.radiology.contracts import FindingScore, FloatImage, ImagePrediction
@@ -68,6 +69,7 @@ def current_champion() -> Champion | NoAnswer:
             return NoAnswer("model_unreadable")
         _loaded = Champion(version.pk, version.artefact_hash, predictor)
         log.info("model_loaded", version=version.number)
+        note_loaded("radiology model", f"version {version.number}")
         return _loaded
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from apps.accounts.models import Role
 from apps.core import status as core_status
 
 
@@ -54,6 +55,26 @@ def test_status_is_not_for_strangers(client: Client) -> None:
     assert client.get("/status/").headers["Location"].startswith("/accounts/login/")
 
 
-def test_metrics_answer_loopback_only(client: Client) -> None:
-    assert client.get("/metrics").status_code == 200
-    assert client.get("/metrics", REMOTE_ADDR="192.0.2.7").status_code == 404
+@pytest.mark.parametrize("role", Role.values)
+def test_who_only_works_here_hears_which_part_is_down_and_no_more(client, make_user, role) -> None:
+    client.force_login(make_user(role))
+    document = client.get("/status/", headers={"accept": "application/json"}).json()
+    page = client.get("/status/").content.decode()
+    assert {check["name"]: check["ok"] for check in document["checks"]}["broker"] is False
+    full = role in {"operator", "ml_admin", "auditor"}
+    assert ("message" in document["checks"][0]) is full
+    assert ("pending" in document["queues"][0]) is full
+    assert ("Waiting" in page) is full
+
+
+HOMES = [
+    ("radiologist", "/radiology/"), ("fraud_analyst", "/fraud/"), ("auditor", "/audit/"),
+    ("ml_admin", "/"), ("operator", "/status/"), ("operator", "/admin/"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("role", "path"), HOMES)
+def test_with_everything_stopped_the_pages_still_open(client: Client, make_user, role, path) -> None:
+    """No broker and no worker run in the tests."""
+    client.force_login(make_user(role))
+    assert client.get(path, follow=True).status_code == 200
