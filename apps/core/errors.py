@@ -40,7 +40,6 @@ def problem_response(error: LynceusError) -> HttpResponse:
     body = {
         "type": "about:blank",
         "title": error.message,
-        "detail": error.message,
         "status": error.status,
         "detail": error.message,
         "code": error.code,
