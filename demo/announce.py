@@ -53,9 +53,10 @@ def _wait(what: str, ready: Callable[[], bool]) -> None:
 
 
 def _workers_answer() -> bool:
-    from apps.core.status import queue_report
+    from apps.core.status import QUEUES, worker_nodes
 
-    return all(queue["workers"] for queue in queue_report())
+    served = {queue for queues in (worker_nodes() or {}).values() for queue in queues}
+    return served >= set(QUEUES)
 
 
 def _dicom_answers(places: Places) -> bool:
