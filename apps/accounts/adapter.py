@@ -12,9 +12,11 @@ from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
+from apps.accounts.models import User
 from apps.accounts.selectors import needs_second_factor
+from apps.accounts.services import site_is_open
 from apps.core.encryption import decrypt, encrypt
 
 
@@ -25,6 +27,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Wrong passwords are counted by axes alone, so no second counter here."""
         self._login_failed_rl_usage = None
+
+    def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse | None:
+        """A right password of a site that is closed here leads where a deactivated account's does."""
+        answer: HttpResponse | None = super().pre_login(request, user, **kwargs)
+        return answer if answer or site_is_open(user.site) else self.respond_user_inactive(request, user)
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         """Who signed in a moment ago is not asked again before setting up a second factor."""

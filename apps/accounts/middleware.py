@@ -11,6 +11,7 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.selectors import needs_second_factor
@@ -39,6 +40,18 @@ def is_poll(request: HttpRequest) -> bool:
     if request.method != "GET":
         return False
     return "X-Lynceus-Poll" in request.headers or request.headers.get("HX-Request") == "true"
+
+
+def site_time(get_response: GetResponse) -> GetResponse:
+    """Pages show times in the zone of the reader's site; the database keeps UTC."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        user = request.user
+        zone = user.site.time_zone if isinstance(user, User) else ""
+        with timezone.override(zone or None):
+            return get_response(request)
+
+    return middleware
 
 
 def require_mfa(get_response: GetResponse) -> GetResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -10,9 +11,17 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 
+def known_zone(name: str) -> None:
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError("Give an IANA time zone such as Europe/Berlin.")
+
+
 class Site(models.Model):
     name = models.CharField(max_length=120, unique=True)
     slug = models.SlugField(max_length=60, unique=True)
+    time_zone = models.CharField(
+        max_length=64, blank=True, validators=[known_zone], help_text="IANA name. Blank: the installation's."
+    )
     is_demo = models.BooleanField(
         default=False, help_text="Its people, clients and sources are refused outside the demo."
     )

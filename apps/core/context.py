@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -29,4 +31,17 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             except NoReverseMatch:
                 continue
             nav.append({"url": url, "label": label, "icon": icon, "active_key": key, "shortcut": shortcut})
-    return {"nav": nav, "demo": settings.LYNCEUS_DEMO}
+    shown = {"nav": nav, "demo": settings.LYNCEUS_DEMO}
+    if settings.LYNCEUS_DEMO and role is None:
+        shown["demo_accounts"] = _demo_accounts()
+    return shown
+
+
+def _demo_accounts() -> list[dict[str, str]]:
+    """What the demo's sign-in page offers: its own log-ins, from the file that says it is ready."""
+    try:
+        accounts = json.loads(Path(settings.LYNCEUS_DEMO_GATE).read_text())["accounts"]
+    except (OSError, ValueError, KeyError):
+        return []
+    labels = {"radiologist": "Radiologist", "analyst": "Fraud analyst", "mladmin": "ML administrator"}
+    return [{"label": label, **accounts[name]} for name, label in labels.items() if name in accounts]

@@ -93,11 +93,15 @@ def _alive(process: str, nodes: dict[str, list[str]] | None) -> bool | None:
     return None if nodes is None or process.startswith("web@") else process in nodes
 
 
+def queue_ages() -> dict[str, tuple[int, float | None]]:
+    """Per queue: rows that wait in the database, and the age of the oldest in seconds."""
+    return {queue: _queue_ages[queue]() if queue in _queue_ages else (0, None) for queue in QUEUES}
+
+
 def queue_report(nodes: dict[str, list[str]] | None) -> list[dict[str, Any]]:
     """Per queue: workers that answered (None when the broker is away), rows pending, oldest age in s."""
     report = []
-    for queue in QUEUES:
-        pending, oldest_s = _queue_ages[queue]() if queue in _queue_ages else (0, None)
+    for queue, (pending, oldest_s) in queue_ages().items():
         count = None if nodes is None else sum(queue in queues for queues in nodes.values())
         report.append({"name": queue, "workers": count, "pending": pending, "oldest_s": oldest_s})
     return report

@@ -14,6 +14,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_safe
 
 from apps.core.errors import LynceusError, problem_response, wants_json
+from apps.core.metrics import exposition
 from apps.core.status import loaded_parts, queue_report, run_checks, worker_nodes
 
 LOOPBACK = {"127.0.0.1", "::1", ""}
@@ -40,8 +41,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus text, for a scraper on this host or with the token: the numbers say how busy a site is."""
     if not _may_scrape(request):
         raise Http404
-    text = prometheus_client.generate_latest()
-    return HttpResponse(text, content_type=prometheus_client.CONTENT_TYPE_LATEST)
+    return HttpResponse(exposition(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
 def _may_scrape(request: HttpRequest) -> bool:

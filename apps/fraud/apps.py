@@ -5,9 +5,10 @@ class FraudConfig(AppConfig):
     name = "apps.fraud"
 
     def ready(self) -> None:
+        from apps.core.metrics import register_gauge
         from apps.core.status import register_check, register_queue_age
         from apps.core.sweep import register_sweeper
-        from apps.fraud.selectors import model_in_service, pending_age
+        from apps.fraud.selectors import model_in_service, pending_age, recent_counts, recent_latency_ms
         from apps.fraud.services.drain import ring_overdue
         from apps.modelops.registry import Domain, Phase, register_domain
         from ml.fraud.config import PRESETS, TrainConfig
@@ -34,3 +35,15 @@ class FraudConfig(AppConfig):
         register_queue_age("realtime", pending_age)
         register_sweeper("fraud.pending", ring_overdue)
         register_check("fraud model", model_in_service)
+        register_gauge(
+            "lynceus_decisions_recent",
+            "Decisions of the last five minutes",
+            ("outcome", "mode"),
+            recent_counts,
+        )
+        register_gauge(
+            "lynceus_decision_latency_ms",
+            "From receipt to decision, over the last five minutes",
+            ("quantile",),
+            recent_latency_ms,
+        )

@@ -15,6 +15,7 @@ from apps.fraud.models import Alert, AlertStatus, Decision, Source, Transaction,
 from apps.modelops.selectors import champion
 
 RECENT = timedelta(hours=24)
+JUST_NOW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,19 @@ def pending_age() -> tuple[int, float | None]:
     )
     oldest = found["oldest"]
     return found["n"], None if oldest is None else (now() - oldest).total_seconds()
+
+
+def recent_counts() -> list[tuple[tuple[str, str], int]]:
+    """Decisions of the last five minutes by outcome and mode, over all sites."""
+    rows = Decision.objects.filter(decided_at__gt=now() - JUST_NOW).values_list("outcome", "mode")
+    return [((outcome, mode), n) for outcome, mode, n in rows.annotate(n=Count("id")).order_by()]
+
+
+def recent_latency_ms() -> list[tuple[tuple[str], float]]:
+    """Quantiles over the newest of them, 5,000 at most."""
+    newest = Decision.objects.filter(decided_at__gt=now() - JUST_NOW).order_by("-decided_at")
+    values = sorted(newest.values_list("latency_ms", flat=True)[:5000])
+    return [((str(q),), values[int(q * (len(values) - 1))]) for q in (0.5, 0.95, 0.99)] if values else []
 
 
 def model_in_service() -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 
 from apps.accounts.models import Site
+from apps.accounts.services import site_is_open
 from apps.core.clock import now
 from apps.modelops.selectors import champion
 from apps.radiology.models import OPEN, Analysis, DicomNode, Finding, Instance, Status, Study
@@ -135,7 +136,8 @@ def labels_in_service() -> list[str]:
 
 
 def node_titled(title: str) -> DicomNode | None:
-    return DicomNode.objects.select_related("site").filter(AETitle=title, is_active=True).first()
+    node = DicomNode.objects.select_related("site").filter(AETitle=title, is_active=True).first()
+    return node if node and site_is_open(node.site) else None
 
 
 def queue_age() -> tuple[int, float | None]:

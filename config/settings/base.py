@@ -92,6 +92,7 @@ INSTALLED_APPS = [
     "apps.fraud",
 ]
 MIDDLEWARE = [
+    "apps.core.metrics.count_requests",
     "apps.core.middleware.request_id",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -106,6 +107,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "apps.accounts.middleware.idle_logout",
+    "apps.accounts.middleware.site_time",
     "apps.accounts.middleware.require_mfa",
     "apps.core.middleware.problem_details",
     "axes.middleware.AxesMiddleware",
