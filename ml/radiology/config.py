@@ -8,17 +8,21 @@ from typing import Any
 
 from ml.common.options import choice, from_params, option
 
+AUTO = "auto"
 BACKBONES = ("mobilenetv2_100", "resnet10t", "resnet18", "efficientnet_b0", "densenet121")
+FROM_SCRATCH = "resnet10t"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    backbone: str = choice("mobilenetv2_100", BACKBONES, "timm's name of the network")
+    backbone: str = choice(AUTO, (AUTO, *BACKBONES), "timm's name; auto goes by the weights there are")
     image_size: int = option(224, 32, 512, "side in pixels of what the network sees")
     epochs: int = option(12, 1, 200, "passes over the training films")
     batch_size: int = option(32, 2, 512, "films in a batch")
-    learning_rate: float = option(1e-3, 1e-6, 1e-1, "highest, of AdamW under a one-cycle schedule")
-    backbone_rate: float = option(0.3, 0.0, 1.0, "share of the learning rate for pretrained layers")
+    learning_rate: float = option(3e-3, 1e-6, 1e-1, "highest, of AdamW under a one-cycle schedule")
+    pretrained_rate: float = option(
+        0.3, 0.001, 1.0, "share of that rate where weights were there to start from"
+    )
     weight_decay: float = option(0.02, 0.0, 1.0, "of AdamW")
     warmup_share: float = option(0.1, 0.0, 0.9, "share of the steps in which the learning rate rises")
     augment: float = option(1.0, 0.0, 3.0, "strength of turning, zooming, shifting and lighting; 0 for none")
@@ -32,7 +36,7 @@ class TrainConfig:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"backbone": "resnet10t", "image_size": 64, "epochs": 2, "batch_size": 16},
-    "demo": {"image_size": 128, "epochs": 8},
+    "tiny": {"backbone": "resnet10t", "image_size": 48, "epochs": 2, "batch_size": 16},
+    "demo": {"image_size": 96, "epochs": 14, "patience": 6},
     "full": {"epochs": 30, "patience": 8},
 }

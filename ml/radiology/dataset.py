@@ -18,6 +18,7 @@ from ml.common.progress import Ticker
 from ml.radiology.importing import Dataset
 from ml.radiology.transforms import Bytes, Preprocessing, fit
 
+SQUARES = "squares.bin"
 Ints = npt.NDArray[np.intp]
 
 
@@ -44,7 +45,7 @@ def prepare(dataset: Dataset, columns: list[int], preprocessing: Preprocessing, 
             progress: ProgressCallback) -> Films:  # fmt: skip
     """Fit every film to the square once, into a file that need not fit into memory."""
     n, side = len(dataset.table), preprocessing.side
-    squares = np.memmap(folder / "squares.bin", np.uint8, "w+", shape=(n, side, side))
+    squares = np.memmap(folder / SQUARES, np.uint8, "w+", shape=(n, side, side))
     ticker = Ticker(n)
     for row in range(n):
         squares[row] = fit(dataset.film(row), side)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -42,16 +43,17 @@ class TrainState:
 
 def fit_network(
     network: Network, films: Films, train: Ints, val: Ints, config: TrainConfig, *, pretrained: bool,
-    seed: int, device: str, checkpoint_dir: Path, resume: bool, dataset_key: str, progress: ProgressCallback,
+    seed: int, device: str, checkpoint_dir: Path, resume: bool, key: str, progress: ProgressCallback,
 ) -> list[dict[str, float]]:  # fmt: skip
     """Leaves the best epoch's weights in the network, on the CPU, and returns each epoch's measures."""
+    start_at_prevalence(network, films.labels[train])
     cuda = device == "cuda"
     layout = torch.channels_last  # a third faster here on the CPU too
     module = network.module.to(device).to(memory_format=layout)  # type: ignore[call-overload]
     steps = len(shuffled(train, config.batch_size, seed, 0))
     optimizer, schedule = _optimizer(network, config, steps, pretrained)
     scaler = torch.amp.GradScaler("cuda", enabled=cuda)
-    state = TrainState(f"{dataset_key} {seed} {config}")
+    state = TrainState(f"{key} {seed} {config}")
     path = checkpoint_dir / CHECKPOINT
     if resume and path.is_file():
         state = _load(path, state, module, (optimizer, schedule, scaler))
@@ -83,6 +85,8 @@ def fit_network(
             progress(ProgressEvent("train", epoch=epoch + 1, epochs=config.epochs, step=step + 1, steps=steps, rate=ticker.rate, rate_unit="images", eta_s=ticker.eta_s))  # fmt: skip # noqa: E501
         shares = clock.shares()
         measured = {"train_loss": float(torch.stack(losses).mean()), **_validate(module, films, val, device)}
+        if not math.isfinite(measured["train_loss"] + measured["val_loss"]):
+            raise ValueError("Training diverged: use a lower learning rate.")
         _remember(state, epoch + 1, measured, module)
         _save(path, state, module, (optimizer, schedule, scaler))
         progress(ProgressEvent("train", epoch=epoch + 1, epochs=config.epochs, step=steps, steps=steps, rate=ticker.rate, rate_unit="images", eta_s=ticker.eta_s, metrics=measured | shares))  # fmt: skip # noqa: E501
@@ -98,23 +102,29 @@ def masked_loss(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
 
 
 def _optimizer(network: Network, config: TrainConfig, steps: int, pretrained: bool) -> tuple[Any, Any]:
-    """AdamW under one cycle; pretrained layers learn at a share of the rate; no decay on norms and biases."""
-    slow = config.learning_rate * (config.backbone_rate if pretrained else 1.0)
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in network.module.named_parameters():
-        rate = config.learning_rate if name.startswith(f"{network.head}.") else slow
-        decay = config.weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
+    """AdamW under one cycle; no decay on norms and biases."""
+    rate = config.learning_rate * (config.pretrained_rate if pretrained else 1.0)
+    parameters = list(network.module.parameters())
     optimizer = torch.optim.AdamW(
-        [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
+        [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=rate,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        [rate for rate, _ in groups],
-        total_steps=steps * config.epochs,
-        pct_start=config.warmup_share,
+        optimizer, rate, total_steps=steps * config.epochs, pct_start=config.warmup_share
     )
     return optimizer, schedule
+
+
+def start_at_prevalence(network: Network, labels: npt.NDArray[np.float32]) -> None:
+    """The head first answers each finding's prevalence: a random head costs the first epoch."""
+    share = np.nanmean(np.concatenate([labels, np.full((1, labels.shape[1]), 0.5, np.float32)]), 0)
+    head = network.head_module()
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(torch.from_numpy(np.log(share / (1 - share))))
 
 
 @torch.no_grad()

@@ -47,17 +47,19 @@ class FrozenFilms:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A frozen dataset, opened. `labels` is float32 (n, findings), NaN where unknown."""
+    """A frozen dataset, opened. `labels` is float32 (n, findings), NaN where unknown; `places` (n, 3) is each
+    film's offset, rows and columns in `pixels`."""
 
     table: pd.DataFrame
     labels: npt.NDArray[np.float32]
     findings: tuple[str, ...]
     manifest: Mapping[str, Any]
+    places: npt.NDArray[np.int64]
     pixels: Bytes
 
     def film(self, row: int) -> Bytes:
         """uint8 (rows, columns)."""
-        start, rows, columns = self.table[["offset", "rows", "columns"]].iloc[row].astype(int)
+        start, rows, columns = (int(value) for value in self.places[row])
         return self.pixels[start : start + rows * columns].reshape(rows, columns)
 
 
@@ -101,7 +103,8 @@ def load_frozen(folder: Path) -> Dataset:
     table = pd.read_parquet(folder / "films.parquet")
     names = tuple(manifest["labels"])
     labels = table[[f"finding:{name}" for name in names]].to_numpy(np.float32)
-    return Dataset(table, labels, names, manifest, np.memmap(folder / "pixels.bin", np.uint8, "r"))
+    places = table[["offset", "rows", "columns"]].to_numpy(np.int64)
+    return Dataset(table, labels, names, manifest, places, np.memmap(folder / "pixels.bin", np.uint8, "r"))
 
 
 def read_table(labels_csv: Path, findings: list[str]) -> tuple[pd.DataFrame, list[str]]:

@@ -49,7 +49,7 @@ def _consolidation(scene: Scene, rng: Rng) -> None:
     blob = ramp((0.9 - edge) / 0.35) * scene.lungs[side]
     patchy = np.clip(0.85 + 0.2 * noise(rng, scene.x.shape, 30), 0, 1)
     scene.masks["Consolidation"] = (blob > 0.4) & (scene.lungs[side] > 0.5)
-    scene.air *= 1 - rng.uniform(0.32, 0.70) * blob * patchy
+    scene.air *= 1 - rng.uniform(0.40, 0.75) * blob * patchy
     scene.vessels *= 1 - 0.8 * blob
 
 
@@ -57,11 +57,11 @@ def _effusion(scene: Scene, rng: Rng) -> None:
     a, side = scene.anatomy, int(rng.choice((-1, 1)))
     base = a.lung_base + scene.pose.inspiration + a.dome
     out = np.clip(side * scene.x / a.lung_width, 0, 1.1)
-    height = rng.uniform(0.16, 0.55)
+    height = 0.10 + 0.42 * rng.random() ** 1.5
     level = base - height * (0.45 + 0.55 * out**2.5) - 0.01 * noise(rng, scene.x.shape, 5)
     fluid = ramp((scene.y - level) / rng.uniform(0.03, 0.07)) * scene.lungs[side]
     scene.masks["Effusion"] = (fluid > 0.5) & (scene.lungs[side] > 0.5)
-    scene.air *= 1 - rng.uniform(0.75, 0.95) * fluid
+    scene.air *= 1 - rng.uniform(0.55, 0.95) * fluid
     scene.vessels *= 1 - fluid
 
 
@@ -81,7 +81,7 @@ def _nodule(scene: Scene, rng: Rng) -> None:
 def _pneumothorax(scene: Scene, rng: Rng) -> None:
     """The lung shrinks towards its root; above and beside it lies air without vessels."""
     a, side = scene.anatomy, int(rng.choice((-1, 1)))
-    shrink = rng.uniform(0.68, 0.89)
+    shrink = rng.uniform(0.78, 0.955)
     root = side * 0.12, 0.12
     x, y = (scene.x - root[0]) / shrink + root[0], (scene.y - root[1]) / shrink + root[1]
     y = np.minimum(y, a.lung_base - 0.1)  # the base stays on the diaphragm
@@ -89,9 +89,9 @@ def _pneumothorax(scene: Scene, rng: Rng) -> None:
     free = scene.lungs[side] * (1 - lung_left) * ramp((side * scene.x - 0.12) / 0.05)
     scene.masks["Pneumothorax"] = (free > 0.5) & (scene.lungs[side] > 0.5)
     scene.vessels *= 1 - free
-    scene.air *= 1 + 0.16 * free - rng.uniform(0.04, 0.14) * lung_left
+    scene.air *= 1 + 0.10 * free - rng.uniform(0.0, 0.08) * lung_left
     line = 4 * lung_left * (1 - lung_left) * scene.lungs[side] * ramp((side * scene.x - 0.14) / 0.05)
-    scene.extra += rng.uniform(0.06, 0.12) * line
+    scene.extra += rng.uniform(0.04, 0.10) * line
 
 
 def _cardiomegaly(scene: Scene, rng: Rng) -> None:

@@ -81,7 +81,7 @@ class Scene:
 def draw_anatomy(rng: Rng, *, sex: str, age: int, enlarged_heart: bool) -> Anatomy:
     """An adult; the old have denser aortas and bent spines."""
     old = max(0.0, (age - 50) / 40)
-    ratio = rng.uniform(0.54, 0.66) if enlarged_heart else rng.uniform(0.40, 0.505)
+    ratio = rng.uniform(0.52, 0.64) if enlarged_heart else rng.uniform(0.40, 0.515)
     return Anatomy(
         lung_width=rng.normal(0.72 if sex == "M" else 0.68, 0.035),
         lung_top=rng.normal(-0.80, 0.03),

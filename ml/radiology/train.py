@@ -8,7 +8,9 @@ a run that was killed and resumed at an epoch's start gives the weights an unbro
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,8 @@ from ml.common.calibration import fit_platt, fit_temperature
 from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
 from ml.common.devices import choose_device
 from ml.common.metrics import threshold_for_sensitivity
-from ml.radiology.config import TrainConfig
-from ml.radiology.dataset import Films, prepare
+from ml.radiology.config import AUTO, BACKBONES, FROM_SCRATCH, TrainConfig
+from ml.radiology.dataset import SQUARES, Films, prepare
 from ml.radiology.evaluate import measures
 from ml.radiology.fitting import fit_network
 from ml.radiology.importing import Dataset, load_frozen
@@ -39,20 +41,19 @@ Floats = npt.NDArray[np.floating]
 def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     """Raises ValueError for data that cannot teach, WeightsError for weights that do not fit, Cancelled
     when the callback says so."""
-    config = TrainConfig.from_params(request.params)
+    config, weights = _choose_backbone(TrainConfig.from_params(request.params), request.weights_dir)
     dataset = load_frozen(request.dataset_dir)
     parts = {name: np.flatnonzero(dataset.table["split"] == name) for name in ("train", "val", "test")}
     columns = _teachable(dataset, parts)
     dataset_key = hashlib.sha256((request.dataset_dir / "manifest.json").read_bytes()).hexdigest()
     labels = [dataset.findings[column] for column in columns]
-    weights = find_weights(request.weights_dir, config.backbone)
     progress(ProgressEvent("start", message=_start(config, weights, labels, dataset)))
     network = build_network(config.backbone, len(labels), config.image_size, weights, request.seed)
     films = prepare(dataset, columns, network.preprocessing, request.checkpoint_dir, progress)
     history = fit_network(
         network, films, parts["train"], parts["val"], config, pretrained=weights is not None,
         seed=request.seed, device=choose_device(request.device), checkpoint_dir=request.checkpoint_dir,
-        resume=request.resume, dataset_key=dataset_key, progress=progress,
+        resume=request.resume, key=f"{dataset_key} {weights.sha256 if weights else None}", progress=progress,
     )  # fmt: skip
     progress(ProgressEvent("export", message="writing the model that serves"))
     onnx = onnx_bytes(network)
@@ -79,8 +80,19 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
         "golden.npz": _golden(network, session),
     }
     artefact_hash = write_artefact(request.output_dir, kind="radiology", files=files, meta=meta)
+    (request.checkpoint_dir / SQUARES).unlink()  # films lie in the dataset only
     progress(ProgressEvent("done", metrics=_plain({"test_auc": metrics["test"]["auc"]})))
     return TrainResult(request.output_dir, artefact_hash, metrics)
+
+
+def _choose_backbone(config: TrainConfig, folder: Path | None) -> tuple[TrainConfig, Weights | None]:
+    """auto is the first network there are weights for, else the one that learns best without."""
+    if config.backbone != AUTO:
+        return config, find_weights(folder, config.backbone)
+    for backbone in BACKBONES:
+        if weights := find_weights(folder, backbone):
+            return replace(config, backbone=backbone), weights
+    return replace(config, backbone=FROM_SCRATCH), None
 
 
 def _teachable(dataset: Dataset, parts: dict[str, Ints]) -> list[int]:
@@ -147,12 +159,18 @@ def _metrics(
 
 
 def _golden(network: Network, session: Any) -> bytes:
-    """Made-up films, so that no patient's picture travels inside a model. The first larger than is kept."""
-    shown = [synthetic_film(GOLDEN_SEED, i, rows=600 if i == 0 else 200).shown for i in range(8)]
-    made = [np.rint(one * 65535).astype(np.uint16) for one in shown]
+    """Made-up films, so that no patient's picture travels inside a model."""
+    made = _golden_films()
     squares = network.preprocessing.squares([one.astype(np.float32) / np.float32(65535) for one in made])
     logits = onnx_logits(session, network.preprocessing, squares)
     return golden_bytes(film=made[0], square=squares[:1], squares=squares, logits=logits)
+
+
+@cache
+def _golden_films() -> list[npt.NDArray[np.uint16]]:
+    """The first is larger than datasets keep, so that shrinking is checked too."""
+    shown = [synthetic_film(GOLDEN_SEED, i, rows=600 if i == 0 else 160).shown for i in range(6)]
+    return [np.rint(one * 65535).astype(np.uint16) for one in shown]
 
 
 def _plain(values: dict[str, float | None]) -> dict[str, float]:

@@ -97,7 +97,7 @@ def test_a_written_set_lists_its_films_and_some_patients_twice(tmp_path) -> None
 
 def test_labels_tell_nothing_of_how_a_film_was_taken(tmp_path) -> None:
     labels, nuisance = [], []
-    for index in range(300):
+    for index in range(200):
         film = synthetic_film(11, index, rows=64)
         header = pydicom.dcmread(saved(tmp_path, film.content))
         border = np.concatenate([film.shown[0], film.shown[-1], film.shown[:, 0], film.shown[:, -1]])
@@ -108,4 +108,4 @@ def test_labels_tell_nothing_of_how_a_film_was_taken(tmp_path) -> None:
         )  # fmt: skip
     joint = np.corrcoef(np.array(labels, float).T, np.array(nuisance, float).T)
     between = joint[: len(LABELS), len(LABELS) :]
-    assert np.abs(between).max() < 0.2  # chance alone stays below 3.5 / sqrt(300)
+    assert np.abs(between).max() < 0.25  # chance alone stays below 3.5 / sqrt(200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -11,7 +12,9 @@ import torch
 from safetensors.torch import save, save_file
 
 from ml.common.artefact import open_artefact
+from ml.radiology.config import FROM_SCRATCH, TrainConfig
 from ml.radiology.model import build_network
+from ml.radiology.train import _choose_backbone
 from ml.radiology.weights import WeightsError, fetch_weights, find_weights
 from tests.films import train_tiny
 
@@ -67,6 +70,17 @@ def test_training_starts_from_weights_and_says_so(request_for, tmp_path) -> None
     meta = open_artefact(result.artefact_dir).meta
     assert meta["pretrained"]["file"] == "resnet10t.x.safetensors"
     assert len(meta["pretrained"]["sha256"]) == 64
+
+
+def test_auto_takes_the_network_there_are_weights_for(tmp_path) -> None:
+    auto = TrainConfig()
+    assert _choose_backbone(auto, None) == (dataclasses.replace(auto, backbone=FROM_SCRATCH), None)
+    save_file(imagenet_like("resnet18"), tmp_path / "resnet18.safetensors")
+    chosen, weights = _choose_backbone(auto, tmp_path)
+    assert chosen.backbone == "resnet18"
+    assert weights is not None
+    named = TrainConfig(backbone="efficientnet_b0")
+    assert _choose_backbone(named, tmp_path) == (named, None)
 
 
 def test_grey_weights_answer_as_three_equal_channels_did(tmp_path) -> None:
