@@ -87,10 +87,7 @@ def summary(places: Places) -> dict[str, Any]:
     return {
         "base_url": places.base_url,
         "dicomweb_url": f"{places.base_url}/dicom-web",
-        "accounts": {
-            name: {"email": account.email, "password": account.password}
-            for name, account in seed.accounts().items()
-        },
+        "accounts": seed.credentials(),
         "webhook": {"source": seed.SOURCE, "secret": seed.webhook_secret()},
         "api_token": seed.api_token(),
         "dicom": {

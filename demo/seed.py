@@ -11,7 +11,8 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.accounts.models import ApiClient, Role, Site, User
-from apps.accounts.services import hash_token, rotate_secret
+from apps.accounts.selectors import needs_second_factor
+from apps.accounts.services import enrol_totp, hash_token, rotate_secret, totp_secret
 from apps.fraud.services.sources import ensure_source, rotate_source_secret, valid_secrets
 from apps.radiology.models import DicomNode
 
@@ -39,6 +40,17 @@ class Account:
 def accounts() -> dict[str, Account]:
     """By the short names that demo.json uses."""
     return {name: Account(PEOPLE[name][1], f"{name}@demo.example", _password(name)) for name in PEOPLE}
+
+
+def credentials() -> dict[str, dict[str, str]]:
+    """Log-ins by short name, with an authenticator's secret (base32) where a role must have one."""
+    found = {}
+    for name, account in accounts().items():
+        found[name] = {"email": account.email, "password": account.password}
+        user = User.objects.get(email=account.email)
+        if needs_second_factor(user):
+            found[name]["totp_secret"] = totp_secret(user) or enrol_totp(user)
+    return found
 
 
 def webhook_secret() -> str:

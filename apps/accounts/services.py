@@ -7,6 +7,7 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
+from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
@@ -60,6 +61,12 @@ def enrol_totp(user: User) -> str:
     TOTP.activate(user, secret)
     RecoveryCodes.activate(user)
     return secret
+
+
+def totp_secret(user: User) -> str:
+    """The secret of the person's authenticator, empty without one. For the demo, which shows it."""
+    kept = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
+    return get_adapter().decrypt(kept.data["secret"]) if kept else ""
 
 
 def remove_second_factor(user: User) -> None:

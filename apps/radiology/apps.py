@@ -7,7 +7,7 @@ class RadiologyConfig(AppConfig):
     def ready(self) -> None:
         from apps.core.status import register_check, register_queue_age
         from apps.core.sweep import register_sweeper
-        from apps.modelops.registry import Domain, register_domain
+        from apps.modelops.registry import Domain, Phase, register_domain
         from apps.radiology.selectors import model_in_service, queue_age
         from apps.radiology.services.analyse import clear_half_received, ring_overdue
         from ml.radiology.config import PRESETS, TrainConfig
@@ -21,6 +21,13 @@ class RadiologyConfig(AppConfig):
                 presets=PRESETS,
                 check_params=TrainConfig.from_params,
                 config=TrainConfig,
+                phases=(
+                    Phase("prepare", "films"),
+                    Phase("train", "network"),
+                    Phase("export", "export"),
+                    Phase("calibrate", "calibration"),
+                    Phase("test", "test"),
+                ),
                 dataset_command=(
                     "python manage.py import_images --name first"
                     " --images FOLDER_OR_TAR --labels CSV --findings A,B"
