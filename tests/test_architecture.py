@@ -43,3 +43,10 @@ def test_every_setting_is_documented() -> None:
     read = {n for p in files for n in pattern.findall(p.read_text())} - {"PATH"}
     documented = set(re.findall(r"^\| `([A-Z_]+)`", (ROOT / "docs/settings.md").read_text(), re.M))
     assert read == documented
+
+
+def test_every_command_is_documented() -> None:
+    files = (ROOT / "apps").glob("*/management/commands/*.py")
+    ours = {file.stem for file in files} - {"__init__"}
+    documented = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs/commands.md").read_text(), re.M))
+    assert documented == ours | {"createsuperuser"}

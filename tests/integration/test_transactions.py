@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 import uuid
 from typing import Any
 
-from tests.integration.running import Running, eventually
+from tests.integration.running import ROOT, Running, eventually
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -74,3 +76,23 @@ def test_a_refund_is_kept_and_not_decided(demo: Running) -> None:
     sent = event(type="refund")
     demo.send_events(sent)
     assert decision_on(demo, sent["event_id"])["decision"] is None
+
+
+def test_the_simulator_plays_through_the_signed_webhook(demo: Running) -> None:
+    """`manage.py stream_transactions` finds the running demo by its summary."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "stream_transactions", "--rate", "20", "--seconds", "2"],
+        cwd=ROOT, env=demo.environment, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[1]) >= 20
+
+
+def test_with_no_demo_running_the_simulator_says_what_to_give(demo: Running, tmp_path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "stream_transactions"],
+        cwd=ROOT, env={**demo.environment, "LYNCEUS_VAR": str(tmp_path)}, capture_output=True, text=True,
+        check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "--source" in done.stderr
