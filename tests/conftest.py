@@ -1,16 +1,27 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from apps.accounts.models import Site, User
+from tests.browser import launch
 from tests.integration.demo_fixture import demo
 
 __all__ = ["demo"]
 
 PASSWORD = "a long pass phrase"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """For one module: while playwright runs, Django refuses the database in the same thread."""
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

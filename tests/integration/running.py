@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -92,6 +92,15 @@ class Running:
             except psutil.Error:
                 continue
         return list(found)
+
+    def left(self) -> list[str]:
+        """Command lines of what still runs; a dead process its parent has not read yet does not."""
+        alive = []
+        for process in self.processes():
+            with suppress(psutil.Error):
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    alive.append(" ".join(process.cmdline()))
+        return alive
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         os.killpg(self.process.pid, number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
@@ -18,8 +18,12 @@ KILLS = int(os.environ.get("LYNCEUS_SOAK_KILLS") or 4)
 
 def pool_children(demo: Running, worker: str) -> list[psutil.Process]:
     """The processes a prefork worker works in: those whose parent has the same command line."""
-    named = [p for p in demo.processes() if f"{worker}@" in " ".join(p.cmdline())]
-    return [p for p in named if p.ppid() in {other.pid for other in named}]
+    named: dict[int, int] = {}
+    for process in demo.processes():
+        with suppress(psutil.Error):  # it has just ended
+            if f"{worker}@" in " ".join(process.cmdline()):
+                named[process.pid] = process.ppid()
+    return [psutil.Process(pid) for pid, parent in named.items() if parent in named]
 
 
 @contextmanager
@@ -59,7 +63,8 @@ def test_every_transaction_is_decided_once_though_workers_die(demo: Running) -> 
         with another_worker(demo, number) as worker:
             assert demo.send_events(events).status_code == 202
             for process in pool_children(demo, "realtime"):
-                process.kill()
+                with suppress(psutil.Error):
+                    process.kill()
             worker.kill()
         sent += [one["event_id"] for one in events]
     made = [decision_on(demo, event_id) for event_id in sent]
@@ -80,6 +85,7 @@ def test_a_film_is_analysed_though_its_decoder_is_killed(demo: Running) -> None:
     film = sorted((demo.var / "films-to-send").glob("*.dcm"))[-1]
     assert demo.store_by_dimse(film) == 0
     for process in demo.processes():
-        if "ml.radiology.decoder" in process.cmdline():
-            process.kill()
+        with suppress(psutil.Error):
+            if "ml.radiology.decoder" in process.cmdline():
+                process.kill()
     eventually(lambda: demo.study_of(film)["status"] == "analysed", of="the analysis")
