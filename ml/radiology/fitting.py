@@ -42,8 +42,8 @@ class TrainState:
 
 
 def fit_network(
-    network: Network, films: Films, train: Ints, val: Ints, config: TrainConfig, *, pretrained: bool,
-    seed: int, device: str, checkpoint_dir: Path, resume: bool, key: str, progress: ProgressCallback,
+    network: Network, films: Films, train: Ints, val: Ints, config: TrainConfig, *, seed: int,
+    device: str, checkpoint_dir: Path, resume: bool, key: str, progress: ProgressCallback,
 ) -> list[dict[str, float]]:  # fmt: skip
     """Leaves the best epoch's weights in the network, on the CPU, and returns each epoch's measures."""
     start_at_prevalence(network, films.labels[train])
@@ -51,7 +51,7 @@ def fit_network(
     layout = torch.channels_last  # a third faster here on the CPU too
     module = network.module.to(device).to(memory_format=layout)  # type: ignore[call-overload]
     steps = len(shuffled(train, config.batch_size, seed, 0))
-    optimizer, schedule = _optimizer(network, config, steps, pretrained)
+    optimizer, schedule = _optimizer(network, config, steps)
     scaler = torch.amp.GradScaler("cuda", enabled=cuda)
     state = TrainState(f"{key} {seed} {config}")
     path = checkpoint_dir / CHECKPOINT
@@ -101,19 +101,18 @@ def masked_loss(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
     return (losses * known).sum() / known.sum().clamp(min=1)
 
 
-def _optimizer(network: Network, config: TrainConfig, steps: int, pretrained: bool) -> tuple[Any, Any]:
+def _optimizer(network: Network, config: TrainConfig, steps: int) -> tuple[Any, Any]:
     """AdamW under one cycle; no decay on norms and biases."""
-    rate = config.learning_rate * (config.pretrained_rate if pretrained else 1.0)
     parameters = list(network.module.parameters())
     optimizer = torch.optim.AdamW(
         [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ],
-        lr=rate,
+        lr=config.learning_rate,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rate, total_steps=steps * config.epochs, pct_start=config.warmup_share
+        optimizer, config.learning_rate, total_steps=steps * config.epochs, pct_start=config.warmup_share
     )
     return optimizer, schedule
 

@@ -51,8 +51,8 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     network = build_network(config.backbone, len(labels), config.image_size, weights, request.seed)
     films = prepare(dataset, columns, network.preprocessing, request.checkpoint_dir, progress)
     history = fit_network(
-        network, films, parts["train"], parts["val"], config, pretrained=weights is not None,
-        seed=request.seed, device=choose_device(request.device), checkpoint_dir=request.checkpoint_dir,
+        network, films, parts["train"], parts["val"], config, seed=request.seed,
+        device=choose_device(request.device), checkpoint_dir=request.checkpoint_dir,
         resume=request.resume, key=f"{dataset_key} {weights.sha256 if weights else None}", progress=progress,
     )  # fmt: skip
     progress(ProgressEvent("export", message="writing the model that serves"))
