@@ -10,13 +10,14 @@ from pathlib import Path
 from types import FrameType
 
 import django
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from demo.places import Places, size
 
 DATASET = "demo"
 SENT_AT_START, TO_TRY = 12, 12
 FILM_ROWS = 1024
+BACKBONE = "mobilenetv2_100"
 SIMULATED = {
     "demo": {"fraud": {}, "radiology": {"films": 1600}},
     "tiny": {"fraud": {"customers": 250, "terminals": 80, "days": 40}, "radiology": {"films": 160}},
@@ -36,6 +37,20 @@ def main() -> None:
     _films(places.films)
 
 
+def _weights() -> None:
+    """Better to start the film model from; done without where there is no internet."""
+    from django.conf import settings
+
+    folder = Path(settings.LYNCEUS_WEIGHTS_DIR)
+    if any(folder.glob(f"{BACKBONE}*.safetensors")):
+        return
+    _step(f"Looking for published weights of {BACKBONE} to start the film model from")
+    try:
+        call_command("fetch_weights", BACKBONE, timeout=60.0)
+    except CommandError as error:
+        _step(f"{error} The film model starts from nothing instead, and will be the weaker for it.")
+
+
 def _first_model(domain: str, simulate: str, site: str, wanted: str) -> None:
     from apps.modelops.models import DatasetSnapshot
     from apps.modelops.selectors import champion
@@ -45,6 +60,8 @@ def _first_model(domain: str, simulate: str, site: str, wanted: str) -> None:
     if not DatasetSnapshot.objects.filter(domain=domain, name=DATASET, site__slug=site).exists():
         _step(f"Simulating data for {domain}")
         call_command(simulate, name=DATASET, site=site, **SIMULATED[wanted][domain])
+    if domain == "radiology" and wanted == "demo":
+        _weights()
     _step(f"Training the first {domain} model")
     start = time.monotonic()
     call_command("train", domain, dataset=DATASET, preset=wanted, site=site, promote=True, resume=True)

@@ -86,13 +86,16 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
 
 
 def _choose_backbone(config: TrainConfig, folder: Path | None) -> tuple[TrainConfig, Weights | None]:
-    """auto is the first network there are weights for, else the one that learns best without."""
-    if config.backbone != AUTO:
-        return config, find_weights(folder, config.backbone)
-    for backbone in BACKBONES:
+    """auto is the first network there are weights for, else the one that learns best without.
+
+    What starts from nothing may take larger steps: there is nothing to unlearn.
+    """
+    for backbone in BACKBONES if config.backbone == AUTO else (config.backbone,):
         if weights := find_weights(folder, backbone):
             return replace(config, backbone=backbone), weights
-    return replace(config, backbone=FROM_SCRATCH), None
+    backbone = FROM_SCRATCH if config.backbone == AUTO else config.backbone
+    rate = min(0.1, config.learning_rate * config.scratch_rate)
+    return replace(config, backbone=backbone, learning_rate=rate), None
 
 
 def _teachable(dataset: Dataset, parts: dict[str, Ints]) -> list[int]:
