@@ -35,6 +35,6 @@ class TrainConfig:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"backbone": "resnet10t", "image_size": 48, "epochs": 2},
-    "demo": {"image_size": 96, "epochs": 16, "patience": 6},
+    "demo": {"image_size": 64, "epochs": 24, "patience": 8},
     "full": {"epochs": 30, "augment": 1.0, "patience": 8},
 }
