@@ -18,7 +18,7 @@ from apps.fraud.models import Transaction, TransactionStatus
 from apps.fraud.schemas import DecisionOut, EventIn, PendingOut, Problem, Receipt
 from apps.fraud.selectors import active_source, sources_of, transaction_by_event
 from apps.fraud.services.ingest import ingest_transactions
-from apps.fraud.services.sources import valid_secrets
+from apps.fraud.services.sources import allowed_of, valid_secrets
 from apps.fraud.signatures import verify
 from apps.fraud.validation import EVENTS_MAX, check_events, parse_body
 
@@ -59,7 +59,7 @@ def receive_transactions(request: HttpRequest) -> tuple[int, dict[str, Any]]:
     if source is None:
         raise LynceusError("unknown_source", "The header lynceus-source names no active source.", status=401)
     verify(request.headers, body, valid_secrets(source))
-    receipt = ingest_transactions(source=source, events=check_events(parse_body(body)))
+    receipt = ingest_transactions(source=source, events=check_events(parse_body(body), allowed_of(source)))
     return 202, {"accepted": receipt.accepted, "duplicates": receipt.duplicates}
 
 

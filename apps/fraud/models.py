@@ -29,6 +29,13 @@ class Source(models.Model):
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120)
     is_active = models.BooleanField(default=True)
+    luhn_valid_tokens = models.BooleanField(
+        default=False, help_text="Its card tokens look like card numbers: do not refuse them for that."
+    )
+    numeric_references = models.BooleanField(
+        default=False,
+        help_text="Its ids and references are long numbers that may look like card numbers.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from apps.core.errors import LynceusError
+from apps.fraud.cardguard import Allowed, forbidden, holds_card_number, safe_name
 from apps.fraud.schemas import EVENT_ID, EventIn
 
 EVENTS_MAX = 500
@@ -59,13 +60,22 @@ def _object_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def check_events(raw: list[Any]) -> list[CheckedEvent]:
-    """Every event checked, or LynceusError 422 whose `errors` name each fault."""
+def check_events(raw: list[Any], allowed: Allowed = Allowed()) -> list[CheckedEvent]:  # noqa: B008 - frozen
+    """Every event checked, or LynceusError 422 whose `errors` name each fault.
+
+    An event with a card number or a security code gets no further look, so that neither is copied
+    into an error that somebody might print.
+    """
     checked: list[CheckedEvent] = []
     errors: list[dict[str, Any]] = []
     for index, item in enumerate(raw):
         if not isinstance(item, dict):
             errors.append(error_row(index, None, "", "not_an_object"))
+            continue
+        if found := forbidden(item, allowed):
+            unknown = {field for field, _ in found if field.partition(".")[0] not in EventIn.model_fields}
+            found += [(field, "unknown_field") for field in sorted(unknown)]
+            errors += [error_row(index, _event_id(item), field, code) for field, code in found]
             continue
         try:
             event = EventIn.model_validate(item)
@@ -93,9 +103,7 @@ def error_row(index: int, event_id: str | None, field: str, code: str) -> dict[s
 
 
 def _error_of(index: int, item: dict[str, Any], detail: Any) -> dict[str, Any]:
-    given = item.get("event_id")
-    event_id = given if isinstance(given, str) and re.fullmatch(EVENT_ID, given) else None
-    field = ".".join(str(part) for part in detail["loc"])[:80]
+    field = ".".join(safe_name(str(part)) for part in detail["loc"])[:80]
     code = detail["type"]
     if code in ("missing", "extra_forbidden"):
         code = _OWN_CODES[code]
@@ -103,4 +111,12 @@ def _error_of(index: int, item: dict[str, Any], detail: Any) -> dict[str, Any]:
         code = "required"
     else:
         code = _OWN_CODES.get(code, code)
-    return error_row(index, event_id, field, code)
+    return error_row(index, _event_id(item), field, code)
+
+
+def _event_id(item: dict[str, Any]) -> str | None:
+    """The event's id as an answer may repeat it."""
+    given = item.get("event_id")
+    if not isinstance(given, str) or not re.fullmatch(EVENT_ID, given) or holds_card_number(given):
+        return None
+    return given
