@@ -208,6 +208,9 @@ class DecisionOut(Schema):
     thresholds: dict[str, float] | None = None
     model_version: int | None = None
     artefact_hash: str | None = None
+    ruleset_version: int | None = None
+    deadline_hit: bool | None = None
+    duplicate_of: str | None = None
     decided_at: datetime | None = None
     latency_ms: float | None = None
 

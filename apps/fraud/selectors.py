@@ -39,15 +39,21 @@ def sources_of(site: Site) -> QuerySet[Source]:
 
 def transaction_by_event(*, site: Site, source_slug: str, event_id: str) -> Transaction | None:
     return (
-        Transaction.objects.select_related("decision")
-        .filter(source__site=site, source__slug=source_slug, event_id=event_id)
+        Transaction.objects.select_related("decision__evidence", "source", "duplicate_of")
+        .filter(
+            source__site=site,
+            event_key__source__slug=source_slug,
+            event_key__event_id=event_id,
+        )
         .first()
     )
 
 
 def decision_for(*, site: Site, public_id: UUID) -> Decision | None:
     return (
-        Decision.objects.select_related("transaction__source", "alert")
+        Decision.objects.select_related(
+            "transaction__source", "transaction__duplicate_of", "alert", "evidence"
+        )
         .filter(transaction__source__site=site, public_id=public_id)
         .first()
     )

@@ -15,6 +15,8 @@ from apps.fraud.cardguard import Allowed, forbidden, holds_card_number, safe_nam
 from apps.fraud.schemas import EVENT_ID, EventIn
 
 EVENTS_MAX = 500
+DEADLINE_MS = 80
+DEADLINE_MAX_MS = 2000
 _OWN_CODES = {
     "missing": "required",
     "extra_forbidden": "unknown_field",
@@ -91,6 +93,17 @@ def check_events(raw: list[Any], allowed: Allowed = Allowed()) -> list[CheckedEv
             extra={"errors": errors},
         )
     return checked
+
+
+def deadline_of(header: str | None) -> int:
+    """Milliseconds from the header `lynceus-deadline-ms`, cut to the most; LynceusError 422 if it is none."""
+    if header is None:
+        return DEADLINE_MS
+    if not re.fullmatch(r"[0-9]{1,9}", header) or int(header) == 0:
+        raise LynceusError(
+            "bad_deadline", "lynceus-deadline-ms is a whole number of milliseconds above 0.", status=422
+        )
+    return min(int(header), DEADLINE_MAX_MS)
 
 
 def canonical_sha256(item: dict[str, Any]) -> str:

@@ -76,11 +76,14 @@ def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
             actor=request.user,  # type: ignore[arg-type]
             subject=f"transaction:{found.transaction_id}",
         )
+    reasons = found.reasons
     context = {
         "decision": found,
         "event": found.transaction,
-        "rules": [reason for reason in found.reasons if reason["weight"] is None],
-        "reasons": [reason for reason in found.reasons if reason["weight"] is not None],
+        "original": found.transaction.duplicate_of,
+        "rules": [reason for reason in reasons if reason["weight"] is None],
+        "reasons": [reason for reason in reasons if reason["weight"] is not None],
+        "pruned": not hasattr(found, "evidence"),
         "timeline": card_timeline(found),
         "active": "alerts",
     }

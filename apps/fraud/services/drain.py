@@ -10,8 +10,9 @@ from django.db.models import F, Q, QuerySet
 
 from apps.core.bell import ring
 from apps.core.clock import now
-from apps.fraud.models import ShardLock, Transaction, TransactionStatus
-from apps.fraud.services.decide import decide_transactions
+from apps.fraud.models import LateState, ShardLock, Transaction, TransactionStatus
+from apps.fraud.services.decide import AlreadyDecided, decide_transactions
+from apps.fraud.services.late import apply_late
 
 log = structlog.get_logger(__name__)
 BATCH = 64
@@ -27,11 +28,14 @@ def drain_shard(shard: int) -> int:
     so a transaction committed meanwhile is not left behind.
     """
     total = 0
+    _apply_late(shard)
     for _ in range(BATCHES_A_RING):
         try:
             decided = _decide_next(shard, BATCH)
         except (OperationalError, InterfaceError):
             raise  # the database's trouble, not one transaction's: the sweeper rings again
+        except AlreadyDecided:
+            continue  # the synchronous door was faster with one of them
         except Exception:
             log.exception("batch_failed", shard=shard)
             decided = _decide_one_by_one(shard)
@@ -42,6 +46,13 @@ def drain_shard(shard: int) -> int:
             return total
     ring("fraud.decide_pending", shard)
     return total
+
+
+def _apply_late(shard: int) -> None:
+    while LateState.objects.filter(shard=shard).exists():
+        with transaction.atomic():
+            if not _hold(shard) or not apply_late(shard, BATCH):
+                return
 
 
 def ready_rows(shard: int) -> QuerySet[Transaction]:
@@ -105,7 +116,7 @@ def ring_overdue() -> int:
         .values_list("shard", flat=True)
         .distinct()
     )
-    overdue = sorted(shards)
+    overdue = sorted({*shards, *LateState.objects.values_list("shard", flat=True).distinct()})
     for shard in overdue:
         ring("fraud.decide_pending", shard)
     return len(overdue)
