@@ -20,9 +20,10 @@ from apps.audit.services import Actor, record
 from apps.core.errors import LynceusError
 from apps.fraud.models import Source, Transaction, TransactionStatus
 from apps.fraud.schemas import DecisionOut, EventIn, PendingOut, Problem, Receipt
-from apps.fraud.selectors import active_source, sources_of, transaction_by_event
+from apps.fraud.selectors import action_for, active_source, sources_of, transaction_by_event
 from apps.fraud.services.decide_now import decide_now
 from apps.fraud.services.ingest import ingest_transactions
+from apps.fraud.services.pressure import refuse_when_full, refuse_when_storage_is_low
 from apps.fraud.services.sources import allowed_of, valid_secrets
 from apps.fraud.services.states import Busy
 from apps.fraud.signatures import verify
@@ -69,7 +70,7 @@ _REFUSED = {status: Problem for status in (400, 401, 409, 413, 422, 503)}
 
 @router.post(
     "/transactions",
-    response={202: Receipt, **_REFUSED},
+    response={202: Receipt, **_REFUSED, 429: Problem},
     openapi_extra=_DOCUMENTED_BODY,
     summary="Send one event or a list of up to 500, signed after Standard Webhooks",
 )
@@ -78,6 +79,7 @@ def receive_transactions(request: HttpRequest) -> tuple[int, dict[str, Any]]:
     body = _body_of(request)
     with _stored_or_503():
         source = _signed_source(request, body)
+        refuse_when_full()
         receipt = ingest_transactions(
             source=source, events=check_events(parse_body(body), allowed_of(source))
         )
@@ -101,6 +103,7 @@ def decide_event(request: HttpRequest) -> dict[str, Any]:
             source = _signed_source(request, body)
         else:
             source, actor = _source_of_client(request)
+        refuse_when_storage_is_low()
         events = parse_body(body)
         if len(events) != 1:
             raise LynceusError("wrong_event_count", "Send one event.", status=422)
@@ -193,7 +196,7 @@ def _default_source(caller: Caller) -> str:
 
 
 def _answer(row: Transaction) -> dict[str, Any]:
-    if row.status == TransactionStatus.NOT_APPLICABLE:
+    if row.status != TransactionStatus.DECIDED:
         return {"event_id": row.event_id, "status": row.status, "decision": None}
     made = row.decision
     thresholds = None
@@ -203,6 +206,7 @@ def _answer(row: Transaction) -> dict[str, Any]:
         "event_id": row.event_id,
         "status": row.status,
         "decision": made.outcome,
+        "action": action_for(row.source, made),
         "score": made.score,
         "mode": made.mode,
         "mode_reason": made.mode_reason or None,

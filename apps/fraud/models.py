@@ -22,6 +22,14 @@ def one_of(field: str, choices: type[models.TextChoices]) -> Q:
     return Q(**{f"{field}__in": choices.values})
 
 
+class Action(models.TextChoices):
+    """What a source shall do with a payment, from mild to strict."""
+
+    APPROVE = "approve", "approve it"
+    HOLD = "hold", "hold it until a person has looked"
+    DECLINE = "decline", "decline it"
+
+
 class Source(models.Model):
     """A system that sends transactions: an acquirer's switch, a gateway, a replay."""
 
@@ -36,10 +44,46 @@ class Source(models.Model):
         default=False,
         help_text="Its ids and references are long numbers that may look like card numbers.",
     )
+    review_means = models.CharField(
+        max_length=7,
+        choices=Action.choices,
+        default=Action.HOLD,
+        help_text="What it does with a payment whose decision is review.",
+    )
+    on_timeout = models.CharField(
+        max_length=7,
+        choices=Action.choices,
+        default=Action.APPROVE,
+        help_text="The least it does with a payment decided with less than everything, for want of time.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=one_of("review_means", Action), name="review_means_known"),
+            models.CheckConstraint(condition=one_of("on_timeout", Action), name="on_timeout_known"),
+        ]
 
     def __str__(self) -> str:
         return self.slug
+
+
+class FxRate(models.Model):
+    """Major units of the reporting currency that one major unit of `currency` was worth from `date` on."""
+
+    currency = models.CharField(max_length=3)
+    date = models.DateField()
+    rate = models.DecimalField(max_digits=24, decimal_places=12)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["currency", "date"], name="one_rate_a_day"),
+            models.CheckConstraint(condition=Q(rate__gt=0), name="rate_above_zero"),
+            models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="rate_currency_letters"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.currency} on {self.date}"
 
 
 class SourceSecret(models.Model):
@@ -84,6 +128,7 @@ class TransactionStatus(models.TextChoices):
     PENDING = "pending"
     DECIDED = "decided"
     NOT_APPLICABLE = "not_applicable"
+    PARKED = "parked"
 
 
 class Transaction(models.Model):
@@ -97,6 +142,10 @@ class Transaction(models.Model):
     amount_minor = models.BigIntegerField()
     amount_reporting_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
+    # The rate the reporting amount was made with, so that replaying does not depend on today's table;
+    # no date where the built-in rates served.
+    fx_rate = models.DecimalField(max_digits=24, decimal_places=12, default=1)
+    fx_date = models.DateField(null=True, blank=True)
     merchant_id = models.CharField(max_length=128)
     terminal_id = models.CharField(max_length=128)
     mcc = models.CharField(max_length=4)
@@ -153,6 +202,7 @@ class Transaction(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["shard", "id"], condition=Q(status="pending"), name="pending_by_shard"),
+            models.Index(fields=["id"], condition=Q(status="parked"), name="parked_transactions"),
             models.Index(fields=["card_token", "occurred_at"], name="card_timeline"),
             models.Index(
                 fields=["source", "network_reference"],

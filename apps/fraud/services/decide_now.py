@@ -47,7 +47,7 @@ def _decide(source: Source, item: CheckedEvent, hurry: Hurry, wait_s: float, act
             [row] = store_events(source=source, events=[item], actor=actor)
         if row.status == TransactionStatus.PENDING:
             decide_transactions([row], hurry)
-    return Transaction.objects.select_related("decision__evidence", "duplicate_of").get(pk=row.pk)
+    return Transaction.objects.select_related("source", "decision__evidence", "duplicate_of").get(pk=row.pk)
 
 
 def _known(source: Source, item: CheckedEvent) -> Transaction | None:

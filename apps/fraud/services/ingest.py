@@ -14,7 +14,8 @@ from apps.core.bell import ring
 from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.fraud.models import SHARDS, EventKey, EventType, Source, Transaction, TransactionStatus
-from apps.fraud.money import to_reporting_minor
+from apps.fraud.money import Rate, to_reporting_minor
+from apps.fraud.services.rates import business_day, rates_of
 from apps.fraud.validation import CheckedEvent, error_row
 
 # What happened is scored; what takes a payment back is only recorded.
@@ -95,7 +96,11 @@ def store_events(*, source: Source, events: Sequence[CheckedEvent], actor: Actor
 
     IntegrityError when another request stored one of the ids first.
     """
-    rows = Transaction.objects.bulk_create(_row(source, item) for item in events)
+    rates = rates_of((item.event.currency, business_day(item.event.occurred_at)) for item in events)
+    rows = Transaction.objects.bulk_create(
+        _row(source, item, rates[item.event.currency, business_day(item.event.occurred_at)])
+        for item in events
+    )
     EventKey.objects.bulk_create(
         EventKey(transaction=row, source=source, event_id=row.event_id, body_sha256=item.body_sha256)
         for row, item in zip(rows, events, strict=True)
@@ -135,12 +140,14 @@ def _payment(row: Transaction) -> tuple[Any, ...]:
     return tuple(getattr(row, name) for name in _PAYMENT)
 
 
-def _row(source: Source, item: CheckedEvent) -> Transaction:
+def _row(source: Source, item: CheckedEvent, rate: Rate) -> Transaction:
     event = item.event
     pending = event.type in DECIDED_TYPES
     return Transaction(
         source=source,
-        amount_reporting_minor=to_reporting_minor(event.amount_minor, event.currency),
+        amount_reporting_minor=to_reporting_minor(event.amount_minor, event.currency, rate),
+        fx_rate=rate.value,
+        fx_date=rate.since,
         three_ds=event.three_ds.model_dump(exclude_none=True) if event.three_ds else None,
         received_at=now(),
         shard=shard_of(source.site_id, event.card_token),
