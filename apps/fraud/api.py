@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
+import structlog
 from django.core.exceptions import RequestDataTooBig
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest
 from ninja import Router
 from ninja.params import Query
 
 from apps.accounts.auth import Caller, caller_of
 from apps.accounts.models import Role
-from apps.audit.services import record
+from apps.audit.services import Actor, record
 from apps.core.errors import LynceusError
-from apps.fraud.models import Transaction, TransactionStatus
+from apps.fraud.models import Source, Transaction, TransactionStatus
 from apps.fraud.schemas import DecisionOut, EventIn, PendingOut, Problem, Receipt
-from apps.fraud.selectors import active_source, sources_of, transaction_by_event
+from apps.fraud.selectors import action_for, active_source, sources_of, transaction_by_event
+from apps.fraud.services.decide_now import decide_now
 from apps.fraud.services.ingest import ingest_transactions
-from apps.fraud.services.sources import valid_secrets
+from apps.fraud.services.pressure import refuse_when_full, refuse_when_storage_is_low
+from apps.fraud.services.sources import allowed_of, valid_secrets
+from apps.fraud.services.states import Busy
 from apps.fraud.signatures import verify
-from apps.fraud.validation import EVENTS_MAX, check_events, parse_body
+from apps.fraud.validation import EVENTS_MAX, check_events, deadline_of, parse_body
 
+log = structlog.get_logger(__name__)
 router = Router(tags=["fraud"])
 BODY_MAX_BYTES = 2 * 1024 * 1024
+RETRY_AFTER_S = 1
 _EVENT = EventIn.json_schema()
+_SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature", "lynceus-source")
+
+
+def _headers(names: Iterable[str], *, required: bool) -> list[dict[str, Any]]:
+    return [
+        {"in": "header", "name": name, "required": required, "schema": {"type": "string"}} for name in names
+    ]
+
+
 _DOCUMENTED_BODY = {
-    "parameters": [
-        {"in": "header", "name": name, "required": True, "schema": {"type": "string"}}
-        for name in ("webhook-id", "webhook-timestamp", "webhook-signature", "lynceus-source")
-    ],
+    "parameters": _headers(_SIGNED, required=True),
     "requestBody": {
         "required": True,
         "content": {
@@ -46,21 +61,87 @@ _DOCUMENTED_BODY = {
 }
 
 
+_DOCUMENTED_EVENT = {
+    "parameters": _headers((*_SIGNED, "lynceus-deadline-ms"), required=False),
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _EVENT}}},
+}
+_REFUSED = {status: Problem for status in (400, 401, 409, 413, 422, 503)}
+
+
 @router.post(
     "/transactions",
-    response={202: Receipt, 400: Problem, 401: Problem, 409: Problem, 413: Problem, 422: Problem},
+    response={202: Receipt, **_REFUSED, 429: Problem},
     openapi_extra=_DOCUMENTED_BODY,
     summary="Send one event or a list of up to 500, signed after Standard Webhooks",
 )
 def receive_transactions(request: HttpRequest) -> tuple[int, dict[str, Any]]:
     """Durable before the 202. All events are stored or none; sending again does no harm."""
     body = _body_of(request)
+    with _stored_or_503():
+        source = _signed_source(request, body)
+        refuse_when_full()
+        receipt = ingest_transactions(
+            source=source, events=check_events(parse_body(body), allowed_of(source))
+        )
+    return 202, {"accepted": receipt.accepted, "duplicates": receipt.duplicates}
+
+
+@router.post(
+    "/decisions",
+    response={200: DecisionOut, **_REFUSED, 403: Problem},
+    openapi_extra=_DOCUMENTED_EVENT,
+    summary="Decide one event now, within a deadline",
+)
+def decide_event(request: HttpRequest) -> dict[str, Any]:
+    """Stored before it is answered. The same event again gets the decision it got."""
+    started = time.monotonic()
+    until = started + deadline_of(request.headers.get("lynceus-deadline-ms")) / 1000
+    body = _body_of(request)
+    with _stored_or_503():
+        actor: Actor = None
+        if "webhook-signature" in request.headers:
+            source = _signed_source(request, body)
+        else:
+            source, actor = _source_of_client(request)
+        refuse_when_storage_is_low()
+        events = parse_body(body)
+        if len(events) != 1:
+            raise LynceusError("wrong_event_count", "Send one event.", status=422)
+        [item] = check_events(events, allowed_of(source))
+        return _answer(decide_now(source=source, item=item, until=until, actor=actor))
+
+
+def _signed_source(request: HttpRequest, body: bytes) -> Source:
     source = active_source(request.headers.get("lynceus-source", ""))
     if source is None:
         raise LynceusError("unknown_source", "The header lynceus-source names no active source.", status=401)
     verify(request.headers, body, valid_secrets(source))
-    receipt = ingest_transactions(source=source, events=check_events(parse_body(body)))
-    return 202, {"accepted": receipt.accepted, "duplicates": receipt.duplicates}
+    return source
+
+
+def _source_of_client(request: HttpRequest) -> tuple[Source, Actor]:
+    """The source a program with a token speaks for: one of its own site. People have no say here."""
+    caller = caller_of(request, scope="fraud", roles=())
+    source = active_source(request.headers.get("lynceus-source") or _default_source(caller))
+    if source is None or source.site_id != caller.site.pk:
+        raise LynceusError("unknown_source", "The header lynceus-source names no active source.", status=401)
+    return source, caller.client
+
+
+@contextmanager
+def _stored_or_503() -> Iterator[None]:
+    """What the database did not take was not accepted, and the caller hears so."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, Busy) as error:
+        log.warning("not_stored", error=type(error).__name__)
+        raise LynceusError(
+            "not_stored",
+            "Nothing was stored: the database did not answer. Send it again.",
+            status=503,
+            retryable=True,
+            retry_after_s=RETRY_AFTER_S,
+        ) from None
 
 
 def _body_of(request: HttpRequest) -> bytes:
@@ -115,7 +196,7 @@ def _default_source(caller: Caller) -> str:
 
 
 def _answer(row: Transaction) -> dict[str, Any]:
-    if row.status == TransactionStatus.NOT_APPLICABLE:
+    if row.status != TransactionStatus.DECIDED:
         return {"event_id": row.event_id, "status": row.status, "decision": None}
     made = row.decision
     thresholds = None
@@ -125,13 +206,17 @@ def _answer(row: Transaction) -> dict[str, Any]:
         "event_id": row.event_id,
         "status": row.status,
         "decision": made.outcome,
+        "action": action_for(row.source, made),
         "score": made.score,
         "mode": made.mode,
         "mode_reason": made.mode_reason or None,
+        "duplicate_of": row.duplicate_of.event_id if row.duplicate_of else None,
         "reasons": made.reasons,
         "thresholds": thresholds,
         "model_version": made.model_version,
         "artefact_hash": made.artefact_hash or None,
+        "ruleset_version": made.ruleset_version,
+        "deadline_hit": made.deadline_hit,
         "decided_at": made.decided_at,
         "latency_ms": made.latency_ms,
     }

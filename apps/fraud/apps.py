@@ -8,7 +8,13 @@ class FraudConfig(AppConfig):
         from apps.core.metrics import register_gauge
         from apps.core.status import register_check, register_queue_age
         from apps.core.sweep import register_sweeper
-        from apps.fraud.selectors import model_in_service, pending_age, recent_counts, recent_latency_ms
+        from apps.fraud.selectors import (
+            model_in_service,
+            parked_transactions,
+            pending_age,
+            recent_counts,
+            recent_latency_ms,
+        )
         from apps.fraud.services.drain import ring_overdue
         from apps.modelops.registry import Domain, Phase, register_domain
         from ml.fraud.config import PRESETS, TrainConfig
@@ -35,6 +41,7 @@ class FraudConfig(AppConfig):
         register_queue_age("realtime", pending_age)
         register_sweeper("fraud.pending", ring_overdue)
         register_check("fraud model", model_in_service)
+        register_check("parked transactions", parked_transactions)
         register_gauge(
             "lynceus_decisions_recent",
             "Decisions of the last five minutes",

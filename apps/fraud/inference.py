@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 
@@ -21,6 +22,8 @@ from ml.fraud.contracts import BatchResult, Event, EventScore, Thresholds
 log = structlog.get_logger(__name__)
 RETRY_LOAD_S = 30.0
 States = Mapping[str, bytes]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Predictor(Protocol):
@@ -60,36 +63,85 @@ class NoAnswer:
 
 _lock = threading.Lock()
 _loaded: Champion | None = None
+_noted = ""
 _failed: tuple[str, float] = ("", 0.0)
+# Where the synchronous door lets the model work, so that it can go on without it. No thread starts
+# before the first call, and none of them touches the database.
+_pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="model")
 
 
-def current_champion() -> Champion | NoAnswer:
-    """The champion, loaded once per process and artefact; a failed load is tried again after a while."""
-    global _loaded, _failed
+def current_champion(until: float | None = None) -> Champion | NoAnswer:
+    """The champion, loaded once per process and artefact; a failed load is tried again after a while.
+
+    With `until` (time.monotonic), NoAnswer "deadline" where the loading lasts longer: it goes on, and
+    a later call finds it done.
+    """
     version = champion("fraud")
     if version is None:
         return NoAnswer("no_model")
+    try:
+        model = _in_time(until, _ready, version.number, version.artefact_hash, artefact_dir(version))
+    except TimeoutError:
+        return NoAnswer("deadline")
+    if isinstance(model, Champion):
+        _note(model)
+    return model
+
+
+def _ready(number: int, artefact_hash: str, folder: Path) -> Champion | NoAnswer:
+    global _loaded, _failed
+    loaded = _loaded
+    if loaded is not None and loaded.artefact_hash == artefact_hash:
+        return loaded
     with _lock:
-        if _loaded is not None and _loaded.artefact_hash == version.artefact_hash:
+        if _loaded is not None and _loaded.artefact_hash == artefact_hash:
             return _loaded
-        if _failed[0] == version.artefact_hash and time.monotonic() < _failed[1]:
+        if _failed[0] == artefact_hash and time.monotonic() < _failed[1]:
             return NoAnswer("model_unreadable")
         try:
-            predictor = _load(artefact_dir(version), version.artefact_hash)
+            predictor = _load(folder, artefact_hash)
         except Exception:  # whatever is wrong with the artefact, rules still decide
-            log.exception("model_unreadable", version=version.number)
-            _failed = (version.artefact_hash, time.monotonic() + RETRY_LOAD_S)
+            log.exception("model_unreadable", version=number)
+            _failed = (artefact_hash, time.monotonic() + RETRY_LOAD_S)
             return NoAnswer("model_unreadable")
-        _loaded = Champion(version.number, version.artefact_hash, predictor)
-        log.info("model_loaded", version=version.number)
-        note_loaded("fraud model", f"version {version.number}")
+        _loaded = Champion(number, artefact_hash, predictor)
+        log.info("model_loaded", version=number)
         return _loaded
+
+
+def _note(model: Champion) -> None:
+    global _noted
+    if _noted != model.artefact_hash:
+        note_loaded("fraud model", f"version {model.number}")
+        _noted = model.artefact_hash
+
+
+def _in_time(until: float | None, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `work` returns, or TimeoutError at `until`: it then ends unheard, or never begins."""
+    if until is None:
+        return work(*args, **kwargs)
+    future = _pool.submit(work, *args, **kwargs)
+    try:
+        return future.result(timeout=max(0.0, until - time.monotonic()))
+    except TimeoutError:
+        future.cancel()
+        raise
 
 
 def _load(folder: Path, artefact_hash: str) -> Predictor:
     # By name and only now: XGBoost must not come with the URLconf.
     predictor: Predictor = load("ml.fraud.predict:FraudPredictor").load(folder, artefact_hash)
     return predictor
+
+
+def score_in_time(
+    model: Champion, events: Sequence[Event], cards: States, terminals: States, until: float | None
+) -> Answer | None:
+    """As `score`; None where it would last beyond `until` (time.monotonic; None waits)."""
+    try:
+        return _in_time(until, score, model, events, cards, terminals)
+    except TimeoutError:
+        return None
 
 
 def score(model: Champion, events: Sequence[Event], cards: States, terminals: States) -> Answer:

@@ -7,7 +7,7 @@ card's and terminal's states are locked, so for any one key a larger number was 
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -22,6 +22,14 @@ def one_of(field: str, choices: type[models.TextChoices]) -> Q:
     return Q(**{f"{field}__in": choices.values})
 
 
+class Action(models.TextChoices):
+    """What a source shall do with a payment, from mild to strict."""
+
+    APPROVE = "approve", "approve it"
+    HOLD = "hold", "hold it until a person has looked"
+    DECLINE = "decline", "decline it"
+
+
 class Source(models.Model):
     """A system that sends transactions: an acquirer's switch, a gateway, a replay."""
 
@@ -29,10 +37,53 @@ class Source(models.Model):
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120)
     is_active = models.BooleanField(default=True)
+    luhn_valid_tokens = models.BooleanField(
+        default=False, help_text="Its card tokens look like card numbers: do not refuse them for that."
+    )
+    numeric_references = models.BooleanField(
+        default=False,
+        help_text="Its ids and references are long numbers that may look like card numbers.",
+    )
+    review_means = models.CharField(
+        max_length=7,
+        choices=Action.choices,
+        default=Action.HOLD,
+        help_text="What it does with a payment whose decision is review.",
+    )
+    on_timeout = models.CharField(
+        max_length=7,
+        choices=Action.choices,
+        default=Action.APPROVE,
+        help_text="The least it does with a payment decided with less than everything, for want of time.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=one_of("review_means", Action), name="review_means_known"),
+            models.CheckConstraint(condition=one_of("on_timeout", Action), name="on_timeout_known"),
+        ]
 
     def __str__(self) -> str:
         return self.slug
+
+
+class FxRate(models.Model):
+    """Major units of the reporting currency that one major unit of `currency` was worth from `date` on."""
+
+    currency = models.CharField(max_length=3)
+    date = models.DateField()
+    rate = models.DecimalField(max_digits=24, decimal_places=12)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["currency", "date"], name="one_rate_a_day"),
+            models.CheckConstraint(condition=Q(rate__gt=0), name="rate_above_zero"),
+            models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="rate_currency_letters"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.currency} on {self.date}"
 
 
 class SourceSecret(models.Model):
@@ -77,6 +128,7 @@ class TransactionStatus(models.TextChoices):
     PENDING = "pending"
     DECIDED = "decided"
     NOT_APPLICABLE = "not_applicable"
+    PARKED = "parked"
 
 
 class Transaction(models.Model):
@@ -84,13 +136,16 @@ class Transaction(models.Model):
 
     source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="transactions")
     event_id = models.CharField(max_length=128)
-    body_sha256 = models.CharField(max_length=64)
     type = models.CharField(max_length=16, choices=EventType.choices)
     occurred_at = models.DateTimeField()
     card_token = models.CharField(max_length=128)
     amount_minor = models.BigIntegerField()
     amount_reporting_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
+    # The rate the reporting amount was made with, so that replaying does not depend on today's table;
+    # no date where the built-in rates served.
+    fx_rate = models.DecimalField(max_digits=24, decimal_places=12, default=1)
+    fx_date = models.DateField(null=True, blank=True)
     merchant_id = models.CharField(max_length=128)
     terminal_id = models.CharField(max_length=128)
     mcc = models.CharField(max_length=4)
@@ -114,6 +169,9 @@ class Transaction(models.Model):
     sca_exemption = models.CharField(max_length=32, blank=True)
     initiator = models.CharField(max_length=3, blank=True)
 
+    duplicate_of = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="repeats"
+    )
     received_at = models.DateTimeField()
     shard = models.PositiveSmallIntegerField()
     status = models.CharField(max_length=14, choices=TransactionStatus.choices)
@@ -122,7 +180,6 @@ class Transaction(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["source", "event_id"], name="event_once_per_source"),
             models.CheckConstraint(
                 condition=Q(amount_minor__gte=0, amount_minor__lte=AMOUNT_MAX_MINOR), name="amount_in_range"
             ),
@@ -145,11 +202,39 @@ class Transaction(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["shard", "id"], condition=Q(status="pending"), name="pending_by_shard"),
+            models.Index(fields=["id"], condition=Q(status="parked"), name="parked_transactions"),
             models.Index(fields=["card_token", "occurred_at"], name="card_timeline"),
+            models.Index(
+                fields=["source", "network_reference"],
+                condition=~Q(network_reference=""),
+                name="by_network_reference",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"transaction {self.pk}"
+
+
+class EventKey(models.Model):
+    """An event's id and the hash of its body, kept for ever: what makes sending again harmless.
+
+    A table of its own and narrow, so that it can stay whole when the transactions no longer can.
+    """
+
+    transaction = models.OneToOneField(
+        Transaction, on_delete=models.PROTECT, primary_key=True, related_name="event_key"
+    )
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="+", db_index=False)
+    event_id = models.CharField(max_length=128)
+    body_sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["source", "event_id"], name="event_key_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"key of transaction {self.transaction_id}"
 
 
 class Outcome(models.TextChoices):
@@ -173,12 +258,13 @@ class Decision(models.Model):
     score = models.FloatField(null=True)
     mode = models.CharField(max_length=10, choices=Mode.choices)
     mode_reason = models.CharField(max_length=32, blank=True)
-    reasons = models.JSONField(default=list)
+    main_reason = models.CharField(max_length=200, blank=True)
     model_version = models.PositiveIntegerField(null=True)
     artefact_hash = models.CharField(max_length=64, blank=True)
     review_threshold = models.FloatField(null=True)
     decline_threshold = models.FloatField(null=True)
-    features = models.BinaryField(default=bytes)
+    ruleset_version = models.PositiveIntegerField(default=1)
+    deadline_hit = models.BooleanField(default=False)
     decided_at = models.DateTimeField(db_index=True)
     latency_ms = models.FloatField()
 
@@ -198,14 +284,37 @@ class Decision(models.Model):
         return f"decision {self.public_id}"
 
     @property
-    def main_reason(self) -> str:
-        """What spoke most for fraud: a rule, else the model's strongest reason that raised the score."""
-        raising = (
-            r["text"]
-            for r in self.reasons
-            if r["code"] != "other" and (r["weight"] is None or r["weight"] > 0)
-        )
-        return next(raising, "")
+    def reasons(self) -> list[dict[str, Any]]:
+        """Rules first, then the model's; empty once the evidence was pruned."""
+        try:
+            return list(self.evidence.reasons)
+        except Evidence.DoesNotExist:
+            return []
+
+
+class Evidence(models.Model):
+    """What a decision rests on: the exact float32 row the trees saw, and every reason. Kept for a while."""
+
+    decision = models.OneToOneField(
+        Decision, on_delete=models.CASCADE, primary_key=True, related_name="evidence"
+    )
+    features = models.BinaryField(default=bytes)
+    reasons = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"evidence of decision {self.decision_id}"
+
+
+class LateState(models.Model):
+    """A transaction decided without moving the states: the shard's worker lets them know of it, once."""
+
+    transaction = models.OneToOneField(
+        Transaction, on_delete=models.PROTECT, primary_key=True, related_name="+"
+    )
+    shard = models.PositiveSmallIntegerField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"late state of transaction {self.transaction_id}"
 
 
 class KeyState(models.Model):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from apps.fraud.iso import minor_digits
 
 REPORTING_CURRENCY = "EUR"
+RATE_STEP = Decimal("1e-12")  # as the table keeps them, so that a rate kept beside an amount gives it again
 # Major units per euro, rounded to two or three digits on purpose: they put amounts on one scale
 # for features and ranking, and are never used to pay anybody. A currency that is not listed is
 # taken at par, after its own minor units.
@@ -24,11 +27,24 @@ PER_EURO = {
 }  # fmt: skip
 
 
-def to_reporting_minor(amount_minor: int, currency: str) -> int:
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Reporting currency per unit, and the date it holds from; None for a built-in rate or parity."""
+
+    value: Decimal
+    since: date | None = None
+
+
+def built_in_rate(currency: str) -> Rate:
+    """What serves while the table has no rate for the currency and the day."""
+    return Rate((1 / PER_EURO.get(currency, Decimal(1))).quantize(RATE_STEP))
+
+
+def to_reporting_minor(amount_minor: int, currency: str, rate: Rate) -> int:
     """The amount in minor units of the reporting currency, rounded half to even."""
     if currency == REPORTING_CURRENCY:
         return amount_minor
-    major = Decimal(amount_minor).scaleb(-minor_digits(currency)) / PER_EURO.get(currency, Decimal(1))
+    major = Decimal(amount_minor).scaleb(-minor_digits(currency)) * rate.value
     cents = major.scaleb(minor_digits(REPORTING_CURRENCY))
     return int(cents.to_integral_value(rounding=ROUND_HALF_EVEN))
 

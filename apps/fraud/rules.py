@@ -14,6 +14,7 @@ from datetime import timedelta
 from apps.fraud.models import Channel, EntryMode, Outcome, Transaction
 from apps.fraud.money import REPORTING_CURRENCY, format_minor
 
+VERSION = 1  # raise it with any change below: a decision names the rules it was made by
 WINDOW = timedelta(hours=1)
 BURST_WINDOW = timedelta(minutes=10)
 REVIEW_AMOUNT_MINOR = 250_000

@@ -20,7 +20,7 @@ from apps.fraud.models import AMOUNT_MAX_MINOR
 EVENT_ID = r"[A-Za-z0-9._:@=+~-]{1,128}"
 # RFC 3339 section 5.6; `fromisoformat` alone also takes week dates and times without a zone.
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
-CLOCK_SKEW = timedelta(hours=24)
+CLOCK_SKEW = timedelta(minutes=5)
 
 
 def fail(code: str) -> PydanticCustomError:
@@ -201,6 +201,7 @@ class DecisionOut(Schema):
     event_id: str
     status: str
     decision: str | None
+    action: str | None = None
     score: float | None = None
     mode: str | None = None
     mode_reason: str | None = None
@@ -208,6 +209,9 @@ class DecisionOut(Schema):
     thresholds: dict[str, float] | None = None
     model_version: int | None = None
     artefact_hash: str | None = None
+    ruleset_version: int | None = None
+    deadline_hit: bool | None = None
+    duplicate_of: str | None = None
     decided_at: datetime | None = None
     latency_ms: float | None = None
 

@@ -11,7 +11,16 @@ from django.db.models import Count, Min, Q, QuerySet
 from apps.accounts.models import Site
 from apps.accounts.services import site_is_open
 from apps.core.clock import now
-from apps.fraud.models import Alert, AlertStatus, Decision, Source, Transaction, TransactionStatus
+from apps.fraud.models import (
+    Action,
+    Alert,
+    AlertStatus,
+    Decision,
+    Outcome,
+    Source,
+    Transaction,
+    TransactionStatus,
+)
 from apps.modelops.selectors import champion
 
 RECENT = timedelta(hours=24)
@@ -33,21 +42,47 @@ def active_source(slug: str) -> Source | None:
     return source if source and site_is_open(source.site) else None
 
 
+def action_for(source: Source, made: Decision) -> str:
+    """What the source shall do: as it declared for a review and, for want of time, at least what it
+    declared for that. Want of time never softens what was found."""
+    wanted = source.review_means if made.outcome == Outcome.REVIEW else made.outcome
+    if not made.deadline_hit:
+        return wanted
+    return max(wanted, source.on_timeout, key=Action.values.index)
+
+
+def parked_for(site: Site) -> int:
+    return Transaction.objects.filter(source__site=site, status=TransactionStatus.PARKED).count()
+
+
+def parked_transactions() -> str:
+    """For /status: raises while a transaction waits for a person."""
+    if count := Transaction.objects.filter(status=TransactionStatus.PARKED).count():
+        raise RuntimeError(f"{count} could not be decided: mend the cause, then requeue_parked")
+    return "none"
+
+
 def sources_of(site: Site) -> QuerySet[Source]:
     return Source.objects.filter(site=site).order_by("slug")
 
 
 def transaction_by_event(*, site: Site, source_slug: str, event_id: str) -> Transaction | None:
     return (
-        Transaction.objects.select_related("decision")
-        .filter(source__site=site, source__slug=source_slug, event_id=event_id)
+        Transaction.objects.select_related("decision__evidence", "source", "duplicate_of")
+        .filter(
+            source__site=site,
+            event_key__source__slug=source_slug,
+            event_key__event_id=event_id,
+        )
         .first()
     )
 
 
 def decision_for(*, site: Site, public_id: UUID) -> Decision | None:
     return (
-        Decision.objects.select_related("transaction__source", "alert")
+        Decision.objects.select_related(
+            "transaction__source", "transaction__duplicate_of", "alert", "evidence"
+        )
         .filter(transaction__source__site=site, public_id=public_id)
         .first()
     )

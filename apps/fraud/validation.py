@@ -11,9 +11,12 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from apps.core.errors import LynceusError
+from apps.fraud.cardguard import Allowed, forbidden, holds_card_number, safe_name
 from apps.fraud.schemas import EVENT_ID, EventIn
 
 EVENTS_MAX = 500
+DEADLINE_MS = 80
+DEADLINE_MAX_MS = 2000
 _OWN_CODES = {
     "missing": "required",
     "extra_forbidden": "unknown_field",
@@ -59,13 +62,22 @@ def _object_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def check_events(raw: list[Any]) -> list[CheckedEvent]:
-    """Every event checked, or LynceusError 422 whose `errors` name each fault."""
+def check_events(raw: list[Any], allowed: Allowed = Allowed()) -> list[CheckedEvent]:  # noqa: B008 - frozen
+    """Every event checked, or LynceusError 422 whose `errors` name each fault.
+
+    An event with a card number or a security code gets no further look, so that neither is copied
+    into an error that somebody might print.
+    """
     checked: list[CheckedEvent] = []
     errors: list[dict[str, Any]] = []
     for index, item in enumerate(raw):
         if not isinstance(item, dict):
             errors.append(error_row(index, None, "", "not_an_object"))
+            continue
+        if found := forbidden(item, allowed):
+            unknown = {field for field, _ in found if field.partition(".")[0] not in EventIn.model_fields}
+            found += [(field, "unknown_field") for field in sorted(unknown)]
+            errors += [error_row(index, _event_id(item), field, code) for field, code in found]
             continue
         try:
             event = EventIn.model_validate(item)
@@ -83,6 +95,17 @@ def check_events(raw: list[Any]) -> list[CheckedEvent]:
     return checked
 
 
+def deadline_of(header: str | None) -> int:
+    """Milliseconds from the header `lynceus-deadline-ms`, cut to the most; LynceusError 422 if it is none."""
+    if header is None:
+        return DEADLINE_MS
+    if not re.fullmatch(r"[0-9]{1,9}", header) or int(header) == 0:
+        raise LynceusError(
+            "bad_deadline", "lynceus-deadline-ms is a whole number of milliseconds above 0.", status=422
+        )
+    return min(int(header), DEADLINE_MAX_MS)
+
+
 def canonical_sha256(item: dict[str, Any]) -> str:
     text = json.dumps(item, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -93,9 +116,7 @@ def error_row(index: int, event_id: str | None, field: str, code: str) -> dict[s
 
 
 def _error_of(index: int, item: dict[str, Any], detail: Any) -> dict[str, Any]:
-    given = item.get("event_id")
-    event_id = given if isinstance(given, str) and re.fullmatch(EVENT_ID, given) else None
-    field = ".".join(str(part) for part in detail["loc"])[:80]
+    field = ".".join(safe_name(str(part)) for part in detail["loc"])[:80]
     code = detail["type"]
     if code in ("missing", "extra_forbidden"):
         code = _OWN_CODES[code]
@@ -103,4 +124,12 @@ def _error_of(index: int, item: dict[str, Any], detail: Any) -> dict[str, Any]:
         code = "required"
     else:
         code = _OWN_CODES.get(code, code)
-    return error_row(index, event_id, field, code)
+    return error_row(index, _event_id(item), field, code)
+
+
+def _event_id(item: dict[str, Any]) -> str | None:
+    """The event's id as an answer may repeat it."""
+    given = item.get("event_id")
+    if not isinstance(given, str) or not re.fullmatch(EVENT_ID, given) or holds_card_number(given):
+        return None
+    return given

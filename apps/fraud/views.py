@@ -16,12 +16,15 @@ from apps.accounts.auth import role_required
 from apps.accounts.models import Role, Site, User
 from apps.audit.services import record
 from apps.fraud.forms import QueueForm
+from apps.fraud.models import Action
 from apps.fraud.selectors import (
     QueueFilter,
+    action_for,
     card_timeline,
     decision_for,
     open_alert_count,
     open_alerts_for,
+    parked_for,
     queue_mark,
     recent_decisions_for,
     waiting_for,
@@ -44,6 +47,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         "chosen": chosen,
         "alert_count": open_alert_count(site),
         "waiting": waiting_for(site),
+        "parked": parked_for(site),
     }
     return render(request, "fraud/queue.html", context)
 
@@ -76,11 +80,15 @@ def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
             actor=request.user,  # type: ignore[arg-type]
             subject=f"transaction:{found.transaction_id}",
         )
+    reasons = found.reasons
     context = {
         "decision": found,
         "event": found.transaction,
-        "rules": [reason for reason in found.reasons if reason["weight"] is None],
-        "reasons": [reason for reason in found.reasons if reason["weight"] is not None],
+        "action": Action(action_for(found.transaction.source, found)).label,
+        "original": found.transaction.duplicate_of,
+        "rules": [reason for reason in reasons if reason["weight"] is None],
+        "reasons": [reason for reason in reasons if reason["weight"] is not None],
+        "pruned": not hasattr(found, "evidence"),
         "timeline": card_timeline(found),
         "active": "alerts",
     }

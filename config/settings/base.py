@@ -37,6 +37,10 @@ LYNCEUS_DEVICE = choice_env("LYNCEUS_DEVICE", "auto", ("auto", "cuda", "mps", "c
 LYNCEUS_WEIGHTS_DIR = Path(env("LYNCEUS_WEIGHTS_DIR", str(VAR_DIR / "weights")))
 IDLE_LOGOUT_S = int_env("LYNCEUS_IDLE_LOGOUT_S", 1800, low=60, high=86_400)
 
+# --- Transactions ---------------------------------------------------------------------------------
+LYNCEUS_PENDING_MAX = int_env("LYNCEUS_PENDING_MAX", 200_000, low=1, high=100_000_000)
+LYNCEUS_DISK_MIN_MB = int_env("LYNCEUS_DISK_MIN_MB", 512, low=0, high=1_000_000)
+
 # --- DICOM --------------------------------------------------------------------------------------
 LYNCEUS_DICOM_HOST = env("LYNCEUS_DICOM_HOST", "127.0.0.1")
 LYNCEUS_DICOM_PORT = int_env("LYNCEUS_DICOM_PORT", 11112, low=1, high=65535)

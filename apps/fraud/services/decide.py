@@ -15,12 +15,13 @@ from django.db import transaction
 from apps.accounts.models import Site
 from apps.audit.services import Entry, record_many
 from apps.core.clock import now
-from apps.fraud import inference
+from apps.fraud import inference, rules
 from apps.fraud.models import (
     Alert,
     CardState,
     Decision,
     EventType,
+    Evidence,
     Mode,
     OutboxRow,
     Outcome,
@@ -29,8 +30,12 @@ from apps.fraud.models import (
     TransactionStatus,
 )
 from apps.fraud.rules import WINDOW, RuleHit, apply_rules, severest
+from apps.fraud.services.late import keep_for_later
 from apps.fraud.services.states import lock_states, readable, store_states
 from ml.fraud.contracts import EventScore, Thresholds
+
+DEADLINE = "deadline"
+STATE_BUSY = "state_busy"
 
 
 class AlreadyDecided(Exception):
@@ -51,10 +56,18 @@ class Judged:
     thresholds: Thresholds | None = None
 
 
-def decide_transactions(batch: Sequence[Transaction]) -> list[Decision]:
+@dataclass(frozen=True, slots=True)
+class Hurry:
+    """Until when (time.monotonic) the model may think, and whether to go without the locked states."""
+
+    until: float
+    without_state: bool = False
+
+
+def decide_transactions(batch: Sequence[Transaction], hurry: Hurry | None = None) -> list[Decision]:
     """Decide pending transactions, oldest first, inside the caller's transaction.
 
-    Decision, alert, new states, outbox and audit rows commit with it or not at all.
+    Decision, evidence, alert, new states, outbox and audit rows commit with it or not at all.
     Raises AlreadyDecided when a row is not pending.
     """
     if not transaction.get_connection().in_atomic_block:
@@ -62,23 +75,30 @@ def decide_transactions(batch: Sequence[Transaction]) -> list[Decision]:
     decisions: list[Decision] = []
     by_site = sorted(batch, key=lambda row: (row.source.site_id, row.pk))
     for _, rows in groupby(by_site, key=lambda row: row.source.site_id):
-        decisions += _decide_for_site(list(rows))
+        decisions += _decide_for_site(list(rows), hurry)
     return decisions
 
 
-def _decide_for_site(rows: list[Transaction]) -> list[Decision]:
+def _decide_for_site(rows: list[Transaction], hurry: Hurry | None) -> list[Decision]:
     site = rows[0].source.site
-    cards = lock_states(CardState, site.pk, (row.card_token for row in rows))
-    terminals = lock_states(TerminalState, site.pk, (row.terminal_id for row in rows))
+    cards: dict[str, CardState] = {}
+    terminals: dict[str, TerminalState] = {}
+    if not (hurry and hurry.without_state):
+        cards = lock_states(CardState, site.pk, (row.card_token for row in rows))
+        terminals = lock_states(TerminalState, site.pk, (row.terminal_id for row in rows))
     hits = [apply_rules(row, earlier) for row, earlier in zip(rows, _last_hour(site, rows), strict=True)]
-    model = inference.current_champion()
+    model = inference.current_champion(hurry.until if hurry else None)
     if isinstance(model, inference.NoAnswer):
-        judged = [
-            Judged(row, hit, None, Mode.RULES_ONLY, model.reason) for row, hit in zip(rows, hits, strict=True)
-        ]
+        judged = _by_rules(rows, hits, model.reason)
+    elif hurry and hurry.without_state:
+        judged = _judge_cold(model, rows, hits, hurry.until)
     else:
-        judged = _judge(model, rows, hits, cards, terminals)
+        judged = _judge(model, rows, hits, cards, terminals, hurry.until if hurry else None)
     return _write(site, judged)
+
+
+def _by_rules(rows: list[Transaction], hits: list[list[RuleHit]], why: str) -> list[Judged]:
+    return [Judged(row, hit, None, Mode.RULES_ONLY, why) for row, hit in zip(rows, hits, strict=True)]
 
 
 def _judge(
@@ -87,24 +107,46 @@ def _judge(
     hits: list[list[RuleHit]],
     cards: dict[str, CardState],
     terminals: dict[str, TerminalState],
+    until: float | None,
 ) -> list[Judged]:
     events = [inference.event_of(row) for row in rows]
     known = readable(cards, model.artefact_hash)
-    answer = inference.score(model, events, known, readable(terminals, model.artefact_hash))
+    answer = inference.score_in_time(model, events, known, readable(terminals, model.artefact_hash), until)
+    if answer is None:
+        return _by_rules(rows, hits, DEADLINE)
     store_states(CardState, cards, answer.card_states, model.artefact_hash)
     store_states(TerminalState, terminals, answer.terminal_states, model.artefact_hash)
     # A card with a history that another artefact wrote starts cold, and the decision says so.
     lost = {key for key, row in cards.items() if key not in known and row.version > 1}
-    judged = []
-    for row, hit, score in zip(rows, hits, answer.scores, strict=True):
-        if score is None:
-            judged.append(Judged(row, hit, None, Mode.RULES_ONLY, "model_failed"))
-            continue
-        mode, why = (Mode.NO_STATE, "other_model_state") if row.card_token in lost else (Mode.FULL, "")
-        judged.append(
-            Judged(row, hit, score, mode, why, answer.number, answer.artefact_hash, answer.thresholds)
-        )
-    return judged
+    modes = [
+        (Mode.NO_STATE, "other_model_state") if row.card_token in lost else (Mode.FULL, "") for row in rows
+    ]
+    return _judged(answer, rows, hits, modes)
+
+
+def _judge_cold(
+    model: inference.Champion, rows: list[Transaction], hits: list[list[RuleHit]], until: float
+) -> list[Judged]:
+    """Each as if its card and terminal were new: somebody else holds their states."""
+    events = [inference.event_of(row) for row in rows]
+    answer = inference.score_in_time(model, events, {}, {}, until)
+    if answer is None:
+        return _by_rules(rows, hits, DEADLINE)
+    return _judged(answer, rows, hits, [(Mode.NO_STATE, STATE_BUSY)] * len(rows))
+
+
+def _judged(
+    answer: inference.Answer,
+    rows: list[Transaction],
+    hits: list[list[RuleHit]],
+    modes: list[tuple[Mode, str]],
+) -> list[Judged]:
+    return [
+        Judged(row, hit, None, Mode.RULES_ONLY, "model_failed")
+        if score is None
+        else Judged(row, hit, score, mode, why, answer.number, answer.artefact_hash, answer.thresholds)
+        for row, hit, score, (mode, why) in zip(rows, hits, answer.scores, modes, strict=True)
+    ]
 
 
 def _last_hour(site: Site, rows: list[Transaction]) -> list[list[Transaction]]:
@@ -138,6 +180,10 @@ def _write(site: Site, judged: list[Judged]) -> list[Decision]:
     if claimed != len(ids):
         raise AlreadyDecided
     decisions = Decision.objects.bulk_create(_decision(item, at) for item in judged)
+    Evidence.objects.bulk_create(
+        _evidence(decision, item) for decision, item in zip(decisions, judged, strict=True)
+    )
+    keep_for_later(item.row for item in judged if item.mode_reason in (DEADLINE, STATE_BUSY))
     Alert.objects.bulk_create(
         _alert(site, decision) for decision in decisions if decision.outcome != Outcome.APPROVE
     )
@@ -167,15 +213,28 @@ def _decision(item: Judged, at: datetime) -> Decision:
         score=score.score if score else None,
         mode=item.mode,
         mode_reason=item.mode_reason,
-        reasons=_reasons(item),
+        main_reason=_main_reason(item),
+        ruleset_version=rules.VERSION,
+        deadline_hit=item.mode_reason in (DEADLINE, STATE_BUSY),
         model_version=item.number,
         artefact_hash=item.artefact_hash,
         review_threshold=limits.review if limits else None,
         decline_threshold=limits.decline if limits else None,
-        features=score.vector.tobytes() if score else b"",
         decided_at=at,
         latency_ms=max(0.0, (at - item.row.received_at).total_seconds() * 1000),
     )
+
+
+def _evidence(decision: Decision, item: Judged) -> Evidence:
+    features = item.score.vector.tobytes() if item.score else b""
+    return Evidence(decision=decision, features=features, reasons=_reasons(item))
+
+
+def _main_reason(item: Judged) -> str:
+    """What spoke most for fraud: a rule, else the model's strongest reason that raised the score."""
+    model = item.score.reasons if item.score else ()
+    raising = (reason.text for reason in model if reason.code != "other" and reason.weight > 0)
+    return next((hit.text for hit in item.hits), next(raising, ""))[:200]
 
 
 def _outcome(item: Judged) -> Outcome:

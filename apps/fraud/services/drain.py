@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 
+from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
-from apps.fraud.models import ShardLock, Transaction, TransactionStatus
-from apps.fraud.services.decide import decide_transactions
+from apps.fraud.models import LateState, ShardLock, Transaction, TransactionStatus
+from apps.fraud.services.decide import AlreadyDecided, decide_transactions
+from apps.fraud.services.late import apply_late
 
 log = structlog.get_logger(__name__)
 BATCH = 64
 BATCHES_A_RING = 100
+ATTEMPTS_MAX = 3
 RETRY_S = 5
-RETRY_MAX_S = 300
 
 
 def drain_shard(shard: int) -> int:
@@ -27,14 +30,17 @@ def drain_shard(shard: int) -> int:
     so a transaction committed meanwhile is not left behind.
     """
     total = 0
+    _apply_late(shard)
     for _ in range(BATCHES_A_RING):
         try:
-            decided = _decide_next(shard, BATCH)
+            decided = _decide_next(shard)
         except (OperationalError, InterfaceError):
             raise  # the database's trouble, not one transaction's: the sweeper rings again
+        except AlreadyDecided:
+            continue  # the synchronous door was faster with one of them
         except Exception:
             log.exception("batch_failed", shard=shard)
-            decided = _decide_one_by_one(shard)
+            decided = _bisect(shard, list(ready_rows(shard).values_list("pk", flat=True)[:BATCH]))
         if decided is None:
             return total
         total += decided
@@ -44,20 +50,27 @@ def drain_shard(shard: int) -> int:
     return total
 
 
+def _apply_late(shard: int) -> None:
+    while LateState.objects.filter(shard=shard).exists():
+        with transaction.atomic():
+            if not _hold(shard) or not apply_late(shard, BATCH):
+                return
+
+
 def ready_rows(shard: int) -> QuerySet[Transaction]:
     due = Q(retry_at=None) | Q(retry_at__lte=now())
     return Transaction.objects.filter(due, shard=shard, status=TransactionStatus.PENDING).order_by("id")
 
 
 @transaction.atomic
-def _decide_next(shard: int, limit: int, only: int | None = None) -> int | None:
+def _decide_next(shard: int, only: Sequence[int] | None = None) -> int | None:
     """Claim and decide in one transaction. None when another worker has the shard."""
     if not _hold(shard):
         return None
     rows = ready_rows(shard).select_related("source__site")
     if only is not None:
-        rows = rows.filter(pk=only)
-    return len(decide_transactions(list(rows[:limit])))
+        rows = rows.filter(pk__in=only)
+    return len(decide_transactions(list(rows[:BATCH])))
 
 
 def _hold(shard: int) -> bool:
@@ -70,30 +83,61 @@ def _hold(shard: int) -> bool:
     return lock.first() is not None
 
 
-def _decide_one_by_one(shard: int) -> int | None:
-    """After a batch failed: each alone, so that the one that cannot be decided delays only itself."""
+def _bisect(shard: int, pks: Sequence[int]) -> int | None:
+    """After a batch failed: its halves, and theirs, until what cannot be decided stands alone.
+
+    One bad transaction in 64 costs a dozen tries and not 64; the others are decided at once.
+    """
     total = 0
-    for pk in list(ready_rows(shard).values_list("pk", flat=True)[:BATCH]):
+    middle = (len(pks) + 1) // 2
+    for half in filter(None, (pks[:middle], pks[middle:])):
         try:
-            decided = _decide_next(shard, 1, only=pk)
+            decided = _decide_next(shard, only=half)
         except (OperationalError, InterfaceError):
             raise
-        except Exception:
-            log.exception("transaction_not_decided", transaction=pk)
-            _postpone(pk)
+        except AlreadyDecided:
             continue
+        except Exception:
+            if len(half) > 1:
+                decided = _bisect(shard, half)
+            else:
+                log.exception("transaction_not_decided", transaction=half[0])
+                _postpone(half[0])
+                continue
         if decided is None:
             return None
         total += decided
     return total
 
 
+@transaction.atomic
 def _postpone(pk: int) -> None:
-    attempts = Transaction.objects.values_list("attempts", flat=True).get(pk=pk)
-    wait_s = min(RETRY_S * 2 ** min(attempts, 10), RETRY_MAX_S)
-    Transaction.objects.filter(pk=pk, status=TransactionStatus.PENDING).update(
-        attempts=F("attempts") + 1, retry_at=now() + timedelta(seconds=wait_s)
-    )
+    """Try again later, twice; then park it, for a person to look at."""
+    pending = Transaction.objects.filter(pk=pk, status=TransactionStatus.PENDING)
+    row = pending.select_related("source__site").select_for_update(of=("self",)).first()
+    if row is None:
+        return
+    row.attempts += 1
+    if row.attempts >= ATTEMPTS_MAX:
+        row.status, row.retry_at = TransactionStatus.PARKED, None
+        record("transaction.parked", site=row.source.site, actor=None, subject=f"transaction:{pk}")
+        log.error("transaction_parked", transaction=pk)
+    else:
+        row.retry_at = now() + timedelta(seconds=RETRY_S * 2 ** (row.attempts - 1))
+    row.save(update_fields=["attempts", "status", "retry_at"])
+
+
+def requeue_parked() -> int:
+    """Give every parked transaction its attempts again; returns how many."""
+    with transaction.atomic():
+        parked = Transaction.objects.filter(status=TransactionStatus.PARKED)
+        shards = sorted(set(parked.values_list("shard", flat=True)))
+        count = parked.update(status=TransactionStatus.PENDING, attempts=0, retry_at=None)
+        if count:
+            record("transactions.requeued", site=None, actor=None, detail={"count": count})
+        for shard in shards:
+            ring("fraud.decide_pending", shard)
+    return count
 
 
 def ring_overdue() -> int:
@@ -105,7 +149,7 @@ def ring_overdue() -> int:
         .values_list("shard", flat=True)
         .distinct()
     )
-    overdue = sorted(shards)
+    overdue = sorted({*shards, *LateState.objects.values_list("shard", flat=True).distinct()})
     for shard in overdue:
         ring("fraud.decide_pending", shard)
     return len(overdue)

@@ -9,12 +9,13 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from apps.audit.services import record
+from apps.audit.services import Actor, record
 from apps.core.bell import ring
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.fraud.models import SHARDS, EventType, Source, Transaction, TransactionStatus
-from apps.fraud.money import to_reporting_minor
+from apps.fraud.models import SHARDS, EventKey, EventType, Source, Transaction, TransactionStatus
+from apps.fraud.money import Rate, to_reporting_minor
+from apps.fraud.services.rates import business_day, rates_of
 from apps.fraud.validation import CheckedEvent, error_row
 
 # What happened is scored; what takes a payment back is only recorded.
@@ -27,6 +28,7 @@ _SAME = (
     "event_id", "type", "occurred_at", "card_token", "amount_minor", "currency", "merchant_id",
     "terminal_id", "mcc", "country", "entry_mode", "channel", "ip", "latitude", "longitude",
 )  # fmt: skip
+_PAYMENT = ("network_reference", "type", "amount_minor", "currency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,52 +56,98 @@ def ingest_transactions(*, source: Source, events: Sequence[CheckedEvent]) -> Re
 @transaction.atomic
 def _ingest(source: Source, events: Sequence[CheckedEvent]) -> Receipt:
     known = dict(
-        Transaction.objects.filter(
+        EventKey.objects.filter(
             source=source, event_id__in={item.event.event_id for item in events}
         ).values_list("event_id", "body_sha256")
     )
     receipt = Receipt([], [])
-    fresh: list[Transaction] = []
+    fresh: list[CheckedEvent] = []
     conflicts: list[dict[str, Any]] = []
     for index, item in enumerate(events):
         event_id = item.event.event_id
         if event_id not in known:
             known[event_id] = item.body_sha256
             receipt.accepted.append(event_id)
-            fresh.append(_row(source, item))
+            fresh.append(item)
         elif known[event_id] == item.body_sha256:
             receipt.duplicates.append(event_id)
         else:
             conflicts.append(error_row(index, event_id, "event_id", "same_id_other_body"))
     if conflicts:
-        raise LynceusError(
-            "event_conflict",
-            "An event id is already known with another body; nothing was stored.",
-            status=409,
-            extra={"errors": conflicts},
-        )
+        raise event_conflict(conflicts)
     if fresh:
-        Transaction.objects.bulk_create(fresh)
-        record(
-            "transactions.received",
-            site=source.site,
-            actor=None,
-            subject=f"source:{source.pk}",
-            detail={"count": len(fresh), "first_id": fresh[0].pk, "last_id": fresh[-1].pk},
-        )
-        waiting = {row.shard for row in fresh if row.status == TransactionStatus.PENDING}
-        for shard in sorted(waiting):
+        rows = store_events(source=source, events=fresh, actor=None)
+        for shard in sorted({row.shard for row in rows if row.status == TransactionStatus.PENDING}):
             ring("fraud.decide_pending", shard)
     return receipt
 
 
-def _row(source: Source, item: CheckedEvent) -> Transaction:
+def event_conflict(errors: list[dict[str, Any]]) -> LynceusError:
+    return LynceusError(
+        "event_conflict",
+        "An event id is already known with another body; nothing was stored.",
+        status=409,
+        extra={"errors": errors},
+    )
+
+
+def store_events(*, source: Source, events: Sequence[CheckedEvent], actor: Actor) -> list[Transaction]:
+    """Rows, keys and the audit's record of new events, in the caller's transaction.
+
+    IntegrityError when another request stored one of the ids first.
+    """
+    rates = rates_of((item.event.currency, business_day(item.event.occurred_at)) for item in events)
+    rows = Transaction.objects.bulk_create(
+        _row(source, item, rates[item.event.currency, business_day(item.event.occurred_at)])
+        for item in events
+    )
+    EventKey.objects.bulk_create(
+        EventKey(transaction=row, source=source, event_id=row.event_id, body_sha256=item.body_sha256)
+        for row, item in zip(rows, events, strict=True)
+    )
+    mark_repeats(source, rows)
+    record(
+        "transactions.received",
+        site=source.site,
+        actor=actor,
+        subject=f"source:{source.pk}",
+        detail={"count": len(rows), "first_id": rows[0].pk, "last_id": rows[-1].pk},
+    )
+    return rows
+
+
+def mark_repeats(source: Source, rows: Sequence[Transaction]) -> None:
+    """Point each row at the first transaction with the same network reference, type and money, if any.
+
+    The network names one payment by its reference: the same one under a new id was sent twice.
+    """
+    referenced = [row for row in rows if row.network_reference]
+    if not referenced:
+        return
+    earlier = Transaction.objects.filter(
+        source=source, network_reference__in={row.network_reference for row in referenced}
+    ).only("id", *_PAYMENT)
+    first: dict[tuple[Any, ...], int] = {}
+    for row in earlier.order_by("id"):
+        first.setdefault(_payment(row), row.pk)
+    repeats = [row for row in referenced if first[_payment(row)] != row.pk]
+    for row in repeats:
+        row.duplicate_of_id = first[_payment(row)]
+    Transaction.objects.bulk_update(repeats, ["duplicate_of"])
+
+
+def _payment(row: Transaction) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in _PAYMENT)
+
+
+def _row(source: Source, item: CheckedEvent, rate: Rate) -> Transaction:
     event = item.event
     pending = event.type in DECIDED_TYPES
     return Transaction(
         source=source,
-        body_sha256=item.body_sha256,
-        amount_reporting_minor=to_reporting_minor(event.amount_minor, event.currency),
+        amount_reporting_minor=to_reporting_minor(event.amount_minor, event.currency, rate),
+        fx_rate=rate.value,
+        fx_date=rate.since,
         three_ds=event.three_ds.model_dump(exclude_none=True) if event.three_ds else None,
         received_at=now(),
         shard=shard_of(source.site_id, event.card_token),

@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from apps.accounts.models import Site
 from apps.core.clock import now
 from apps.core.encryption import decrypt, encrypt
+from apps.fraud.cardguard import Allowed
 from apps.fraud.models import Source, SourceSecret
 from apps.fraud.signatures import PREFIX, decode_secret
 
@@ -38,6 +39,10 @@ def rotate_source_secret(
             earlier.save(update_fields=["expires_at"])
     SourceSecret.objects.create(source=source, ciphertext=encrypt(value, bound_to=source.slug))
     return value
+
+
+def allowed_of(source: Source) -> Allowed:
+    return Allowed(source.luhn_valid_tokens, source.numeric_references)
 
 
 def valid_secrets(source: Source) -> list[str]:

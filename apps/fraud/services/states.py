@@ -3,12 +3,51 @@ terminals, each in key order: two workers that want the same keys wait, and neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
 
 from apps.fraud.models import KeyState
 
 State = TypeVar("State", bound=KeyState)
+_LOCK_NOT_HAD = frozenset({"55P03", "40P01"})  # PostgreSQL: lock_not_available, deadlock_detected
+
+
+class Busy(Exception):
+    """Somebody else held a lock for longer than we may wait; nothing of the transaction is kept."""
+
+
+@contextmanager
+def hurried(wait_s: float) -> Iterator[None]:
+    """A transaction that waits `wait_s` for a lock and then raises Busy.
+
+    SQLite has one lock for all that write, and takes it when the transaction begins.
+    """
+    wait_ms = max(1, int(wait_s * 1000))
+    on_sqlite = connection.vendor == "sqlite"
+    try:
+        if on_sqlite:
+            _run(f"PRAGMA busy_timeout = {wait_ms}")
+        with transaction.atomic():
+            if not on_sqlite:
+                _run(f"SET LOCAL lock_timeout = {wait_ms}")
+            yield
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", "") in _LOCK_NOT_HAD or "database is locked" in str(error):
+            raise Busy from None
+        raise
+    finally:
+        if on_sqlite and connection.connection is not None:
+            usual_s = settings.DATABASES["default"].get("OPTIONS", {}).get("timeout", 30)
+            _run(f"PRAGMA busy_timeout = {int(usual_s * 1000)}")
+
+
+def _run(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
 
 
 def lock_states(model: type[State], site_id: int, keys: Iterable[str]) -> dict[str, State]:

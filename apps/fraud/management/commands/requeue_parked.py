@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from apps.fraud.services.drain import requeue_parked
+
+
+class Command(BaseCommand):
+    help = "Let the workers try again what they parked, once its cause has been mended."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(f"Requeued {requeue_parked()} transactions.")

@@ -1,0 +1,50 @@
+"""Transactions decided without moving the states: let the states know of them afterwards, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from apps.core.bell import ring
+from apps.fraud import inference
+from apps.fraud.models import CardState, LateState, TerminalState, Transaction
+from apps.fraud.services.states import lock_states, readable, store_states
+
+
+def keep_for_later(rows: Iterable[Transaction]) -> None:
+    """Remember them in the caller's transaction and ring their shards."""
+    late = [LateState(transaction=row, shard=row.shard) for row in rows]
+    LateState.objects.bulk_create(late)
+    for shard in sorted({row.shard for row in late}):
+        ring("fraud.decide_pending", shard)
+
+
+def apply_late(shard: int, limit: int) -> int:
+    """Let the states know of up to `limit`, inside the caller's transaction; returns how many.
+
+    The rows go in the transaction that writes the states, so each is applied once. While no model
+    serves there is no state to move, and they wait.
+    """
+    late = LateState.objects.select_related("transaction__source__site").filter(shard=shard)
+    rows = [one.transaction for one in late.order_by("pk")[:limit]]
+    model = inference.current_champion() if rows else inference.NoAnswer("nothing_late")
+    if isinstance(model, inference.NoAnswer):
+        return 0
+    by_site = sorted(rows, key=lambda row: (row.source.site_id, row.pk))
+    for site_id, group in groupby(by_site, key=lambda row: row.source.site_id):
+        _absorb(model, site_id, list(group))
+    LateState.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return len(rows)
+
+
+def _absorb(model: inference.Champion, site_id: int, rows: list[Transaction]) -> None:
+    cards = lock_states(CardState, site_id, (row.card_token for row in rows))
+    terminals = lock_states(TerminalState, site_id, (row.terminal_id for row in rows))
+    answer = inference.score(
+        model,
+        [inference.event_of(row) for row in rows],
+        readable(cards, model.artefact_hash),
+        readable(terminals, model.artefact_hash),
+    )
+    store_states(CardState, cards, answer.card_states, model.artefact_hash)
+    store_states(TerminalState, terminals, answer.terminal_states, model.artefact_hash)
