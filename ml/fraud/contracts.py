@@ -38,6 +38,18 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """What became known of an event at `known_at_us`, with as much of the event as the states need."""
+
+    card_token: str
+    terminal_id: str
+    occurred_at_us: int
+    known_at_us: int
+    amount_minor: int
+    fraud: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why a score is what it is: a stable code, plain words, value and baseline, weight in log-odds."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from ml.common.artefact import Artefact, ArtefactError, open_artefact, require_golden
 from ml.common.calibration import sigmoid
-from ml.fraud.contracts import BatchResult, Event, EventBatch, EventScore, Thresholds, Vector
-from ml.fraud.features import FEATURE_NAMES, absorb, observe
+from ml.fraud.contracts import BatchResult, Event, EventBatch, EventScore, Label, Thresholds, Vector
+from ml.fraud.features import FEATURE_NAMES, absorb, absorb_label, observe
 from ml.fraud.reasons import reasons_for
 from ml.fraud.rnn import Gru
 from ml.fraud.state import CardState, TerminalState
@@ -30,7 +30,7 @@ class Memory:
     terminals: dict[str, TerminalState]
 
     @classmethod
-    def of(cls, events: EventBatch, cards: States, terminals: States) -> Memory:
+    def of(cls, events: Sequence[Event | Label], cards: States, terminals: States) -> Memory:
         """A card or terminal without a state is a cold start."""
         return cls(
             {
@@ -41,6 +41,12 @@ class Memory:
                 key: TerminalState.from_bytes(terminals[key]) if key in terminals else TerminalState()
                 for key in dict.fromkeys(event.terminal_id for event in events)
             },
+        )
+
+    def to_bytes(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        return (
+            {key: state.to_bytes() for key, state in self.cards.items()},
+            {key: state.to_bytes() for key, state in self.terminals.items()},
         )
 
     def advance(self, event: Event, gru: Gru) -> Vector:
@@ -132,14 +138,22 @@ class FraudPredictor:
             )
             for i, event in enumerate(events)
         )
-        return BatchResult(
-            told,
-            {key: state.to_bytes() for key, state in memory.cards.items()},
-            {key: state.to_bytes() for key, state in memory.terminals.items()},
-        )
+        return BatchResult(told, *memory.to_bytes())
 
     def _contributions(self, vectors: Matrix) -> Matrix:
         import xgboost
 
         data = xgboost.DMatrix(vectors, nthread=1)
         return np.asarray(self.trees.predict(data, pred_contribs=True), np.float32)
+
+
+def learn_batch(labels: Sequence[Label], card_states: States, terminal_states: States) -> BatchResult:
+    """States of the labelled events' cards and terminals once these labels are known; no scores.
+
+    `labels` in the order in which they became known, and none of them before its `known_at_us`.
+    Raises StateError for bytes that are no state.
+    """
+    memory = Memory.of(labels, card_states, terminal_states)
+    for label in labels:
+        absorb_label(label, memory.cards[label.card_token], memory.terminals[label.terminal_id])
+    return BatchResult((), *memory.to_bytes())

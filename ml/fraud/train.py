@@ -21,15 +21,13 @@ from ml.common.calibration import fit_platt, sigmoid
 from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
 from ml.common.devices import choose_device
 from ml.common.metrics import average_precision, roc_auc
-from ml.common.progress import Ticker
 from ml.fraud.config import TrainConfig
-from ml.fraud.contracts import Event
 from ml.fraud.evaluate import measures
-from ml.fraud.features import FEATURE_NAMES, N_FEATURES, absorb, observe
-from ml.fraud.importing import events_of, load_frozen
+from ml.fraud.features import FEATURE_NAMES
+from ml.fraud.importing import load_frozen
+from ml.fraud.replay import replay_features
 from ml.fraud.rnn import Gru
 from ml.fraud.sequence import train_gru
-from ml.fraud.state import CardState, TerminalState
 
 EARLY_SHARE = 0.5
 Matrix = npt.NDArray[np.float32]
@@ -43,7 +41,7 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     labels = frame["fraud"].astype("float32").fillna(0).to_numpy(np.float32)
     parts = _parts(frame)
     _require_both_classes(labels, parts)
-    features = _replay(events_of(frame), progress)
+    features = replay_features(frame, progress)
     rows_of_cards = _rows_by_card(frame["card_token"])
     gru = train_gru(
         features, rows_of_cards, labels, parts["early"].astype(np.float32), config, seed=request.seed,
@@ -89,23 +87,6 @@ def _require_both_classes(labels: Matrix, parts: dict[str, Mask]) -> None:
     for name, rows in parts.items():
         if not 0 < labels[rows].sum() < rows.sum():
             raise ValueError(f"The {name} part holds no fraud or nothing else: more days of data are needed.")
-
-
-def _replay(events: list[Event], progress: ProgressCallback) -> Matrix:
-    """Features (n, N_FEATURES) of every event, through the reducer that serves."""
-    cards: dict[str, CardState] = {}
-    terminals: dict[str, TerminalState] = {}
-    features = np.empty((len(events), N_FEATURES), np.float32)
-    ticker = Ticker(total=len(events))
-    for i, event in enumerate(events):
-        card = cards.setdefault(event.card_token, CardState())
-        terminal = terminals.setdefault(event.terminal_id, TerminalState())
-        features[i] = observe(event, card, terminal)
-        absorb(event, card, terminal)
-        if i % 2000 == 1999:
-            ticker.add(2000)
-            progress(ProgressEvent("features", step=i + 1, steps=len(events), rate=ticker.rate, rate_unit="rows", eta_s=ticker.eta_s))  # fmt: skip # noqa: E501
-    return features
 
 
 def _rows_by_card(cards: pd.Series) -> list[npt.NDArray[np.intp]]:

@@ -16,7 +16,7 @@ from ml.common.artefact import ArtefactError, open_artefact
 from ml.common.contracts import Cancelled
 from ml.fraud.config import TrainConfig
 from ml.fraud.evaluate import card_precision, evaluate
-from ml.fraud.features import N_FEATURES
+from ml.fraud.features import N_FEATURES, SEQUENCE
 from ml.fraud.importing import events_of, freeze_frame, load_frozen, read_canonical
 from ml.fraud.predict import FraudPredictor
 from ml.fraud.sequence import GruNet, _to_numpy
@@ -76,10 +76,8 @@ def test_a_mapping_brings_foreign_columns_home(tmp_path) -> None:
 def test_numpy_steps_as_torch_does() -> None:
     torch.manual_seed(0)
     net = GruNet(16)
-    gru = _to_numpy(net, np.zeros(15, np.float32), np.ones(15, np.float32))
+    gru = _to_numpy(net, np.zeros(len(SEQUENCE), np.float32), np.ones(len(SEQUENCE), np.float32))
     features = np.random.default_rng(0).normal(size=(20, N_FEATURES)).astype(np.float32)
-    from ml.fraud.features import SEQUENCE
-
     with torch.no_grad():
         wanted, _ = net(torch.from_numpy(features[:, SEQUENCE])[None], None)
     hidden, got = None, []

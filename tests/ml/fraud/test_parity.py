@@ -3,37 +3,107 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from ml.fraud.contracts import Event, Label
 from ml.fraud.importing import events_of
-from ml.fraud.predict import FraudPredictor
+from ml.fraud.predict import FraudPredictor, learn_batch
+from ml.fraud.replay import labels_in, replay
 from ml.fraud.simulator import simulate
-from ml.fraud.train import _gru_logits, _replay, _rows_by_card
+from ml.fraud.state import CardState
+from ml.fraud.train import _gru_logits, _rows_by_card
 
 EVENTS = int(os.environ.get("LYNCEUS_PARITY_EVENTS") or 20_000)
 BATCH = 64
 
 
-@pytest.mark.soak
-def test_serving_sees_what_training_saw(trained) -> None:
-    """States go through their bytes after every batch, as in the database."""
+@pytest.fixture(scope="module")
+def unruly() -> pd.DataFrame:
+    """Events in the order in which they are decided: some late, some out of order, some twice."""
     start = datetime(2026, 3, 1, tzinfo=UTC)
     frame = simulate(n_customers=EVENTS // 40, n_terminals=EVENTS // 100, n_days=40, start=start, seed=7)
-    frame = frame.iloc[:EVENTS]
+    rng = np.random.default_rng(7)
+    chosen = rng.random(len(frame))
+    late = pd.to_timedelta(np.where(chosen < 0.05, rng.exponential(40.0, len(frame)), 0.0), unit="h")
+    decided = (frame["occurred_at"] + late).to_numpy()
+    frame = frame.iloc[np.argsort(decided, kind="stable")]
+    twice = frame.index.repeat(np.where(rng.random(len(frame)) < 0.02, 2, 1))
+    frame = frame.loc[twice].iloc[:EVENTS].reset_index(drop=True)
     assert len(frame) == EVENTS
-    predictor = FraudPredictor.load(trained.artefact_dir)
-    events = events_of(frame)
-    features = _replay(events, lambda event: None)
-    logits = _gru_logits(predictor.gru, features, _rows_by_card(frame["card_token"]), lambda event: None)
-    wanted = np.column_stack([features, logits])
+    assert not frame["occurred_at"].is_monotonic_increasing
+    assert frame["event_id"].duplicated().any()
+    return frame
+
+
+def as_served(
+    predictor: FraudPredictor, events: list[Event], labels: list[Label], size: int
+) -> Iterator[np.ndarray]:
+    """Vectors in batches cut where labels arrive; states go through their bytes, as in the database."""
     cards: dict[str, bytes] = {}
     terminals: dict[str, bytes] = {}
-    for first in range(0, EVENTS, BATCH):
-        result = predictor.score_batch(events[first : first + BATCH], cards, terminals, explain=False)
-        cards |= result.card_states
-        terminals |= result.terminal_states
-        for row, one in zip(wanted[first : first + BATCH], result.scores, strict=True):
-            assert one.vector.tobytes() == row.tobytes()
+    waiting, told = 0, 0
+    while told < len(events):
+        known = waiting
+        while known < len(labels) and labels[known].known_at_us <= events[told].occurred_at_us:
+            known += 1
+        learnt = learn_batch(labels[waiting:known], cards, terminals)
+        cards, terminals = cards | dict(learnt.card_states), terminals | dict(learnt.terminal_states)
+        waiting, end = known, told + 1
+        next_us = labels[known].known_at_us if known < len(labels) else 2**63
+        while end < min(len(events), told + size) and events[end].occurred_at_us < next_us:
+            end += 1
+        result = predictor.score_batch(events[told:end], cards, terminals, explain=False)
+        cards.update(result.card_states)
+        terminals.update(result.terminal_states)
+        yield from (one.vector for one in result.scores)
+        told = end
+
+
+def replayed(predictor: FraudPredictor, frame: pd.DataFrame) -> np.ndarray:
+    features = replay(events_of(frame), labels_in(frame), len(frame), lambda event: None)
+    logits = _gru_logits(predictor.gru, features, _rows_by_card(frame["card_token"]), lambda event: None)
+    return np.column_stack([features, logits])
+
+
+@pytest.mark.soak
+def test_serving_sees_what_training_saw(trained, unruly) -> None:
+    predictor = FraudPredictor.load(trained.artefact_dir)
+    wanted = replayed(predictor, unruly)
+    served = as_served(predictor, events_of(unruly), list(labels_in(unruly)), BATCH)
+    for row, vector in zip(wanted, served, strict=True):
+        assert vector.tobytes() == row.tobytes()
+
+
+def test_a_state_that_forgets_something_is_found_out(trained, unruly, monkeypatch) -> None:
+    """The twin of the test above: bytes that lose one counter are not bit-equal."""
+    part = unruly.iloc[:4000]
+    predictor = FraudPredictor.load(trained.artefact_dir)
+    wanted = replayed(predictor, part)
+    honest = CardState.to_bytes
+
+    def forgetful(self: CardState) -> bytes:
+        self.day_unusual[0] = 0
+        return honest(self)
+
+    monkeypatch.setattr(CardState, "to_bytes", forgetful)
+    served = np.stack(list(as_served(predictor, events_of(part), list(labels_in(part)), BATCH)))
+    assert served.tobytes() != wanted.tobytes()
+
+
+def test_labels_move_the_features_only_once_they_are_known(trained, unruly) -> None:
+    """With no label at all every event is as one of a card and terminal without a known fraud."""
+    part = unruly.iloc[:12_000]
+    events, labels = events_of(part), list(labels_in(part))
+    without = replay(events, [], len(part), lambda event: None)
+    taught = replay(events, labels, len(part), lambda event: None)
+    first_bad_us = min(label.known_at_us for label in labels if label.fraud)
+    # One that comes late is decided with what is known by then.
+    early = np.maximum.accumulate([event.occurred_at_us for event in events]) < first_bad_us
+    assert early.any()
+    assert np.array_equal(without[early], taught[early])
+    assert not np.array_equal(without, taught)
