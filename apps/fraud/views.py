@@ -22,6 +22,7 @@ from apps.fraud.selectors import (
     action_for,
     card_timeline,
     decision_for,
+    deliveries_of,
     open_alert_count,
     open_alerts_for,
     parked_for,
@@ -89,6 +90,7 @@ def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "rules": [reason for reason in reasons if reason["weight"] is None],
         "reasons": [reason for reason in reasons if reason["weight"] is not None],
         "pruned": not hasattr(found, "evidence"),
+        "deliveries": deliveries_of(found),
         "timeline": card_timeline(found),
         "active": "alerts",
     }
