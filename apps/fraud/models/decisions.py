@@ -64,6 +64,15 @@ class Decision(models.Model):
         return f"decision {self.public_id}"
 
     @property
+    def outcome_by_score(self) -> Outcome | None:
+        """What the model's score alone asked for; None where there is none."""
+        if self.score is None or self.review_threshold is None or self.decline_threshold is None:
+            return None
+        if self.score >= self.decline_threshold:
+            return Outcome.DECLINE
+        return Outcome.REVIEW if self.score >= self.review_threshold else Outcome.APPROVE
+
+    @property
     def reasons(self) -> list[dict[str, Any]]:
         """Rules first, then the model's; empty once the evidence was pruned."""
         try:
