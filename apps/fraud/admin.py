@@ -1,4 +1,7 @@
+from typing import Any, ClassVar
+
 from django.contrib import admin
+from django.db import models
 
 from apps.accounts.admin import SiteBound
 from apps.fraud.models import Source
@@ -10,3 +13,4 @@ class SourceAdmin(SiteBound):
 
     list_display = ("slug", "name", "site", "is_active")
     list_filter = ("is_active",)
+    formfield_overrides: ClassVar[dict[Any, Any]] = {models.URLField: {"assume_scheme": "https"}}

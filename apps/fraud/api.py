@@ -18,9 +18,10 @@ from apps.accounts.auth import Caller, caller_of
 from apps.accounts.models import Role
 from apps.audit.services import Actor, record
 from apps.core.errors import LynceusError
-from apps.fraud.models import Source, Transaction, TransactionStatus
+from apps.fraud.answers import answer_of
+from apps.fraud.models import Source, TransactionStatus
 from apps.fraud.schemas import DecisionOut, EventIn, PendingOut, Problem, Receipt
-from apps.fraud.selectors import action_for, active_source, sources_of, transaction_by_event
+from apps.fraud.selectors import active_source, sources_of, transaction_by_event
 from apps.fraud.services.decide_now import decide_now
 from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.pressure import refuse_when_full, refuse_when_storage_is_low
@@ -108,7 +109,7 @@ def decide_event(request: HttpRequest) -> dict[str, Any]:
         if len(events) != 1:
             raise LynceusError("wrong_event_count", "Send one event.", status=422)
         [item] = check_events(events, allowed_of(source))
-        return _answer(decide_now(source=source, item=item, until=until, actor=actor))
+        return answer_of(decide_now(source=source, item=item, until=until, actor=actor))
 
 
 def _signed_source(request: HttpRequest, body: bytes) -> Source:
@@ -183,7 +184,7 @@ def get_decision(
         )
     if row.status == TransactionStatus.PENDING:
         return 202, {"event_id": row.event_id, "status": row.status}
-    return 200, _answer(row)
+    return 200, answer_of(row)
 
 
 def _default_source(caller: Caller) -> str:
@@ -193,30 +194,3 @@ def _default_source(caller: Caller) -> str:
     if len(slugs) == 1:
         return slugs[0]
     raise LynceusError("source_required", "Say which source: ?source=...", status=422)
-
-
-def _answer(row: Transaction) -> dict[str, Any]:
-    if row.status != TransactionStatus.DECIDED:
-        return {"event_id": row.event_id, "status": row.status, "decision": None}
-    made = row.decision
-    thresholds = None
-    if made.review_threshold is not None and made.decline_threshold is not None:
-        thresholds = {"review": made.review_threshold, "decline": made.decline_threshold}
-    return {
-        "event_id": row.event_id,
-        "status": row.status,
-        "decision": made.outcome,
-        "action": action_for(row.source, made),
-        "score": made.score,
-        "mode": made.mode,
-        "mode_reason": made.mode_reason or None,
-        "duplicate_of": row.duplicate_of.event_id if row.duplicate_of else None,
-        "reasons": made.reasons,
-        "thresholds": thresholds,
-        "model_version": made.model_version,
-        "artefact_hash": made.artefact_hash or None,
-        "ruleset_version": made.ruleset_version,
-        "deadline_hit": made.deadline_hit,
-        "decided_at": made.decided_at,
-        "latency_ms": made.latency_ms,
-    }

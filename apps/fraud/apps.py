@@ -9,12 +9,14 @@ class FraudConfig(AppConfig):
         from apps.core.status import register_check, register_queue_age
         from apps.core.sweep import register_sweeper
         from apps.fraud.selectors import (
+            dead_deliveries,
             model_in_service,
             parked_transactions,
             pending_age,
             recent_counts,
             recent_latency_ms,
         )
+        from apps.fraud.services.deliver import ring_due
         from apps.fraud.services.drain import ring_overdue
         from apps.modelops.registry import Domain, Phase, register_domain
         from ml.fraud.config import PRESETS, TrainConfig
@@ -40,6 +42,8 @@ class FraudConfig(AppConfig):
         )
         register_queue_age("realtime", pending_age)
         register_sweeper("fraud.pending", ring_overdue)
+        register_sweeper("fraud.deliveries", ring_due)
+        register_check("decision webhooks", dead_deliveries)
         register_check("fraud model", model_in_service)
         register_check("parked transactions", parked_transactions)
         register_gauge(

@@ -16,6 +16,8 @@ from apps.fraud.models import (
     Alert,
     AlertStatus,
     Decision,
+    Delivery,
+    OutboxRow,
     Outcome,
     Source,
     Transaction,
@@ -60,6 +62,17 @@ def parked_transactions() -> str:
     if count := Transaction.objects.filter(status=TransactionStatus.PARKED).count():
         raise RuntimeError(f"{count} could not be decided: mend the cause, then requeue_parked")
     return "none"
+
+
+def dead_deliveries() -> str:
+    """For /status: raises while a source was not told of a decision and nothing tries any more."""
+    if count := OutboxRow.objects.exclude(dead_at=None).count():
+        raise RuntimeError(f"{count} decisions could not be delivered: mend the address, then redeliver")
+    return "none given up"
+
+
+def deliveries_of(decision: Decision) -> list[Delivery]:
+    return list(Delivery.objects.filter(row__decision=decision).order_by("-at", "-id")[:20])
 
 
 def sources_of(site: Site) -> QuerySet[Source]:

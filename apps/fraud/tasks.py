@@ -1,8 +1,14 @@
 from celery import shared_task
 
+from apps.fraud.services.deliver import deliver_due
 from apps.fraud.services.drain import drain_shard
 
 
 @shared_task(name="fraud.decide_pending")
 def decide_pending(shard: int) -> None:
     drain_shard(shard)
+
+
+@shared_task(name="fraud.deliver_decisions")
+def deliver_decisions() -> None:
+    deliver_due()

@@ -16,12 +16,13 @@ from apps.accounts.auth import role_required
 from apps.accounts.models import Role, Site, User
 from apps.audit.services import record
 from apps.fraud.forms import QueueForm
-from apps.fraud.models import Action
+from apps.fraud.models import Action, Outcome
 from apps.fraud.selectors import (
     QueueFilter,
     action_for,
     card_timeline,
     decision_for,
+    deliveries_of,
     open_alert_count,
     open_alerts_for,
     parked_for,
@@ -31,6 +32,11 @@ from apps.fraud.selectors import (
 )
 
 ROWS_MAX = 100
+VERDICTS = {
+    Outcome.DECLINE: "high enough to decline",
+    Outcome.REVIEW: "high enough for a review",
+    Outcome.APPROVE: "too low for a review",
+}
 
 
 @require_GET
@@ -88,7 +94,10 @@ def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "original": found.transaction.duplicate_of,
         "rules": [reason for reason in reasons if reason["weight"] is None],
         "reasons": [reason for reason in reasons if reason["weight"] is not None],
+        "suspect": found.outcome_by_score in (Outcome.REVIEW, Outcome.DECLINE),
+        "verdict": VERDICTS[found.outcome_by_score] if found.outcome_by_score else "",
         "pruned": not hasattr(found, "evidence"),
+        "deliveries": deliveries_of(found),
         "timeline": card_timeline(found),
         "active": "alerts",
     }

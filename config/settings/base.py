@@ -14,6 +14,7 @@ from config.settings.env import (
     env,
     int_env,
     list_env,
+    networks_env,
     secret_env,
     socket_path,
     zone_env,
@@ -39,6 +40,7 @@ IDLE_LOGOUT_S = int_env("LYNCEUS_IDLE_LOGOUT_S", 1800, low=60, high=86_400)
 
 # --- Transactions ---------------------------------------------------------------------------------
 LYNCEUS_PENDING_MAX = int_env("LYNCEUS_PENDING_MAX", 200_000, low=1, high=100_000_000)
+LYNCEUS_WEBHOOK_ALLOW = networks_env("LYNCEUS_WEBHOOK_ALLOW")
 LYNCEUS_DISK_MIN_MB = int_env("LYNCEUS_DISK_MIN_MB", 512, low=0, high=1_000_000)
 
 # --- DICOM --------------------------------------------------------------------------------------
@@ -241,6 +243,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_QUEUES = [Queue(name) for name in ("realtime", "imaging", "training", "default")]
 CELERY_TASK_ROUTES = {
     "fraud.decide_pending": {"queue": "realtime"},
+    "fraud.deliver_decisions": {"queue": "default"},
     "radiology.analyse_instance": {"queue": "imaging"},
     "modelops.run_next_job": {"queue": "training"},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import secrets
 import zoneinfo
@@ -45,6 +46,13 @@ def choice_env(name: str, default: str, choices: tuple[str, ...]) -> str:
 def list_env(name: str, default: list[str]) -> list[str]:
     value = os.environ.get(name)
     return default if value is None else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def networks_env(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(part) for part in list_env(name, [])]
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be networks such as 10.1.0.0/16, by comma.") from None
 
 
 def zone_env(name: str, default: str) -> str:

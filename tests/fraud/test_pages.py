@@ -80,3 +80,15 @@ def test_other_roles_stay_out(client, make_user, role) -> None:
     client.force_login(make_user(role))
     assert client.get("/fraud/").status_code == 403
     assert client.get("/fraud/rows/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("score", "says"),
+    [(0.1, "too low for a review"), (0.5, "high enough for a review"), (0.9, "high enough to decline")],
+)
+def test_the_page_says_what_the_score_alone_asked_for(analyst, champion, post, score, says) -> None:
+    post(event())
+    drain_all()
+    Decision.objects.update(score=score, review_threshold=0.5, decline_threshold=0.9)
+    page = analyst.get(f"/fraud/decisions/{Decision.objects.get().public_id}/").content.decode()
+    assert says in page

@@ -14,6 +14,7 @@ from django.db import transaction
 
 from apps.accounts.models import Site
 from apps.audit.services import Entry, record_many
+from apps.core.bell import ring
 from apps.core.clock import now
 from apps.fraud import inference, rules
 from apps.fraud.models import (
@@ -187,9 +188,14 @@ def _write(site: Site, judged: list[Judged]) -> list[Decision]:
     Alert.objects.bulk_create(
         _alert(site, decision) for decision in decisions if decision.outcome != Outcome.APPROVE
     )
-    OutboxRow.objects.bulk_create(
-        OutboxRow(topic="decision.made", decision=decision, created_at=at) for decision in decisions
-    )
+    told = [
+        OutboxRow(topic="decision.made", decision=decision, created_at=at, due_at=at)
+        for decision in decisions
+        if decision.transaction.source.webhook_url
+    ]
+    if told:
+        OutboxRow.objects.bulk_create(told)
+        ring("fraud.deliver_decisions")
     record_many(
         [
             Entry(

@@ -1,0 +1,36 @@
+"""A decision as programs hear of it: the same at both doors and in what the source is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.fraud.models import Transaction, TransactionStatus
+from apps.fraud.selectors import action_for
+
+
+def answer_of(row: Transaction) -> dict[str, Any]:
+    """Members of `DecisionOut`. Needs the row's source, decision, evidence and what it repeats."""
+    if row.status != TransactionStatus.DECIDED:
+        return {"event_id": row.event_id, "status": row.status, "decision": None}
+    made = row.decision
+    thresholds = None
+    if made.review_threshold is not None and made.decline_threshold is not None:
+        thresholds = {"review": made.review_threshold, "decline": made.decline_threshold}
+    return {
+        "event_id": row.event_id,
+        "status": row.status,
+        "decision": made.outcome,
+        "action": action_for(row.source, made),
+        "score": made.score,
+        "mode": made.mode,
+        "mode_reason": made.mode_reason or None,
+        "duplicate_of": row.duplicate_of.event_id if row.duplicate_of else None,
+        "reasons": made.reasons,
+        "thresholds": thresholds,
+        "model_version": made.model_version,
+        "artefact_hash": made.artefact_hash or None,
+        "ruleset_version": made.ruleset_version,
+        "deadline_hit": made.deadline_hit,
+        "decided_at": made.decided_at,
+        "latency_ms": made.latency_ms,
+    }

@@ -1,0 +1,57 @@
+"""The tables: who sends, what came, what was decided, and what the outside was told."""
+
+from __future__ import annotations
+
+from apps.fraud.models.decisions import (
+    Alert,
+    AlertStatus,
+    CardState,
+    Decision,
+    Evidence,
+    KeyState,
+    LateState,
+    Mode,
+    Outcome,
+    TerminalState,
+)
+from apps.fraud.models.outbox import Delivery, OutboxRow
+from apps.fraud.models.sources import Action, FxRate, Source, SourceSecret
+from apps.fraud.models.transactions import (
+    AMOUNT_MAX_MINOR,
+    SHARDS,
+    Channel,
+    EntryMode,
+    EventKey,
+    EventType,
+    ShardLock,
+    Transaction,
+    TransactionStatus,
+)
+
+__all__ = [
+    "AMOUNT_MAX_MINOR",
+    "SHARDS",
+    "Action",
+    "Alert",
+    "AlertStatus",
+    "CardState",
+    "Channel",
+    "Decision",
+    "Delivery",
+    "EntryMode",
+    "EventKey",
+    "EventType",
+    "Evidence",
+    "FxRate",
+    "KeyState",
+    "LateState",
+    "Mode",
+    "OutboxRow",
+    "Outcome",
+    "ShardLock",
+    "Source",
+    "SourceSecret",
+    "TerminalState",
+    "Transaction",
+    "TransactionStatus",
+]

@@ -1,0 +1,164 @@
+"""Transactions in, decisions out, and the states a decision is made from.
+
+A decision's primary key is its place in the order of deciding: keys are handed out while the
+card's and terminal's states are locked, so for any one key a larger number was decided later.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from apps.accounts.models import Site
+from apps.fraud.models.sources import one_of
+from apps.fraud.models.transactions import Transaction
+
+
+class Outcome(models.TextChoices):
+    APPROVE = "approve", "Approve"
+    REVIEW = "review", "Review"
+    DECLINE = "decline", "Decline"
+
+
+class Mode(models.TextChoices):
+    FULL = "full", "model and rules"
+    NO_STATE = "no_state", "model without the card's history"
+    RULES_ONLY = "rules_only", "rules alone"
+
+
+class Decision(models.Model):
+    """What was decided, from which artefact, and why. Written once."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    transaction = models.OneToOneField(Transaction, on_delete=models.PROTECT, related_name="decision")
+    outcome = models.CharField(max_length=7, choices=Outcome.choices)
+    score = models.FloatField(null=True)
+    mode = models.CharField(max_length=10, choices=Mode.choices)
+    mode_reason = models.CharField(max_length=32, blank=True)
+    main_reason = models.CharField(max_length=200, blank=True)
+    model_version = models.PositiveIntegerField(null=True)
+    artefact_hash = models.CharField(max_length=64, blank=True)
+    review_threshold = models.FloatField(null=True)
+    decline_threshold = models.FloatField(null=True)
+    ruleset_version = models.PositiveIntegerField(default=1)
+    deadline_hit = models.BooleanField(default=False)
+    decided_at = models.DateTimeField(db_index=True)
+    latency_ms = models.FloatField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=one_of("outcome", Outcome), name="outcome_known"),
+            models.CheckConstraint(condition=one_of("mode", Mode), name="mode_known"),
+            models.CheckConstraint(
+                condition=Q(mode="rules_only", score=None, model_version=None)
+                | (~Q(mode="rules_only") & Q(score__gte=0, score__lte=1, model_version__isnull=False)),
+                name="score_unless_rules_only",
+            ),
+            models.CheckConstraint(condition=Q(latency_ms__gte=0), name="latency_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"decision {self.public_id}"
+
+    @property
+    def outcome_by_score(self) -> Outcome | None:
+        """What the model's score alone asked for; None where there is none."""
+        if self.score is None or self.review_threshold is None or self.decline_threshold is None:
+            return None
+        if self.score >= self.decline_threshold:
+            return Outcome.DECLINE
+        return Outcome.REVIEW if self.score >= self.review_threshold else Outcome.APPROVE
+
+    @property
+    def reasons(self) -> list[dict[str, Any]]:
+        """Rules first, then the model's; empty once the evidence was pruned."""
+        try:
+            return list(self.evidence.reasons)
+        except Evidence.DoesNotExist:
+            return []
+
+
+class Evidence(models.Model):
+    """What a decision rests on: the exact float32 row the trees saw, and every reason. Kept for a while."""
+
+    decision = models.OneToOneField(
+        Decision, on_delete=models.CASCADE, primary_key=True, related_name="evidence"
+    )
+    features = models.BinaryField(default=bytes)
+    reasons = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"evidence of decision {self.decision_id}"
+
+
+class KeyState(models.Model):
+    """A running state as opaque versioned bytes, with the artefact that wrote it."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
+    key = models.CharField(max_length=128)
+    state = models.BinaryField(default=bytes)
+    artefact_hash = models.CharField(max_length=64, blank=True)
+    version = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__} {self.pk}"
+
+
+class CardState(KeyState):
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["site", "key"], name="one_state_per_card")]
+
+
+class TerminalState(KeyState):
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "key"], name="one_state_per_terminal")
+        ]
+
+
+class LateState(models.Model):
+    """A transaction decided without moving the states: the shard's worker lets them know of it, once."""
+
+    transaction = models.OneToOneField(
+        Transaction, on_delete=models.PROTECT, primary_key=True, related_name="+"
+    )
+    shard = models.PositiveSmallIntegerField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"late state of transaction {self.transaction_id}"
+
+
+class AlertStatus(models.TextChoices):
+    OPEN = "open", "Open"
+    CLOSED = "closed", "Closed"
+
+
+class Alert(models.Model):
+    """A decision that wants a person, ranked by the money at risk (score x amount)."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
+    decision = models.OneToOneField(Decision, on_delete=models.PROTECT, related_name="alert")
+    status = models.CharField(max_length=6, choices=AlertStatus.choices, default=AlertStatus.OPEN)
+    amount_reporting_minor = models.BigIntegerField()
+    risk_minor = models.BigIntegerField(help_text="Score x amount; the whole amount where there is no score.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=one_of("status", AlertStatus), name="alert_status_known"),
+            models.CheckConstraint(
+                condition=Q(risk_minor__gte=0, amount_reporting_minor__gte=0), name="risk_not_negative"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["site", "-risk_minor"], condition=Q(status="open"), name="open_by_risk")
+        ]
+
+    def __str__(self) -> str:
+        return f"alert {self.pk}"
