@@ -74,13 +74,16 @@ def test_training_starts_from_weights_and_says_so(request_for, tmp_path) -> None
 
 def test_auto_takes_the_network_there_are_weights_for(tmp_path) -> None:
     auto = TrainConfig()
-    assert _choose_backbone(auto, None) == (dataclasses.replace(auto, backbone=FROM_SCRATCH), None)
+    scratch, none = _choose_backbone(auto, None)
+    assert (scratch.backbone, none) == (FROM_SCRATCH, None)
+    assert scratch.learning_rate == pytest.approx(auto.learning_rate * auto.scratch_rate)
     save_file(imagenet_like("resnet18"), tmp_path / "resnet18.safetensors")
     chosen, weights = _choose_backbone(auto, tmp_path)
-    assert chosen.backbone == "resnet18"
+    assert chosen == dataclasses.replace(auto, backbone="resnet18")
     assert weights is not None
     named = TrainConfig(backbone="efficientnet_b0")
-    assert _choose_backbone(named, tmp_path) == (named, None)
+    without, none = _choose_backbone(named, tmp_path)
+    assert (without.backbone, none) == ("efficientnet_b0", None)
 
 
 def test_grey_weights_answer_as_three_equal_channels_did(tmp_path) -> None:
