@@ -249,3 +249,37 @@ def test_late_states_wait_while_no_model_serves(slow_model, decide_now, monkeypa
     assert LateState.objects.count() == 1
     drain_all()
     assert LateState.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_event_at_both_doors_at_once_is_decided_once(warm, decide_now, post, ask) -> None:
+    events = [event(f"e{i}") for i in range(6)]
+    post(events[::2])
+    together = threading.Barrier(3)
+    answers: list[dict[str, Any]] = []
+
+    def at_the_door() -> None:
+        try:
+            together.wait()
+            answers.extend(decide_now(one).json() for one in events)
+        finally:
+            connection.close()
+
+    def at_the_shard() -> None:
+        try:
+            together.wait()
+            for _ in range(6):
+                drain_all()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for work in (at_the_door, at_the_door, at_the_shard)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Decision.objects.count() == Transaction.objects.count() == EventKey.objects.count() == 6
+    assert not Transaction.objects.exclude(attempts=0).exists()
+    assert len(answers) == 12
+    for answer in answers:
+        assert answer == ask(answer["event_id"]).json()

@@ -51,11 +51,14 @@ def _decide(source: Source, item: CheckedEvent, hurry: Hurry, wait_s: float, act
 
 
 def _known(source: Source, item: CheckedEvent) -> Transaction | None:
-    """The transaction of an event sent before, locked."""
+    """The transaction of an event sent before.
+
+    Not locked: a worker locks the states before it claims rows, and so do we, or each could wait for
+    the other. Who claims second raises AlreadyDecided and looks again.
+    """
     key = EventKey.objects.filter(source=source, event_id=item.event.event_id).first()
     if key is None:
         return None
     if key.body_sha256 != item.body_sha256:
         raise event_conflict([error_row(0, key.event_id, "event_id", "same_id_other_body")])
-    rows = Transaction.objects.select_related("source__site").select_for_update(of=("self",))
-    return rows.get(pk=key.transaction_id)
+    return Transaction.objects.select_related("source__site").get(pk=key.transaction_id)
