@@ -26,6 +26,7 @@ LONG_AGO_DAYS = 60.0  # and "never", so that nothing tells the two apart
 MEMORY = 250  # events; older amounts fade from the typical one
 SURPRISE_US = 7 * DAY_US
 ENTRY_MODES = ("unknown", "chip", "contactless", "magstripe", "manual", "ecommerce", "on_file")
+_ENTRY_CODES = {mode: code for code, mode in enumerate(ENTRY_MODES)}
 FEATURE_NAMES = (
     "amount_log", "amount_z", "amount_over_usual", "amount_deviation", "amount_over_max",
     "amount_over_mean_30d", "since_last_log", "card_count_1h", "card_count_24h", "card_count_7d",
@@ -156,11 +157,10 @@ def _deviation(amount_minor: int, card: CardState) -> float:
 
 
 def _card_windows(event: Event, card: CardState, hour: int) -> tuple[float, ...]:
-    day = hour // 24
-    back_h, back_d = card.hour - hour, card.day - day
-    first_h, first_d = max(back_h, 0), max(back_d, 0)
-    end_24, end_1 = max(back_h + 24, 0), max(back_h + 2, 0)
-    end_7, end_30, end_day = max(back_d + 7, 0), max(back_d + 30, 0), max(back_d + 2, 0)
+    back_h, back_d = card.hour - hour, card.day - hour // 24
+    first_h, first_d = _from(back_h), _from(back_d)
+    end_24, end_1 = _from(back_h + 24), _from(back_h + 2)
+    end_7, end_30, end_day = _from(back_d + 7), _from(back_d + 30), _from(back_d + 2)
     n_24, sum_24 = sum(card.hour_n[first_h:end_24]), sum(card.hour_sum[first_h:end_24])
     n_7, sum_7 = sum(card.day_n[first_d:end_7]), sum(card.day_sum[first_d:end_7])
     n_30, sum_30 = sum(card.day_n[first_d:end_30]), sum(card.day_sum[first_d:end_30])
@@ -184,6 +184,11 @@ def _card_windows(event: Event, card: CardState, hour: int) -> tuple[float, ...]
         log1p(max(card.day_max[first_d:end_7]) / 100) - typical if n_7 else 0.0,
         sum(card.hour_small[first_h:end_1]),
     )
+
+
+def _from(index: int) -> int:
+    """A slice's bound: one below zero would count from the end."""
+    return index if index > 0 else 0  # half the time of max()
 
 
 def _unusual(event: Event, card: CardState, day: int) -> tuple[float, ...]:
@@ -220,12 +225,12 @@ def _entry(mode: str) -> tuple[float, float, float]:
 
 def _terminal_windows(event: Event, terminal: TerminalState, hour: int) -> tuple[float, ...]:
     back_h, back_d = terminal.hour - hour, terminal.day - hour // 24
-    first_h, first_d = max(back_h, 0), max(back_d, 0)
+    first_h, first_d = _from(back_h), _from(back_d)
     return (
-        sum(terminal.hour_n[first_h : max(back_h + 2, 0)]),
-        sum(terminal.hour_n[first_h : max(back_h + 24, 0)]),
-        sum(terminal.day_n[first_d : max(back_d + 7, 0)]),
-        sum(terminal.day_n[first_d : max(back_d + 30, 0)]),
+        sum(terminal.hour_n[first_h : _from(back_h + 2)]),
+        sum(terminal.hour_n[first_h : _from(back_h + 24)]),
+        sum(terminal.day_n[first_d : _from(back_d + 7)]),
+        sum(terminal.day_n[first_d : _from(back_d + 30)]),
         math.log1p(terminal.n),
         math.log1p(event.amount_minor / 100) - terminal.mean_log if terminal.n else 0.0,
     )
@@ -322,7 +327,7 @@ def _absorb_terminal(event: Event, terminal: TerminalState, hour: int, amount_lo
 
 
 def _entry_code(entry_mode: str) -> int:
-    return ENTRY_MODES.index(entry_mode) if entry_mode in ENTRY_MODES else 0
+    return _ENTRY_CODES.get(entry_mode, 0)
 
 
 def _remember(used: dict[int, int], key: int, hour: int) -> None:

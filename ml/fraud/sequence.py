@@ -61,9 +61,9 @@ def train_gru(
     ).to(device)
     ticker = Ticker(total=int(used.sum()) * (config.epochs - first))
     for epoch in range(first, config.epochs):
-        order = np.random.default_rng((seed, epoch)).permutation(len(rows_of_cards))
+        rng = np.random.default_rng((seed, epoch))
         total, count = 0.0, 0.0
-        for batch in _batches(order, rows_of_cards, config.cards_per_batch):
+        for batch in _batches(rng, rows_of_cards, config.cards_per_batch):
             hidden = None
             for start in range(0, batch.shape[1], config.chunk):
                 rows = batch[:, start : start + config.chunk]
@@ -95,10 +95,15 @@ def _event(epoch: int, epochs: int, ticker: Ticker, metrics: dict[str, float] | 
 
 
 def _batches(
-    order: npt.NDArray[np.intp], rows_of_cards: list[npt.NDArray[np.intp]], size: int
+    rng: np.random.Generator, rows_of_cards: list[npt.NDArray[np.intp]], size: int
 ) -> Iterator[npt.NDArray[np.intp]]:
-    """Row numbers (cards, longest history), -1 where a history has ended."""
-    for start in range(0, len(order), size):
+    """Row numbers (cards, longest history), -1 where a history has ended.
+
+    Cards are drawn together with others of about their length: padding would cost most of the time.
+    """
+    order = rng.permutation(len(rows_of_cards))
+    order = order[np.argsort([len(rows_of_cards[i]) for i in order], kind="stable")]
+    for start in rng.permutation(np.arange(0, len(order), size)):
         histories = [rows_of_cards[i] for i in order[start : start + size]]
         padded = np.full((len(histories), max(map(len, histories))), -1)
         for i, history in enumerate(histories):

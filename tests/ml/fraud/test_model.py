@@ -87,6 +87,19 @@ def test_numpy_steps_as_torch_does() -> None:
     np.testing.assert_allclose(got, wanted[0].numpy(), atol=1e-5)
 
 
+def test_many_cards_at_once_step_as_one_does(predictor) -> None:
+    features = np.random.default_rng(1).normal(size=(40, N_FEATURES)).astype(np.float32)
+    cards = [np.arange(25), np.arange(25, 32), np.arange(32, 40)]
+    got = np.zeros(40, np.float32)
+    for rows, logits in predictor.gru.run(features, cards):
+        got[rows] = logits
+    for rows in cards:
+        hidden = None
+        for row in rows:
+            logit, hidden = predictor.gru.step(features[row], hidden)
+            assert got[row] == pytest.approx(logit, abs=1e-5)
+
+
 def test_training_beats_chance_and_says_what_each_half_is_worth(trained) -> None:
     test = trained.metrics["test"]
     assert test["intervals"]["auc"][0] > 0.5
