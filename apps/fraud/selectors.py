@@ -40,6 +40,8 @@ class QueueFilter:
 
 
 def active_source(slug: str) -> Source | None:
+    if not slug.isprintable():  # a NUL or half a surrogate pair cannot even be looked for
+        return None
     source = Source.objects.select_related("site").filter(slug=slug, is_active=True).first()
     return source if source and site_is_open(source.site) else None
 
@@ -80,6 +82,8 @@ def sources_of(site: Site) -> QuerySet[Source]:
 
 
 def transaction_by_event(*, site: Site, source_slug: str, event_id: str) -> Transaction | None:
+    if not (source_slug + event_id).isprintable():
+        return None
     return (
         Transaction.objects.select_related("decision__evidence", "source", "duplicate_of")
         .filter(

@@ -159,3 +159,30 @@ def test_strangers_learn_nothing(client, post) -> None:
 def test_an_inactive_source_is_unknown(post) -> None:
     Source.objects.update(is_active=False)
     assert post(event()).json()["code"] == "unknown_source"
+
+
+@pytest.mark.parametrize("header", ["webhook_id", "webhook_timestamp", "webhook_signature", "lynceus_source"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "v1,", "v1,=", "v1,AAA", "v1,\u00e9\u00e9\u00e9\u00e9", "v1a,AAAA", ",", " ", "v1 AAAA", "\x00",
+        "\u00b2\u00b3", "-1", "1e9", "9" * 400, "v1,AAAA " * 50, "\udcff", "nan",
+    ],
+)  # fmt: skip
+def test_a_malformed_header_is_401_at_both_doors(post, client, header, value) -> None:
+    answer = post(event(), **{header: value})
+    if header == "webhook_id" and answer.status_code == 401:
+        assert answer.json()["code"] in {"wrong_signature", "missing_signature"}
+    assert answer.status_code == 401
+    headers = {
+        name: answer.wsgi_request.META.get("HTTP_" + name.upper().replace("-", "_"), "")
+        for name in ("webhook-id", "webhook-timestamp", "webhook-signature", "lynceus-source")
+    }
+    again = client.post("/api/v1/decisions", "{}", "application/json", headers=headers)
+    assert again.status_code == 401
+    assert not Transaction.objects.exists()
+
+
+def test_text_that_no_database_keeps_is_not_found(ask) -> None:
+    assert ask("%00").status_code == 404
+    assert ask("e1", "?source=%00").status_code == 404
