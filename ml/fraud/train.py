@@ -120,8 +120,8 @@ def _boost(
     told: dict[str, Any] = {}
     params = {
         "objective": "binary:logistic", "eval_metric": ["logloss", "aucpr"], "max_depth": config.depth,
-        "eta": config.tree_rate, "tree_method": "hist", "max_bin": 1024, "seed": seed, "nthread": 2, "subsample": 0.8,
-        "colsample_bytree": 0.8, "min_child_weight": 2.0,
+        "eta": config.tree_rate, "tree_method": "hist", "max_bin": 1024, "seed": seed,
+        "nthread": 2, "subsample": 0.8, "colsample_bytree": 0.8, "min_child_weight": 2.0,
     }  # fmt: skip
     callbacks = [_Report(progress, config.trees)] if progress else []
     booster = xgboost.train(
