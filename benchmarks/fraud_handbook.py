@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -109,8 +110,10 @@ def _scores(book: Handbook, features: Matrix, starts: list[int]) -> dict[tuple[s
     for start in starts:
         test, week = book.test_rows(start), book.train_rows(start)
 
-        def add(name: str, training: str, scores: Floats) -> None:
+        def add(name: str, training: str, scores: Floats, test: Any = test, start: int = start) -> None:
             out.setdefault((name, training), []).append(scores)
+            shown = {key: round(value, 4) for key, value in book.measures(test, scores).items()}
+            sys.stderr.write(f"day {start}, {name}, {training}: {shown}\n")
 
         add("XGBoost, the book's features", "7 days", _book_xgboost(book, week)(book.book[test]))
         gru = _cross_gru(

@@ -179,8 +179,8 @@ def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
 
 
 def _child_environment() -> dict[str, str]:
-    """PYTHONHASHSEED because a run must be repeatable. A thread that waits for another sleeps and does not
-    spin: beside other work on two cores an epoch of films took 72 s of processor time spinning, 15 s sleeping.
+    """PYTHONHASHSEED because a run must be repeatable. A thread that waits for another sleeps instead of
+    spinning: beside other work on two cores an epoch of films took 15 s of processor time, not 72 s.
     """
     return {
         "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
