@@ -12,8 +12,12 @@ from typing import Any
 
 from benchmarks.report import ROOT, report
 
-SIZES = {"LYNCEUS_FUZZ_CASES": "20000", "LYNCEUS_SOAK_KILLS": "40", "LYNCEUS_PARITY_EVENTS": "200000"}
-SEED = 0
+SIZES = {
+    "LYNCEUS_FUZZ_SEED": "1",
+    "LYNCEUS_FUZZ_CASES": "20000",
+    "LYNCEUS_SOAK_KILLS": "40",
+    "LYNCEUS_PARITY_EVENTS": "200000",
+}
 
 
 def main() -> int:
@@ -27,7 +31,7 @@ def main() -> int:
         rows = [_row(case) for case in ET.parse(out).getroot().iter("testcase")]  # noqa: S314 - our own
     failed = sum(row["outcome"] != "passed" for row in rows)
     measures = {"tests": len(rows), "failed": failed, "seconds": sum(row["seconds"] for row in rows)}
-    report("soak", rows, measures, seed=SEED, sizes=sizes)
+    report("soak", rows, measures, seed=int(sizes["LYNCEUS_FUZZ_SEED"]), sizes=sizes)
     return done.returncode or int(not rows)
 
 

@@ -164,6 +164,7 @@ def test_undamaged_films_give_pictures(decoder, tmp_path) -> None:
         assert outcome_of(path, decoder) == "picture", number
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_damaged_films_are_refused_or_shown(decoder, tmp_path, shard) -> None:
     films, path, seen = valid_films(), tmp_path / "case.dcm", Counter()
