@@ -16,13 +16,31 @@ Values = dict[str, float]
 TOP = 5
 
 
-def _ratio(values: Values) -> str:
+def _amount(values: Values) -> str:
+    if not values["card_history"]:
+        return f"Amount is {math.expm1(values['amount_log']):,.2f}; this card has no usual one yet"
     times = math.exp(values["amount_over_usual"])
     return (
         f"Amount is {times:.1f} times this card's usual"
         if times >= 1
         else "Amount is below this card's usual"
     )
+
+
+def _amount_here(values: Values) -> str:
+    if not values["terminal_history"]:
+        return "First transaction seen of this terminal"
+    return f"Amount is {math.exp(values['amount_over_terminal']):.1f} times this terminal's usual"
+
+
+def _counted(count: float, one: str, more: str, suffix: str) -> str:
+    """As in: No fraud known, 1 fraud known, 3 frauds known."""
+    number = round(count)
+    return f"{number or 'No'} {more if number > 1 else one} {suffix}"
+
+
+def _known_frauds(count: float, of: str) -> str:
+    return _counted(count, "fraud", "frauds", f"known of this {of} in the last 30 days")
 
 
 def _speed(values: Values) -> str:
@@ -67,13 +85,15 @@ GROUPS: tuple[Group, ...] = (
             "amount_over_mean_30d",
         ),
         "amount_over_usual",
-        _ratio,
+        _amount,
     ),
     (
         "velocity",
         ("card_count_1h", "card_count_24h", "card_count_7d", "card_count_30d"),
         "card_count_1h",
-        lambda v: f"{v['card_count_1h'] + 1:.0f} transactions of this card in this hour and the last",
+        lambda v: _counted(
+            v["card_count_1h"] + 1, "transaction", "transactions", "of this card in this hour and the last"
+        ),
     ),
     (
         "spend",
@@ -93,13 +113,15 @@ GROUPS: tuple[Group, ...] = (
             "card_max_7d",
         ),
         "card_unusual_14d",
-        lambda v: f"{v['card_unusual_14d']:.0f} amounts far above this card's usual in 14 days",
+        lambda v: _counted(
+            v["card_unusual_14d"], "amount", "amounts", "far above this card's usual in 14 days"
+        ),
     ),
     (
         "card_testing",
         ("card_small_1h",),
         "card_small_1h",
-        lambda v: f"{v['card_small_1h']:.0f} tiny amounts in this hour and the last",
+        lambda v: _counted(v["card_small_1h"], "tiny amount", "tiny amounts", "in this hour and the last"),
     ),
     ("pause", ("since_last_log",), "since_last_log", _gap),
     ("travel", ("distance_log", "speed_log"), "speed_log", _speed),
@@ -132,7 +154,7 @@ GROUPS: tuple[Group, ...] = (
             "amount_over_terminal",
         ),
         "amount_over_terminal",
-        lambda v: f"Amount is {math.exp(v['amount_over_terminal']):.1f} times this terminal's usual",
+        _amount_here,
     ),
     (
         "terminal_frauds",
@@ -149,13 +171,13 @@ GROUPS: tuple[Group, ...] = (
             "terminal_good_since_bad",
         ),
         "terminal_bad_30d",
-        lambda v: f"{v['terminal_bad_30d']:.0f} frauds of the last 30 days are known of this terminal",
+        lambda v: _known_frauds(v["terminal_bad_30d"], "terminal"),
     ),
     (
         "card_frauds",
         ("card_bad_30d", "card_since_bad_days"),
         "card_bad_30d",
-        lambda v: f"{v['card_bad_30d']:.0f} frauds of the last 30 days are known of this card",
+        lambda v: _known_frauds(v["card_bad_30d"], "card"),
     ),
     (
         "time",
@@ -167,7 +189,9 @@ GROUPS: tuple[Group, ...] = (
         "history",
         ("card_history",),
         "card_history",
-        lambda v: f"{math.expm1(v['card_history']):.0f} earlier transactions of this card",
+        lambda v: _counted(
+            math.expm1(v["card_history"]), "earlier transaction", "earlier transactions", "of this card"
+        ),
     ),
     (
         "sequence",
