@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from ml.common.artefact import Artefact, ArtefactError, open_artefact, require_golden
 from ml.common.calibration import sigmoid
+from ml.fraud.absorb import absorb, absorb_label
 from ml.fraud.contracts import BatchResult, Event, EventBatch, EventScore, Label, Thresholds, Vector
-from ml.fraud.features import FEATURE_NAMES, absorb, absorb_label, observe
+from ml.fraud.features import FEATURE_NAMES, observe
 from ml.fraud.reasons import reasons_for
 from ml.fraud.rnn import Gru
 from ml.fraud.state import CardState, TerminalState

@@ -10,8 +10,9 @@ import pandas as pd
 
 from ml.common.contracts import ProgressCallback, ProgressEvent
 from ml.common.progress import Ticker
+from ml.fraud.absorb import absorb, absorb_label
 from ml.fraud.contracts import Event, Label
-from ml.fraud.features import N_FEATURES, absorb, absorb_label, values_of
+from ml.fraud.features import N_FEATURES, values_of
 from ml.fraud.importing import events_of
 from ml.fraud.state import CardState, TerminalState
 

@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from ml.fraud.absorb import absorb, absorb_label
 from ml.fraud.contracts import Event, Label
-from ml.fraud.features import FEATURE_NAMES, absorb, absorb_label, great_circle_km, observe
+from ml.fraud.features import FEATURE_NAMES, great_circle_km, observe
 from ml.fraud.importing import events_of
 from ml.fraud.replay import replay, replay_features
 from ml.fraud.state import CardState, StateError, TerminalState

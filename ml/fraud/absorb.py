@@ -1,0 +1,134 @@
+"""How an event, and later what became known of it, enters the states that `features` reads."""
+
+from __future__ import annotations
+
+import math
+
+from ml.fraud.contracts import Event, Label
+from ml.fraud.features import SETTLED, SURPRISE_US, deviation_of, entry_code, hashed
+from ml.fraud.state import DAY_US, HOUR_US, RECENT, CardState, TerminalState, shift
+
+SMALL_MINOR = 300  # card testers try a stolen number with amounts nobody notices
+UNUSUAL = 2.5  # times the card's typical amount
+CUT = 3.0  # an amount counts at most this many times the typical amount towards it
+MEMORY = 250  # events; older amounts fade from the typical one
+
+
+def absorb(event: Event, card: CardState, terminal: TerminalState) -> None:
+    """Let the event into both states. One that comes late counts in the buckets of its own time."""
+    hour = event.occurred_at_us // HOUR_US
+    amount_log = math.log1p(event.amount_minor / 100)
+    unusual = _absorb_amount(event, card, amount_log)
+    _absorb_windows(event, card, hour, unusual)
+    card.country, card.entry_mode = hashed(event.country), entry_code(event.entry_mode)
+    if event.latitude is not None and event.longitude is not None:
+        card.latitude, card.longitude = event.latitude, event.longitude
+    _remember(card.terminals, hashed(event.terminal_id), hour)
+    _remember(card.merchants, hashed(event.merchant_id), hour)
+    _remember(card.devices, hashed(event.device_id), hour)
+    card.last_us = max(card.last_us, event.occurred_at_us)
+    _absorb_terminal(event, terminal, hour, amount_log)
+
+
+def absorb_label(label: Label, card: CardState, terminal: TerminalState) -> None:
+    """Let in what is known of an earlier event from now on; the caller waits until it is known."""
+    day = label.occurred_at_us // DAY_US
+    if (ahead := day - terminal.label_day) > 0:
+        for ring in (terminal.day_bad, terminal.day_plain, terminal.day_good):
+            shift(ring, ahead)
+        terminal.label_day = day
+    back = terminal.label_day - day
+    if not label.fraud:
+        if back < len(terminal.day_good):
+            terminal.day_good[back] += 1
+        if label.occurred_at_us > terminal.bad_us:
+            terminal.run, terminal.good_since = 0, terminal.good_since + 1
+        terminal.good_us = max(terminal.good_us, label.occurred_at_us)
+        return
+    if back < len(terminal.day_bad):
+        terminal.day_bad[back] += 1
+        # An amount far above the card's own explains a fraud by the card; another accuses the terminal.
+        terminal.day_plain[back] += label.amount_minor <= UNUSUAL * card.typical
+    _absorb_bad(label, card, terminal, day)
+
+
+def _absorb_bad(label: Label, card: CardState, terminal: TerminalState, day: int) -> None:
+    if label.occurred_at_us > terminal.good_us:
+        if not terminal.run:
+            terminal.run_us, terminal.before_run_us = label.occurred_at_us, terminal.good_us
+        terminal.run_us = min(terminal.run_us, label.occurred_at_us)
+        terminal.run, terminal.good_since = terminal.run + 1, 0
+    terminal.bad += 1
+    terminal.bad_us = max(terminal.bad_us, label.occurred_at_us)
+    if day > card.label_day:
+        shift(card.day_bad, day - card.label_day)
+        card.label_day = day
+    if (back := card.label_day - day) < len(card.day_bad):
+        card.day_bad[back] += 1
+    card.bad_us = max(card.bad_us, label.occurred_at_us)
+
+
+def _absorb_amount(event: Event, card: CardState, amount_log: float) -> bool:
+    """Returns whether the amount was far above what is typical of the card."""
+    amount, gap_us = event.amount_minor, event.occurred_at_us - card.last_us if card.n else 0
+    deviation = deviation_of(amount, card)
+    card.surprise = card.surprise * math.exp(-max(0, gap_us) / SURPRISE_US) + max(0.0, deviation - 2)
+    if unusual := card.n >= SETTLED and amount > UNUSUAL * card.typical:
+        card.unusual_us = max(card.unusual_us, event.occurred_at_us)
+    card.n += 1
+    step = amount_log - card.mean_log
+    card.mean_log += step / card.n
+    card.m2_log += step * (amount_log - card.mean_log)
+    card.max_minor = max(card.max_minor, amount)
+    cut = min(amount, CUT * card.typical) if card.n > SETTLED else amount
+    weight = 1 / min(card.n, MEMORY)
+    away = cut - card.typical
+    card.typical += weight * away
+    card.spread = (1 - weight) * (card.spread + weight * away * away)
+    return unusual
+
+
+def _absorb_windows(event: Event, card: CardState, hour: int, unusual: bool) -> None:
+    amount, day = event.amount_minor, hour // 24
+    if (ahead := hour - card.hour) > 0:
+        for ring in (card.hour_n, card.hour_sum, card.hour_small):
+            shift(ring, ahead)
+        card.hour = hour
+    if (ahead := day - card.day) > 0:
+        for ring in (card.day_n, card.day_sum, card.day_max, card.day_unusual):
+            shift(ring, ahead)
+        card.day = day
+    if (back := card.hour - hour) < len(card.hour_n):
+        card.hour_n[back] += 1
+        card.hour_sum[back] += amount
+        card.hour_small[back] += amount <= SMALL_MINOR
+    if (back := card.day - day) < len(card.day_n):
+        card.day_n[back] += 1
+        card.day_sum[back] += amount
+        card.day_max[back] = max(card.day_max[back], amount)
+        card.day_unusual[back] += unusual
+
+
+def _absorb_terminal(event: Event, terminal: TerminalState, hour: int, amount_log: float) -> None:
+    day = hour // 24
+    if (ahead := hour - terminal.hour) > 0:
+        shift(terminal.hour_n, ahead)
+        terminal.hour = hour
+    if (ahead := day - terminal.day) > 0:
+        shift(terminal.day_n, ahead)
+        terminal.day = day
+    if (back := terminal.hour - hour) < len(terminal.hour_n):
+        terminal.hour_n[back] += 1
+    if (back := terminal.day - day) < len(terminal.day_n):
+        terminal.day_n[back] += 1
+    terminal.n += 1
+    terminal.mean_log += (amount_log - terminal.mean_log) / min(terminal.n, 500)
+    terminal.last_us = max(terminal.last_us, event.occurred_at_us)
+
+
+def _remember(used: dict[int, int], key: int, hour: int) -> None:
+    """Least recently used first; the one too many is forgotten."""
+    if key:
+        used[key] = max(hour, used.pop(key, 0))
+        if len(used) > RECENT:
+            del used[next(iter(used))]
