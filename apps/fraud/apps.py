@@ -8,6 +8,7 @@ class FraudConfig(AppConfig):
         from apps.core.metrics import register_gauge
         from apps.core.status import register_check, register_queue_age
         from apps.core.sweep import register_sweeper
+        from apps.fraud.inference import loaded_here
         from apps.fraud.selectors import (
             dead_deliveries,
             model_in_service,
@@ -45,6 +46,7 @@ class FraudConfig(AppConfig):
         register_sweeper("fraud.deliveries", ring_due)
         register_check("decision webhooks", dead_deliveries)
         register_check("fraud model", model_in_service)
+        register_check("fraud model of this process", loaded_here, readiness=True)
         register_check("parked transactions", parked_transactions)
         register_gauge(
             "lynceus_decisions_recent",

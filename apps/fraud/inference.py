@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
+from django.db import DatabaseError, connection
 
 from apps.core.status import note_loaded
 from apps.fraud.models import Transaction
@@ -21,6 +22,7 @@ from ml.fraud.contracts import BatchResult, Event, EventScore, Thresholds
 
 log = structlog.get_logger(__name__)
 RETRY_LOAD_S = 30.0
+LOOK_S = 0.5  # how long a look at readiness waits for a model that is being loaded
 States = Mapping[str, bytes]
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,6 +88,40 @@ def current_champion(until: float | None = None) -> Champion | NoAnswer:
     if isinstance(model, Champion):
         _note(model)
     return model
+
+
+def warm() -> threading.Thread:
+    """Load the champion beside this process's start, so that its first decision need not wait for it."""
+    thread = threading.Thread(target=_warm, name="warm", daemon=True)
+    thread.start()
+    return thread
+
+
+def _warm() -> None:
+    try:
+        current_champion()
+    except DatabaseError as error:
+        log.warning("model_not_warmed", error=type(error).__name__)  # the next look at readiness tries again
+    finally:
+        connection.close()
+
+
+def loaded_here() -> str:
+    """What readiness says of the model the synchronous door of this process uses; loads it if need be.
+
+    Raises RuntimeError while none is loaded though one is in service. A newly promoted one is loaded by the
+    next look or decision while the process stays in rotation, and where there is none rules decide.
+    """
+    model = current_champion(until=time.monotonic() + LOOK_S)
+    if isinstance(model, Champion):
+        return f"version {model.number} loaded"
+    if model.reason == "no_model":
+        return "none in service: rules decide"
+    if _loaded is not None:
+        return f"version {_loaded.number} loaded, the one promoted since is not"
+    if model.reason == "deadline":
+        raise RuntimeError("is being loaded")
+    raise RuntimeError("cannot be loaded: the log says why; put another version in service or mend this host")
 
 
 def _ready(number: int, artefact_hash: str, folder: Path) -> Champion | NoAnswer:

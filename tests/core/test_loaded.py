@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from django.db import DatabaseError
 from django.test import Client
 
@@ -46,9 +45,3 @@ def test_a_failure_to_note_fails_nobody(db: None, monkeypatch) -> None:
 
     monkeypatch.setattr(LoadedPart.objects, "update_or_create", broken)
     status.note_loaded("fraud model", "version 1")
-
-
-@pytest.mark.django_db
-def test_readiness_asks_for_none_of_it(client: Client) -> None:
-    names = {check["name"] for check in client.get("/readyz").json()["checks"]}
-    assert names == {"database", "migrations", "demo"}

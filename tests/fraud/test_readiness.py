@@ -1,0 +1,83 @@
+"""A web process is in rotation once it holds the model its synchronous door decides with."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from apps.core import status
+from apps.fraud import inference
+from apps.modelops.models import Model, ModelVersion, TrainingJob
+from apps.modelops.places import artefact_folder
+from tests.integration.running import eventually
+
+NAME = "fraud model of this process"
+
+
+def look() -> tuple[int, str]:
+    answer = Client().get("/readyz")
+    [says] = [check["message"] for check in answer.json()["checks"] if check["name"] == NAME]
+    return answer.status_code, says
+
+
+@pytest.fixture
+def unreadable(champion, monkeypatch) -> ModelVersion:
+    """In service, and not on this host."""
+    artefact_folder(champion.artefact_hash).unlink()
+    return champion
+
+
+@pytest.mark.django_db
+def test_without_a_model_rules_decide_and_it_is_ready(monkeypatch) -> None:
+    assert look() == (200, "none in service: rules decide")
+
+
+def test_a_look_loads_the_champion(champion) -> None:
+    assert eventually(lambda: look()[0] == 200)
+    assert look() == (200, "version 1 loaded")
+    assert inference._loaded is not None
+
+
+def test_not_ready_while_it_loads(champion, monkeypatch) -> None:
+    may_load, load = threading.Event(), inference._load
+
+    def slow(*args: Any) -> Any:
+        may_load.wait(30)
+        return load(*args)
+
+    monkeypatch.setattr(inference, "_load", slow)
+    monkeypatch.setattr(inference, "LOOK_S", 0.01)
+    assert look() == (503, "is being loaded")
+    may_load.set()
+    assert eventually(lambda: look() == (200, "version 1 loaded"))
+
+
+def test_not_ready_on_a_host_that_cannot_read_it(unreadable) -> None:
+    number, says = look()
+    assert number == 503
+    assert says.startswith("cannot be loaded")
+
+
+def test_without_the_check_such_a_host_would_be_put_in_rotation(unreadable, monkeypatch) -> None:
+    monkeypatch.delitem(status._readiness, NAME)
+    assert Client().get("/readyz").status_code == 200
+
+
+def test_a_promotion_takes_nobody_out_of_rotation(champion, site) -> None:
+    assert eventually(lambda: look()[0] == 200)
+    job = TrainingJob.objects.create(site=site, domain="fraud", dataset=champion.dataset, preset="tiny")
+    broken = ModelVersion.objects.create(
+        model=champion.model, number=2, artefact_hash="0" * 64, dataset=champion.dataset, job=job
+    )
+    # Whole where it was promoted, and not on this host.
+    Model.objects.filter(domain="fraud").update(champion=broken)
+    assert look() == (200, "version 1 loaded, the one promoted since is not")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_warms_itself_has_it_before_anyone_asks(champion) -> None:
+    inference.warm().join(60)
+    assert inference._loaded is not None
