@@ -1,4 +1,4 @@
-"""Which web server carries our own endpoints best: gunicorn's threads (the baseline) against granian.
+"""Which web server carries our own endpoints best: gunicorn's threads (the baseline) against granian's.
 
 Servers take turns within each round, on the same database, under the same load from one process. Reported as
 ratios to the baseline: this machine may be shared, its absolute numbers are not.
@@ -29,15 +29,13 @@ from benchmarks.report import ROOT, report
 
 BIN = ROOT / ".venv" / "bin"
 SERVERS = {
-    "gunicorn gthread 2x8": ["gunicorn", "config.wsgi", "--config", "config/gunicorn.py"],
-    "gunicorn gthread 1x16": [
-        "gunicorn", "config.wsgi", "--config", "config/gunicorn.py", "--workers", "1", "--threads", "16",
-    ],
-    "granian wsgi 2x8": [
-        "granian", "--interface", "wsgi", "config.wsgi:application", "--workers", "2",
-        "--blocking-threads", "8", "--no-ws", "--log-level", "warning",
-    ],
-}  # fmt: skip
+    f"{name} {workers}x{threads}": [*command, "--workers", str(workers), per_worker, str(threads)]
+    for workers, threads in ((2, 8), (2, 4))
+    for name, command, per_worker in (
+        ("gunicorn gthread", ["gunicorn", "config.wsgi", "--worker-class", "gthread"], "--threads"),
+        ("granian wsgi", ["granian", "--interface", "wsgi", "config.wsgi:application"], "--blocking-threads"),
+    )
+}
 BASELINE = next(iter(SERVERS))
 CONNECTIONS = 16
 
@@ -80,10 +78,12 @@ def serving(name: str, environment: dict[str, str]) -> Iterator[tuple[int, psuti
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    command = [str(BIN / SERVERS[name][0]), *SERVERS[name][1:]]
-    if "granian" in name:
-        command += ["--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen(command, cwd=ROOT, env={**environment, "LYNCEUS_PORT": str(port)})
+    program, *options = SERVERS[name]
+    where = {
+        "gunicorn": ["--bind", f"127.0.0.1:{port}", "--keep-alive", "30", "--log-level", "warning"],
+        "granian": ["--host", "127.0.0.1", "--port", str(port), "--no-ws", "--log-level", "error"],
+    }
+    server = subprocess.Popen([str(BIN / program), *options, *where[program]], cwd=ROOT, env=environment)
     try:
         end = time.monotonic() + 60
         while time.monotonic() < end:

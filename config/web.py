@@ -1,0 +1,51 @@
+"""The web server, in the demo and in production alike: `python -m config.web`.
+
+Granian's WSGI workers and not gunicorn's: benchmarks/web_server.py has them side by side on our own doors.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from typing import Any
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+
+HEADERS_TIMEOUT_MS = 10_000
+HEADERS_MAX_BYTES = 64 * 1024
+GRACE_S = 4  # the demo's manager kills what has not ended after five seconds
+
+
+def main() -> None:
+    # Each web process counts in a file of its own here, so that whichever is asked answers for all.
+    counts = tempfile.mkdtemp(prefix="lynceus-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
+    try:
+        server().serve()
+    finally:
+        shutil.rmtree(counts, ignore_errors=True)
+
+
+def server() -> Any:  # which of granian's two servers it is depends on the interpreter's build
+    return Granian(
+        "config.wsgi:application",
+        address=os.environ.get("LYNCEUS_HOST") or "127.0.0.1",
+        port=int(os.environ.get("LYNCEUS_PORT") or 8000),
+        interface=Interfaces.WSGI,
+        workers=int(os.environ.get("LYNCEUS_WEB_WORKERS") or 2),
+        blocking_threads=int(os.environ.get("LYNCEUS_WEB_THREADS") or 8),
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADERS_TIMEOUT_MS, max_buffer_size=HEADERS_MAX_BYTES
+        ),
+        websockets=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=GRACE_S,
+    )
+
+
+if __name__ == "__main__":
+    main()
