@@ -88,6 +88,7 @@ class ApiClient(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = "API client"
         constraints: ClassVar = [models.UniqueConstraint(fields=["site", "name"], name="api_client_per_site")]
 
     def __str__(self) -> str:

@@ -27,8 +27,11 @@ class DicomNode(models.Model):
     """A device or program that may send to the DICOM listener, known by its AE title."""
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="dicom_nodes")
-    AETitle = models.CharField(max_length=16, unique=True)
+    AETitle = models.CharField("AE title", max_length=16, unique=True)
     is_active = models.BooleanField(default=True)
+
+    class Meta:
+        verbose_name = "DICOM node"
 
     def __str__(self) -> str:
         return self.AETitle

@@ -196,6 +196,7 @@ USE_TZ = True
 TIME_ZONE = zone_env("LYNCEUS_TIME_ZONE", "UTC")
 USE_I18N = False
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = ["config.formats"]
 
 # --- Static files -------------------------------------------------------------------------------
 STATIC_URL = "/static/"

@@ -99,7 +99,7 @@ GROUPS: tuple[Group, ...] = (
         "spend",
         ("card_sum_1h", "card_sum_24h", "card_sum_7d", "card_sum_30d", "card_mean_24h", "card_mean_7d"),
         "card_sum_24h",
-        lambda v: f"{math.expm1(v['card_sum_24h']):,.0f} spent within the 24 hours before",
+        lambda v: f"{math.expm1(v['card_sum_24h']):,.2f} spent within the 24 hours before",
     ),
     (
         "unusual_amounts",
