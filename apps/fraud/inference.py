@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from apps.core.status import note_loaded
 from apps.fraud.models import Transaction
@@ -35,6 +36,8 @@ class Predictor(Protocol):
     def score_batch(
         self, events: Sequence[Event], card_states: States, terminal_states: States
     ) -> BatchResult: ...
+
+    def remember(self, card_state: bytes, vectors: Sequence[bytes]) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +78,27 @@ _pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="model")
 def current_champion(until: float | None = None) -> Champion | NoAnswer:
     """The champion, loaded once per process and artefact; a failed load is tried again after a while.
 
-    With `until` (time.monotonic), NoAnswer "deadline" where the loading lasts longer: it goes on, and
-    a later call finds it done.
+    The one before it goes on serving while it is loaded, with `until` (time.monotonic), and where it cannot
+    be. Without one before, NoAnswer "deadline" where the loading lasts longer: a later call finds it done.
     """
     version = champion("fraud")
     if version is None:
         return NoAnswer("no_model")
-    try:
-        model = _in_time(until, _ready, version.number, version.artefact_hash, artefact_dir(version))
-    except TimeoutError:
-        return NoAnswer("deadline")
-    if isinstance(model, Champion):
-        _note(model)
+    before, wanted = _loaded, (version.number, version.artefact_hash, artefact_dir(version))
+    if before is not None and before.artefact_hash == version.artefact_hash:
+        model: Champion | NoAnswer = before
+    elif before is not None and until is not None:
+        if not _lock.locked():
+            _pool.submit(_ready, *wanted)
+        return before
+    else:
+        try:
+            model = _in_time(until, _ready, *wanted)
+        except TimeoutError:
+            return NoAnswer("deadline")
+    if isinstance(model, NoAnswer):
+        return before or model
+    _note(model)
     return model
 
 
@@ -114,11 +126,11 @@ def loaded_here() -> str:
     """
     model = current_champion(until=time.monotonic() + LOOK_S)
     if isinstance(model, Champion):
-        return f"version {model.number} loaded"
+        version = champion("fraud")
+        promoted = "" if version is None or version.number == model.number else ", a newer one not yet"
+        return f"version {model.number} loaded{promoted}"
     if model.reason == "no_model":
         return "none in service: rules decide"
-    if _loaded is not None:
-        return f"version {_loaded.number} loaded, the one promoted since is not"
     if model.reason == "deadline":
         raise RuntimeError("is being loaded")
     raise RuntimeError("cannot be loaded: the log says why; put another version in service or mend this host")
@@ -146,10 +158,15 @@ def _ready(number: int, artefact_hash: str, folder: Path) -> Champion | NoAnswer
 
 
 def _note(model: Champion) -> None:
-    global _noted
+    """For /status, after the transaction that decides: it must not wait for a row that others write."""
     if _noted != model.artefact_hash:
-        note_loaded("fraud model", f"version {model.number}")
-        _noted = model.artefact_hash
+        transaction.on_commit(partial(_note_now, model), robust=True)
+
+
+def _note_now(model: Champion) -> None:
+    global _noted
+    note_loaded("fraud model", f"version {model.number}")
+    _noted = model.artefact_hash
 
 
 def _in_time(until: float | None, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -14,7 +14,7 @@ from ml.common.artefact import Artefact, ArtefactError, open_artefact, require_g
 from ml.common.calibration import sigmoid
 from ml.fraud.absorb import absorb, absorb_label
 from ml.fraud.contracts import BatchResult, Event, EventBatch, EventScore, Label, Thresholds, Vector
-from ml.fraud.features import FEATURE_NAMES, observe
+from ml.fraud.features import FEATURE_NAMES, N_FEATURES, observe
 from ml.fraud.reasons import reasons_for
 from ml.fraud.rnn import Gru
 from ml.fraud.state import CardState, TerminalState
@@ -140,6 +140,19 @@ class FraudPredictor:
             for i, event in enumerate(events)
         )
         return BatchResult(told, *memory.to_bytes())
+
+    def remember(self, card_state: bytes, vectors: Sequence[bytes]) -> bytes:
+        """The state with this network's own memory of the card, made from the vectors of its events.
+
+        vectors: little-endian float32 (N_FEATURES + 1,) each, oldest first; those of an earlier layout are
+        passed over. Raises StateError for bytes that are no state.
+        """
+        state, hidden = CardState.from_bytes(card_state), None
+        for raw in vectors:
+            if len(raw) == 4 * (N_FEATURES + 1):
+                _, hidden = self.gru.step(np.frombuffer(raw, "<f4")[:-1], hidden)
+        state.hidden = hidden
+        return state.to_bytes()
 
     def _contributions(self, vectors: Matrix) -> Matrix:
         import xgboost

@@ -74,7 +74,7 @@ def test_a_promotion_takes_nobody_out_of_rotation(champion, site) -> None:
     )
     # Whole where it was promoted, and not on this host.
     Model.objects.filter(domain="fraud").update(champion=broken)
-    assert look() == (200, "version 1 loaded, the one promoted since is not")
+    assert look() == (200, "version 1 loaded, a newer one not yet")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -32,11 +32,13 @@ from apps.fraud.models import (
 )
 from apps.fraud.rules import WINDOW, RuleHit, apply_rules, severest
 from apps.fraud.services.late import keep_for_later
+from apps.fraud.services.sequence import card_states
 from apps.fraud.services.states import lock_states, readable, store_states
 from ml.fraud.contracts import EventScore, Thresholds
 
 DEADLINE = "deadline"
 STATE_BUSY = "state_busy"
+SEQUENCE_ANEW = "sequence_anew"
 
 
 class AlreadyDecided(Exception):
@@ -94,7 +96,7 @@ def _decide_for_site(rows: list[Transaction], hurry: Hurry | None) -> list[Decis
     elif hurry and hurry.without_state:
         judged = _judge_cold(model, rows, hits, hurry.until)
     else:
-        judged = _judge(model, rows, hits, cards, terminals, hurry.until if hurry else None)
+        judged = _judge(model, site, rows, hits, cards, terminals, hurry.until if hurry else None)
     return _write(site, judged)
 
 
@@ -104,6 +106,7 @@ def _by_rules(rows: list[Transaction], hits: list[list[RuleHit]], why: str) -> l
 
 def _judge(
     model: inference.Champion,
+    site: Site,
     rows: list[Transaction],
     hits: list[list[RuleHit]],
     cards: dict[str, CardState],
@@ -111,18 +114,14 @@ def _judge(
     until: float | None,
 ) -> list[Judged]:
     events = [inference.event_of(row) for row in rows]
-    known = readable(cards, model.artefact_hash)
-    answer = inference.score_in_time(model, events, known, readable(terminals, model.artefact_hash), until)
+    known, forgotten = card_states(model, site.pk, cards)
+    answer = inference.score_in_time(model, events, known, readable(terminals), until)
     if answer is None:
         return _by_rules(rows, hits, DEADLINE)
     store_states(CardState, cards, answer.card_states, model.artefact_hash)
     store_states(TerminalState, terminals, answer.terminal_states, model.artefact_hash)
-    # A card with a history that another artefact wrote starts cold, and the decision says so.
-    lost = {key for key, row in cards.items() if key not in known and row.version > 1}
-    modes = [
-        (Mode.NO_STATE, "other_model_state") if row.card_token in lost else (Mode.FULL, "") for row in rows
-    ]
-    return _judged(answer, rows, hits, modes)
+    reasons = [SEQUENCE_ANEW if row.card_token in forgotten else "" for row in rows]
+    return _judged(answer, rows, hits, [(Mode.FULL, reason) for reason in reasons])
 
 
 def _judge_cold(

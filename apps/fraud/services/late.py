@@ -8,6 +8,7 @@ from itertools import groupby
 from apps.core.bell import ring
 from apps.fraud import inference
 from apps.fraud.models import CardState, LateState, TerminalState, Transaction
+from apps.fraud.services.sequence import card_states
 from apps.fraud.services.states import lock_states, readable, store_states
 
 
@@ -40,11 +41,7 @@ def apply_late(shard: int, limit: int) -> int:
 def _absorb(model: inference.Champion, site_id: int, rows: list[Transaction]) -> None:
     cards = lock_states(CardState, site_id, (row.card_token for row in rows))
     terminals = lock_states(TerminalState, site_id, (row.terminal_id for row in rows))
-    answer = inference.score(
-        model,
-        [inference.event_of(row) for row in rows],
-        readable(cards, model.artefact_hash),
-        readable(terminals, model.artefact_hash),
-    )
+    known, _ = card_states(model, site_id, cards)
+    answer = inference.score(model, [inference.event_of(row) for row in rows], known, readable(terminals))
     store_states(CardState, cards, answer.card_states, model.artefact_hash)
     store_states(TerminalState, terminals, answer.terminal_states, model.artefact_hash)

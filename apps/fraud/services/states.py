@@ -59,11 +59,9 @@ def lock_states(model: type[State], site_id: int, keys: Iterable[str]) -> dict[s
     return {row.key: row for row in rows}
 
 
-def readable(rows: Mapping[str, KeyState], artefact_hash: str) -> dict[str, bytes]:
-    """The states this artefact wrote: a hidden state means nothing to another network."""
-    return {
-        key: bytes(row.state) for key, row in rows.items() if row.artefact_hash == artefact_hash and row.state
-    }
+def readable(rows: Mapping[str, KeyState]) -> dict[str, bytes]:
+    """The states by key, without those nothing was written to yet."""
+    return {key: bytes(row.state) for key, row in rows.items() if row.state}
 
 
 def store_states(

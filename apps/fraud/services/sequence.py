@@ -1,0 +1,42 @@
+"""Hand a card's state on to a newly promoted network.
+
+Counts and windows belong to the card and stay. What the network before remembered means nothing to the
+new one, which makes its own from the vectors of the card's latest decisions: before its first decision on
+the card, under the lock which that decision holds, so that nothing can come between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from apps.fraud.inference import Champion
+from apps.fraud.models import CardState, Evidence
+from apps.fraud.services.states import readable
+
+EVENTS = 100  # more than a network of this kind remembers of
+
+
+def card_states(
+    model: Champion, site_id: int, rows: Mapping[str, CardState]
+) -> tuple[dict[str, bytes], set[str]]:
+    """States this champion can go on from, and the cards whose vectors are no longer kept.
+
+    Of those the network knows nothing yet, while their counts and windows are whole.
+    """
+    states, forgotten = readable(rows), set()
+    for key in states:
+        if rows[key].artefact_hash != model.artefact_hash:
+            vectors = _latest_vectors(site_id, key)
+            states[key] = model.predictor.remember(states[key], vectors)
+            if not vectors:
+                forgotten.add(key)
+    return states, forgotten
+
+
+def _latest_vectors(site_id: int, card_token: str) -> list[bytes]:
+    """In the order of deciding."""
+    evidence = Evidence.objects.filter(
+        decision__transaction__source__site_id=site_id, decision__transaction__card_token=card_token
+    ).exclude(features=b"")
+    latest = evidence.order_by("-decision__transaction__occurred_at").values_list("decision_id", "features")
+    return [bytes(features) for _, features in sorted(latest[:EVENTS])]
