@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from apps.fraud.services.history import read_history
 from ml.fraud.contracts import EvaluationReport
 
 
 def evaluate(artefact_dir: Path, options: Mapping[str, Any]) -> EvaluationReport:
     """Raises ValueError for a missing or unreadable file or mapping."""
     from ml.fraud.evaluate import evaluate as measure
-    from ml.fraud.importing import read_canonical, read_mapping
+    from ml.fraud.importing import read_mapping
 
     if not options["file"]:
         raise ValueError("Fraud is evaluated on transactions: give --file, and --mapping where needed.")
     mapping = read_mapping(options["mapping"])
-    history = read_canonical(options["history"], mapping) if options["history"] else None
-    events = read_canonical(options["file"], mapping)
+    history = read_history(options["history"], mapping) if options["history"] else None
+    events = read_history(options["file"], mapping)
     return measure(artefact_dir, events=events, history=history, seed=options["seed"])

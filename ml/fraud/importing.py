@@ -97,6 +97,9 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     frame["amount_minor"] = np.round(pd.to_numeric(frame["amount_minor"])).astype(np.int64)
     if frame["occurred_at"].isna().any() or (frame["amount_minor"] < 0).any():
         raise ValueError("A row has no time, or a negative amount.")
+    for name in ("card_token", "terminal_id"):
+        if lacking := int(frame[name].isna().sum() + (frame[name] == "").sum()):
+            raise ValueError(f"{lacking:,} rows have no {name}: all of them would be taken for one.")
     frame["event_id"] = frame["event_id"].fillna(pd.Series(frame.index.astype(str), index=frame.index))
     frame["merchant_id"] = frame["merchant_id"].fillna(frame["terminal_id"])
     frame["fraud"] = pd.to_numeric(frame["fraud"]).astype("Int8")
@@ -111,11 +114,12 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def split_by_time(at: pd.Series) -> np.ndarray[Any, Any]:
-    """train, then a gap as long as labels take to be known, then val, then test; never shuffled."""
+    """train, val and test, each followed by a gap as long as labels take to be known; never shuffled."""
     start, span = at.iloc[0], at.iloc[-1] - at.iloc[0]
     gap = min(LABEL_DELAY, span * 0.1)
-    ends = [start + span * 0.6, start + span * 0.6 + gap, start + (span * 1.6 + gap) / 2]
-    return np.array(["train", "gap", "val", "test"])[
+    part = (span * 0.45 - 2 * gap) / 2
+    ends = start + np.cumsum([span * 0.55, gap, part, gap])
+    return np.array(["train", "gap", "val", "gap", "test"])[
         np.searchsorted(pd.DatetimeIndex(ends), at, side="right")
     ]
 
@@ -132,10 +136,6 @@ def freeze_frame(frame: pd.DataFrame, out_dir: Path, name: str) -> FrozenEvents:
     manifest = {"domain": "fraud", "name": name, "n": frozen.n, "events_sha256": sha256, "splits": splits}
     (out_dir / "manifest.json").write_text(json.dumps(manifest, sort_keys=True, indent=1))
     return frozen
-
-
-def freeze_events(file: Path, mapping: Mapping[str, Any], out_dir: Path, name: str) -> FrozenEvents:
-    return freeze_frame(read_canonical(file, mapping), out_dir, name)
 
 
 def load_frozen(folder: Path) -> pd.DataFrame:

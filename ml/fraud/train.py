@@ -70,16 +70,18 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
 
 
 def _parts(frame: pd.DataFrame) -> dict[str, Mask]:
-    """Rows by use. Labels not yet known when the training time ends do not teach."""
-    split, known = frame["split"].to_numpy(), frame["fraud"].notna().to_numpy()
-    train = split == "train"
+    """Rows by use. What teaches or chooses was known before what it is judged on began."""
+    split, labelled = frame["split"].to_numpy(), frame["fraud"].notna().to_numpy()
     at = frame["occurred_at"].astype("int64").to_numpy()
-    middle = np.quantile(at[train], EARLY_SHARE)
+    known_at = frame["label_known_at"].astype("int64").to_numpy()
+    begin = {name: at[split == name].min(initial=np.iinfo(np.int64).max) for name in ("val", "test")}
+    train = (split == "train") & labelled & (known_at <= begin["val"])
+    middle = np.quantile(at[split == "train"], EARLY_SHARE)
     return {
-        "early": train & known & (at < middle),
-        "late": train & known & (at >= middle),
-        "val": (split == "val") & known,
-        "test": (split == "test") & known,
+        "early": train & (at < middle),
+        "late": train & (at >= middle),
+        "val": (split == "val") & labelled & (known_at <= begin["test"]),
+        "test": (split == "test") & labelled,
     }
 
 

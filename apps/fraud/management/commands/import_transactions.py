@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
+from apps.fraud.services.history import describe, read_history
 from apps.modelops.services.datasets import new_dataset_folder, register_dataset
 
 
@@ -21,12 +22,17 @@ class Command(BaseCommand):
         )
         parser.add_argument("--history", type=Path, help="Earlier transactions, put before the file's.")
         parser.add_argument("--name", required=True)
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="Tell what it would hold and lack; freeze nothing.",
+        )
         parser.add_argument("--site", default="")
 
     def handle(self, *args: Any, **options: Any) -> None:
         import pandas as pd
 
-        from ml.fraud.importing import freeze_frame, read_canonical, read_mapping
+        from ml.fraud.importing import freeze_frame, read_mapping
 
         name = options["name"]
         try:
@@ -34,8 +40,12 @@ class Command(BaseCommand):
             folder = new_dataset_folder(site, "fraud", name)
             mapping = read_mapping(options["mapping"])
             files = [file for file in (options["history"], options["file"]) if file]
-            frame = pd.concat([read_canonical(file, mapping) for file in files], ignore_index=True)
-            frozen = freeze_frame(frame.sort_values("occurred_at", kind="stable"), folder, name)
+            frame = pd.concat([read_history(file, mapping) for file in files], ignore_index=True)
+            frame = frame.sort_values("occurred_at", kind="stable", ignore_index=True)
+            if options["dry_run"]:
+                self.stdout.write("\n".join(describe(frame, mapping)))
+                return
+            frozen = freeze_frame(frame, folder, name)
             register_dataset(site=site, domain="fraud", name=name, folder=folder, summary=asdict(frozen))
         except LynceusError as error:
             raise CommandError(f"{error.message} ({error.code})") from error
