@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.common.metrics import average_precision, bootstrap_interval, roc_auc
+from ml.common.metrics import average_precision, bootstrap_intervals, roc_auc
 from ml.fraud.evaluate import card_precision
 from ml.fraud.importing import handbook_mapping, read_canonical
 
@@ -78,10 +78,10 @@ class Handbook:
     def ap_interval(self, rows: Rows, scores: Floats, rounds: int) -> tuple[float, float] | None:
         """95 % interval of the average precision over resampled cards."""
         labels = self.fraud[rows].astype(int)
-        return bootstrap_interval(
-            lambda drawn: average_precision(labels[drawn], scores[drawn]),
+        return bootstrap_intervals(
+            lambda drawn: {"ap": average_precision(labels[drawn], scores[drawn])},
             self.card[rows], rounds=rounds, seed=0,
-        )  # fmt: skip
+        ).get("ap")  # fmt: skip
 
 
 def load(folder: Path) -> Handbook:

@@ -14,11 +14,6 @@ def sigmoid(logits: Floats) -> Floats:
     return np.where(logits >= 0, 1 / (1 + positive), positive / (1 + positive))
 
 
-def log_loss(logits: Floats, labels: Floats) -> float:
-    """Mean binary cross-entropy in nats of logits (n,) against labels 0/1 (n,)."""
-    return float(np.mean(np.logaddexp(0, logits) - labels * logits))
-
-
 def fit_platt(
     logits: Floats, labels: Floats, *, fit_bias: bool = True, steps: int = 50
 ) -> tuple[float, float]:

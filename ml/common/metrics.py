@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -73,40 +73,31 @@ def threshold_for_sensitivity(labels: Ints, scores: Floats, sensitivity: float) 
     return float(positives[may_miss])
 
 
-def youden_threshold(labels: Ints, scores: Floats) -> float:
-    """The threshold with the greatest sensitivity + specificity - 1."""
-    order = np.argsort(-scores, kind="stable")
-    truth, ranked = (labels[order] == 1), scores[order]
-    last_of_tie = np.append(np.diff(ranked) != 0, True)
-    found = np.cumsum(truth) / max(1, truth.sum())
-    alarms = np.cumsum(~truth) / max(1, (~truth).sum())
-    gain = np.where(last_of_tie, found - alarms, -np.inf)
-    return float(ranked[int(np.argmax(gain))])
-
-
-def bootstrap_interval(
-    measure: Callable[[Ints], float | None],
+def bootstrap_intervals(
+    measures: Callable[[Ints], Mapping[str, float | None]],
     groups: Sequence[object] | npt.NDArray[np.generic],
     *,
     rounds: int,
     seed: int,
     level: float = 0.95,
-) -> tuple[float, float] | None:
-    """Percentile interval of `measure(indices)` over resampled groups (patients or cards), not rows.
+) -> dict[str, tuple[float, float]]:
+    """Percentile intervals of `measures(indices)` over resampled groups (patients or cards), not rows.
 
-    Rounds where the measure is undefined are left out; None if fewer than half remain.
+    All measures look at the same draws. Rounds in which one is undefined are left out for it; it gets no
+    interval if fewer than half remain.
     """
     _, codes = np.unique(np.asarray(groups), return_inverse=True)
     order = np.argsort(codes, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     rng = np.random.default_rng(seed)
-    values = []
+    values: dict[str, list[float]] = {}
     for _ in range(rounds):
         drawn = rng.integers(0, len(members), len(members))
-        value = measure(np.concatenate([members[i] for i in drawn]))
-        if value is not None:
-            values.append(value)
-    if len(values) < max(1, rounds / 2):
-        return None
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+        for name, value in measures(np.concatenate([members[i] for i in drawn])).items():
+            if value is not None:
+                values.setdefault(name, []).append(value)
+    found = {name: of for name, of in values.items() if len(of) >= max(1, rounds / 2)}
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    return {
+        name: (float(np.quantile(of, ends[0])), float(np.quantile(of, ends[1]))) for name, of in found.items()
+    }

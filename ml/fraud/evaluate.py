@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pandas as pd
 
 from ml.common.metrics import (
     average_precision,
-    bootstrap_interval,
+    bootstrap_intervals,
     brier,
     confusion_measures,
     expected_calibration_error,
@@ -76,17 +75,9 @@ def measures(
         }
 
     values: dict[str, Any] = all_of(slice(None))
-    cards = frame["card_token"].to_numpy()
-    intervals = {}
-    for name in values if bootstrap else ():
-        if interval := bootstrap_interval(_pick(all_of, name), cards, rounds=bootstrap, seed=seed):
-            intervals[name] = interval
+    intervals = bootstrap_intervals(all_of, frame["card_token"].to_numpy(), rounds=bootstrap, seed=seed)
     values["cp100"] = card_precision(frame, scores)
     return EvaluationReport({"n": len(frame), "n_excluded": 0, "threshold": threshold, **values}, intervals)
-
-
-def _pick(all_of: Callable[[Any], dict[str, float | None]], name: str) -> Callable[[Any], float | None]:
-    return lambda rows: all_of(rows)[name]
 
 
 def card_precision(frame: pd.DataFrame, scores: Floats, k: int = 100) -> float | None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ml.common.metrics import (
     average_precision,
-    bootstrap_interval,
+    bootstrap_intervals,
     brier,
     confusion_measures,
     expected_calibration_error,
@@ -99,16 +99,13 @@ def measures(
 
     limits = list(enumerate(thresholds))
 
-    def averaged(name: str) -> Any:
-        def measure(rows: Any) -> float | None:
-            return _mean([_MEASURE[name](labels[rows, i], scores[rows, i], float(t)) for i, t in limits])
+    def averaged(rows: Any) -> dict[str, float | None]:
+        return {
+            name: _mean([_MEASURE[name](labels[rows, i], scores[rows, i], float(t)) for i, t in limits])
+            for name in MEASURES
+        }
 
-        return measure
-
-    intervals = {}
-    for name in MEASURES if bootstrap else ():
-        if interval := bootstrap_interval(averaged(name), patients, rounds=bootstrap, seed=seed):
-            intervals[name] = interval
+    intervals = bootstrap_intervals(averaged, patients, rounds=bootstrap, seed=seed)
     about = {
         "n": len(labels), "n_excluded": 0, "threshold": float(thresholds[0]) if len(names) == 1 else None,
         "cp100": None, "findings": dict(zip(names, each, strict=True)),
