@@ -25,7 +25,7 @@ def send_first_data(places: Places) -> None:
     os.environ["LYNCEUS_WEBHOOK_SECRET"] = seed.webhook_secret()
     call_command(
         "stream_transactions", url=places.base_url, source=seed.SOURCE, rate=EVENTS_RATE,
-        seconds=EVENTS_S, seed=1,
+        seconds=EVENTS_S,
     )  # fmt: skip
     done.touch()
 
