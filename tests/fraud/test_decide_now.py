@@ -15,7 +15,7 @@ from apps.accounts.services import rotate_secret
 from apps.audit.models import AuditEvent
 from apps.fraud import inference
 from apps.fraud.models import CardState, Decision, EventKey, LateState, Transaction
-from apps.fraud.services import decide, late
+from apps.fraud.services import late, verdicts
 from apps.fraud.services.sources import ensure_source
 from tests.fraud.conftest import event
 from tests.fraud.test_engine import drain_all
@@ -163,7 +163,7 @@ def test_a_model_that_is_too_slow_leaves_the_rules_and_hears_of_it_later(slow_mo
 
 
 def test_without_the_note_for_later_the_state_would_never_hear(slow_model, decide_now, monkeypatch) -> None:
-    monkeypatch.setattr(decide, "keep_for_later", lambda rows: None)
+    monkeypatch.setattr(verdicts, "keep_for_later", lambda rows: None)
     decide_now(event(), "60")
     slow_model.set()
     drain_all()
@@ -181,7 +181,7 @@ def test_a_commit_that_fails_is_503_and_leaves_nothing(warm, decide_now, post, m
         raise OperationalError("the server closed the connection")
 
     with monkeypatch.context() as patch:
-        patch.setattr(decide, "record_many", broken)
+        patch.setattr(verdicts, "record_many", broken)
         answer = decide_now(event())
     assert (answer.status_code, answer.json()["code"]) == (503, "not_stored")
     assert answer["Retry-After"] == "1"

@@ -20,7 +20,7 @@ from apps.core.status import run_checks
 from apps.fraud import destinations
 from apps.fraud.destinations import Refused, destination_of
 from apps.fraud.models import Decision, Delivery, OutboxRow, Source
-from apps.fraud.services import decide, deliver
+from apps.fraud.services import deliver, verdicts
 from apps.fraud.services.sources import rotate_source_secret, valid_secrets
 from apps.fraud.tasks import deliver_decisions
 from tests.fraud.conftest import event
@@ -121,7 +121,7 @@ def test_what_did_not_commit_is_not_told(listener, post, monkeypatch) -> None:
         raise RuntimeError
 
     post(event())
-    monkeypatch.setattr(decide, "record_many", broken)
+    monkeypatch.setattr(verdicts, "record_many", broken)
     drain_all()
     deliver_decisions()
     assert listener.heard == []

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 
 from apps.fraud import inference
 from apps.fraud.models import SHARDS, Alert, CardState, Decision, OutboxRow, Transaction
-from apps.fraud.services import decide, drain
+from apps.fraud.services import decide, drain, verdicts
 from apps.modelops.places import artefact_folder
 from tests.fraud.conftest import event
 
@@ -74,7 +75,7 @@ def test_what_breaks_before_the_commit_leaves_nothing(champion, post, monkeypatc
         raise RuntimeError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(decide, "record_many", broken)
+        patch.setattr(verdicts, "record_many", broken)
         assert drain_all() == 0
     assert not Decision.objects.exists()
     assert not OutboxRow.objects.exists()
@@ -85,14 +86,14 @@ def test_what_breaks_before_the_commit_leaves_nothing(champion, post, monkeypatc
 
 def test_one_poisoned_transaction_delays_only_itself(champion, post, monkeypatch) -> None:
     post([event("good"), event("poison", amount_minor=666)])
-    honest = decide._decision
+    honest = verdicts._decision
 
     def poisoned(item, at):
         if item.row.amount_minor == 666:
             raise ValueError("cannot be decided")
         return honest(item, at)
 
-    monkeypatch.setattr(decide, "_decision", poisoned)
+    monkeypatch.setattr(verdicts, "_decision", poisoned)
     assert drain_all() == 1
     row = Transaction.objects.get(event_id="poison")
     assert (row.status, row.attempts) == ("pending", 1)
@@ -103,7 +104,7 @@ def test_a_decided_row_is_not_decided_again(champion, post) -> None:
     post(event())
     row = Transaction.objects.select_related("source__site").get()
     drain_all()
-    with pytest.raises(decide.AlreadyDecided), transaction.atomic():
+    with pytest.raises(verdicts.AlreadyDecided), transaction.atomic():
         decide.decide_transactions([row])
     assert Decision.objects.count() == 1
 
@@ -159,3 +160,44 @@ def test_two_workers_on_one_shard_decide_each_event_once(champion, post) -> None
     drain.drain_shard(shard)
     assert Decision.objects.count() == 150
     assert not Transaction.objects.filter(status="pending").exists()
+
+
+def test_one_old_event_does_not_open_the_history_of_the_others(post) -> None:
+    old, live = (
+        event("old", card_token="a", occurred_at="2019-01-01T00:00:00Z"),
+        event("live", card_token="b"),
+    )
+    post([event("past", card_token="b", occurred_at="2021-05-01T00:00:00Z"), old, live])
+    found = Transaction.objects.filter(decide._near(list(Transaction.objects.exclude(event_id="past"))))
+    assert {row.event_id for row in found} == {"old", "live"}
+
+
+def test_a_token_that_many_share_is_not_read_whole(post, monkeypatch) -> None:
+    monkeypatch.setattr(decide, "NEAR_MAX", 3)
+    post([event(f"e{i}") for i in range(9)])
+    [last] = decide._last_hour(Transaction.objects.first().source.site, [Transaction.objects.last()])
+    assert {row.event_id for row in last} == {"e6", "e7"}
+
+
+def test_the_tasks_time_limit_is_no_transactions_fault(champion, post, monkeypatch) -> None:
+    post([event(f"e{i}") for i in range(4)])
+
+    def out_of_time(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    with monkeypatch.context() as patch, pytest.raises(SoftTimeLimitExceeded):
+        patch.setattr(drain, "decide_transactions", out_of_time)
+        drain_all()
+    assert set(Transaction.objects.values_list("attempts", flat=True)) == {0}
+    drain_all()
+    assert Decision.objects.count() == 4
+
+
+def test_a_long_queue_rings_again_instead_of_running_out_of_time(champion, post, monkeypatch) -> None:
+    rung: list[tuple[object, ...]] = []
+    monkeypatch.setattr(drain, "ring", lambda *args: rung.append(args))
+    monkeypatch.setattr(drain, "RING_S", 0.0)
+    post(event())
+    shard = Transaction.objects.get().shard
+    assert drain.drain_shard(shard) == 0
+    assert rung == [("fraud.decide_pending", shard)]

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.fraud.models import Decision, EventKey, Evidence, Transaction
-from apps.fraud.services import decide, ingest
+from apps.fraud.services import ingest, verdicts
 from ml.fraud.features import N_FEATURES
 from tests.fraud.conftest import event
 from tests.fraud.test_engine import drain_all
@@ -61,7 +61,7 @@ def test_evidence_and_decision_commit_together(champion, post, monkeypatch) -> N
         raise RuntimeError
 
     post(event())
-    monkeypatch.setattr(decide, "_evidence", broken)
+    monkeypatch.setattr(verdicts, "_evidence", broken)
     assert drain_all() == 0
     assert not Decision.objects.exists()
 

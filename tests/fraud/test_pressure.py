@@ -12,7 +12,7 @@ from django.test import Client
 from apps.audit.models import AuditEvent
 from apps.core.status import run_checks
 from apps.fraud.models import Transaction
-from apps.fraud.services import decide, drain, pressure
+from apps.fraud.services import drain, pressure, verdicts
 from tests.fraud.conftest import event
 from tests.fraud.test_decide_now import decide_now, token
 from tests.fraud.test_engine import drain_all
@@ -26,7 +26,7 @@ POISON = 666
 def tries(monkeypatch) -> list[int]:
     """The sizes of the batches that were tried; one with an amount of POISON fails."""
     sizes: list[int] = []
-    honest_batch, honest = drain.decide_transactions, decide._decision
+    honest_batch, honest = drain.decide_transactions, verdicts._decision
 
     def counted(batch):
         sizes.append(len(batch))
@@ -38,7 +38,7 @@ def tries(monkeypatch) -> list[int]:
         return honest(item, at)
 
     monkeypatch.setattr(drain, "decide_transactions", counted)
-    monkeypatch.setattr(decide, "_decision", poisoned)
+    monkeypatch.setattr(verdicts, "_decision", poisoned)
     return sizes
 
 

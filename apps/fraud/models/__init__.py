@@ -13,6 +13,7 @@ from apps.fraud.models.decisions import (
     Mode,
     Outcome,
     TerminalState,
+    by_thresholds,
 )
 from apps.fraud.models.outbox import Delivery, OutboxRow
 from apps.fraud.models.sources import Action, FxRate, Source, SourceSecret
@@ -54,4 +55,5 @@ __all__ = [
     "TerminalState",
     "Transaction",
     "TransactionStatus",
+    "by_thresholds",
 ]

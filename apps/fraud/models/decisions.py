@@ -1,7 +1,8 @@
 """Transactions in, decisions out, and the states a decision is made from.
 
 A decision's primary key is its place in the order of deciding: keys are handed out while the
-card's and terminal's states are locked, so for any one key a larger number was decided later.
+card's and terminal's states are locked, so for any one key a larger number was decided later. Decisions
+made without the states are the exception (`deadline_hit`): the states hear of those afterwards.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ class Outcome(models.TextChoices):
     APPROVE = "approve", "Approve"
     REVIEW = "review", "Review"
     DECLINE = "decline", "Decline"
+
+
+def by_thresholds(score: float, review: float, decline: float) -> Outcome:
+    if score >= decline:
+        return Outcome.DECLINE
+    return Outcome.REVIEW if score >= review else Outcome.APPROVE
 
 
 class Mode(models.TextChoices):
@@ -68,9 +75,7 @@ class Decision(models.Model):
         """What the model's score alone asked for; None where there is none."""
         if self.score is None or self.review_threshold is None or self.decline_threshold is None:
             return None
-        if self.score >= self.decline_threshold:
-            return Outcome.DECLINE
-        return Outcome.REVIEW if self.score >= self.review_threshold else Outcome.APPROVE
+        return by_thresholds(self.score, self.review_threshold, self.decline_threshold)
 
     @property
     def reasons(self) -> list[dict[str, Any]]:

@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.accounts.models import Site
-from apps.audit.services import Entry, record_many
-from apps.core.bell import ring
-from apps.core.clock import now
-from apps.fraud import inference, rules
-from apps.fraud.models import (
-    Alert,
-    CardState,
-    Decision,
-    EventType,
-    Evidence,
-    Mode,
-    OutboxRow,
-    Outcome,
-    TerminalState,
-    Transaction,
-    TransactionStatus,
-)
-from apps.fraud.rules import WINDOW, RuleHit, apply_rules, severest
-from apps.fraud.services.late import keep_for_later
+from apps.fraud import inference
+from apps.fraud.models import CardState, Decision, EventType, Mode, TerminalState, Transaction
+from apps.fraud.rules import WINDOW, RuleHit, apply_rules
 from apps.fraud.services.sequence import card_states
 from apps.fraud.services.states import lock_states, readable, store_states
-from ml.fraud.contracts import EventScore, Thresholds
+from apps.fraud.services.verdicts import DEADLINE, STATE_BUSY, Judged, write_decisions
 
-DEADLINE = "deadline"
-STATE_BUSY = "state_busy"
 SEQUENCE_ANEW = "sequence_anew"
-
-
-class AlreadyDecided(Exception):
-    """A row of the batch is no longer pending: nothing of the batch may be kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One transaction's answer before it is written."""
-
-    row: Transaction
-    hits: list[RuleHit]
-    score: EventScore | None
-    mode: Mode
-    mode_reason: str
-    number: int | None = None
-    artefact_hash: str = ""
-    thresholds: Thresholds | None = None
+NEAR_MAX = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +61,7 @@ def _decide_for_site(rows: list[Transaction], hurry: Hurry | None) -> list[Decis
         judged = _judge_cold(model, rows, hits, hurry.until)
     else:
         judged = _judge(model, site, rows, hits, cards, terminals, hurry.until if hurry else None)
-    return _write(site, judged)
+    return write_decisions(site, judged)
 
 
 def _by_rules(rows: list[Transaction], hits: list[list[RuleHit]], why: str) -> list[Judged]:
@@ -150,16 +114,15 @@ def _judged(
 
 
 def _last_hour(site: Site, rows: list[Transaction]) -> list[list[Transaction]]:
-    """For each row, the card's transactions stored before it that happened within WINDOW of it."""
-    times = [row.occurred_at for row in rows]
+    """For each row, the card's transactions stored before it that happened within WINDOW of it.
+
+    The newest NEAR_MAX for all of them: a token that a thousand people share must not be read whole.
+    """
     near = Transaction.objects.filter(
-        source__site=site,
-        card_token__in={row.card_token for row in rows},
-        occurred_at__range=(min(times) - WINDOW, max(times) + WINDOW),
-        type__in=(EventType.AUTHORIZATION, EventType.ADVICE),
+        _near(rows), source__site=site, type__in=(EventType.AUTHORIZATION, EventType.ADVICE)
     ).only("id", "card_token", "occurred_at", "country", "entry_mode", "channel")
     by_card: dict[str, list[Transaction]] = defaultdict(list)
-    for other in near:
+    for other in near.order_by("-id")[:NEAR_MAX]:
         by_card[other.card_token].append(other)
     return [
         [
@@ -171,124 +134,15 @@ def _last_hour(site: Site, rows: list[Transaction]) -> list[list[Transaction]]:
     ]
 
 
-def _write(site: Site, judged: list[Judged]) -> list[Decision]:
-    at = now()
-    ids = [item.row.pk for item in judged]
-    claimed = Transaction.objects.filter(pk__in=ids, status=TransactionStatus.PENDING).update(
-        status=TransactionStatus.DECIDED
-    )
-    if claimed != len(ids):
-        raise AlreadyDecided
-    decisions = Decision.objects.bulk_create(_decision(item, at) for item in judged)
-    Evidence.objects.bulk_create(
-        _evidence(decision, item) for decision, item in zip(decisions, judged, strict=True)
-    )
-    keep_for_later(item.row for item in judged if item.mode_reason in (DEADLINE, STATE_BUSY))
-    Alert.objects.bulk_create(
-        _alert(site, decision) for decision in decisions if decision.outcome != Outcome.APPROVE
-    )
-    told = [
-        OutboxRow(topic="decision.made", decision=decision, created_at=at, due_at=at)
-        for decision in decisions
-        if decision.transaction.source.webhook_url
-    ]
-    if told:
-        OutboxRow.objects.bulk_create(told)
-        ring("fraud.deliver_decisions")
-    record_many(
-        [
-            Entry(
-                "decision.made",
-                f"decision:{decision.public_id}",
-                {"outcome": decision.outcome, "mode": decision.mode, "model_version": decision.model_version},
-            )
-            for decision in decisions
-        ],
-        site=site,
-        actor=None,
-    )
-    return decisions
-
-
-def _decision(item: Judged, at: datetime) -> Decision:
-    score, limits = item.score, item.thresholds
-    return Decision(
-        transaction=item.row,
-        outcome=_outcome(item),
-        score=score.score if score else None,
-        mode=item.mode,
-        mode_reason=item.mode_reason,
-        main_reason=_main_reason(item),
-        ruleset_version=rules.VERSION,
-        deadline_hit=item.mode_reason in (DEADLINE, STATE_BUSY),
-        model_version=item.number,
-        artefact_hash=item.artefact_hash,
-        review_threshold=limits.review if limits else None,
-        decline_threshold=limits.decline if limits else None,
-        decided_at=at,
-        latency_ms=max(0.0, (at - item.row.received_at).total_seconds() * 1000),
-    )
-
-
-def _evidence(decision: Decision, item: Judged) -> Evidence:
-    features = item.score.vector.tobytes() if item.score else b""
-    return Evidence(decision=decision, features=features, reasons=_reasons(item))
-
-
-def _main_reason(item: Judged) -> str:
-    """What spoke most for fraud: a rule, else the model's strongest reason that raised the score."""
-    model = item.score.reasons if item.score else ()
-    raising = (reason.text for reason in model if reason.code != "other" and reason.weight > 0)
-    return next((hit.text for hit in item.hits), next(raising, ""))[:200]
-
-
-def _outcome(item: Judged) -> Outcome:
-    outcomes = [hit.outcome for hit in item.hits]
-    if item.score is not None and item.thresholds is not None:
-        outcomes.append(_by_thresholds(item.score.score, item.thresholds))
-    outcome = severest(outcomes)
-    # An advice tells of a payment that has been made: there is nothing left to decline.
-    if outcome == Outcome.DECLINE and item.row.type == EventType.ADVICE:
-        return Outcome.REVIEW
-    return outcome
-
-
-def _by_thresholds(score: float, thresholds: Thresholds) -> Outcome:
-    if score >= thresholds.decline:
-        return Outcome.DECLINE
-    return Outcome.REVIEW if score >= thresholds.review else Outcome.APPROVE
-
-
-def _reasons(item: Judged) -> list[dict[str, Any]]:
-    """Rules first: they are certain. Then the model's, as it ranked them."""
-    rules = [_reason(hit.code, hit.text, hit.value, hit.baseline, None) for hit in item.hits]
-    model = item.score.reasons if item.score else ()
-    return rules + [_reason(r.code, r.text, r.value, r.baseline, r.weight) for r in model]
-
-
-def _reason(code: str, text: str, value: Any, baseline: Any, weight: float | None) -> dict[str, Any]:
-    return {
-        "code": code,
-        "text": text,
-        "value": _json_safe(value),
-        "baseline": _json_safe(baseline),
-        "weight": _json_safe(weight),
-    }
-
-
-def _json_safe(value: Any) -> Any:
-    if value is None or isinstance(value, str):
-        return value
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
-def _alert(site: Site, decision: Decision) -> Alert:
-    amount = decision.transaction.amount_reporting_minor
-    return Alert(
-        site=site,
-        decision=decision,
-        amount_reporting_minor=amount,
-        risk_minor=amount if decision.score is None else round(decision.score * amount),
-        created_at=decision.decided_at,
-    )
+def _near(rows: list[Transaction]) -> Q:
+    """The rows' cards, each about its own times: one old event must not open years of the others."""
+    times: dict[str, list[datetime]] = defaultdict(list)
+    for row in rows:
+        times[row.card_token].append(row.occurred_at)
+    first, last = min(map(min, times.values())), max(map(max, times.values()))
+    if last - first <= WINDOW:  # the usual case, and one condition is read faster than sixty
+        return Q(card_token__in=times, occurred_at__range=(first - WINDOW, last + WINDOW))
+    near = Q()
+    for card, at in times.items():
+        near |= Q(card_token=card, occurred_at__range=(min(at) - WINDOW, max(at) + WINDOW))
+    return near

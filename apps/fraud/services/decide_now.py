@@ -8,12 +8,14 @@ from django.db import IntegrityError
 
 from apps.audit.services import Actor
 from apps.fraud.models import EventKey, Source, Transaction, TransactionStatus
-from apps.fraud.services.decide import AlreadyDecided, Hurry, decide_transactions
+from apps.fraud.services.decide import Hurry, decide_transactions
 from apps.fraud.services.ingest import event_conflict, store_events
 from apps.fraud.services.states import Busy, hurried
+from apps.fraud.services.verdicts import AlreadyDecided
 from apps.fraud.validation import CheckedEvent, error_row
 
 COMMIT_S = 0.005  # kept back from the model, for writing the answer down
+LOOKS = 3  # somebody else stores the event, then somebody decides it, then it is there to be read
 LAST_WAIT_S = 1.0  # for what is left to wait for once the states are given up: the same event's other sender
 
 
@@ -33,11 +35,12 @@ def decide_now(*, source: Source, item: CheckedEvent, until: float, actor: Actor
 
 
 def _settle(source: Source, item: CheckedEvent, hurry: Hurry, wait_s: float, actor: Actor) -> Transaction:
-    try:
-        return _decide(source, item, hurry, wait_s, actor)
-    except (IntegrityError, AlreadyDecided):
-        # The same event by another request or a worker, between our look and our write: look again.
-        return _decide(source, item, hurry, wait_s, actor)
+    for _ in range(LOOKS - 1):
+        try:
+            return _decide(source, item, hurry, wait_s, actor)
+        except (IntegrityError, AlreadyDecided):
+            continue  # the same event by another request or a worker, between our look and our write
+    return _decide(source, item, hurry, wait_s, actor)
 
 
 def _decide(source: Source, item: CheckedEvent, hurry: Hurry, wait_s: float, actor: Actor) -> Transaction:

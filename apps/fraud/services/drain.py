@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q, QuerySet
 
@@ -13,12 +15,15 @@ from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
 from apps.fraud.models import LateState, ShardLock, Transaction, TransactionStatus
-from apps.fraud.services.decide import AlreadyDecided, decide_transactions
+from apps.fraud.services.decide import decide_transactions
 from apps.fraud.services.late import apply_late
+from apps.fraud.services.verdicts import AlreadyDecided
 
 log = structlog.get_logger(__name__)
 BATCH = 64
-BATCHES_A_RING = 100
+# The database's trouble, or the task's time limit: no transaction is to blame.
+NOT_THE_BATCH = (OperationalError, InterfaceError, SoftTimeLimitExceeded)
+RING_S = 20.0  # well within the task's time limit: what is left is rung for again
 ATTEMPTS_MAX = 3
 RETRY_S = 5
 
@@ -29,13 +34,13 @@ def drain_shard(shard: int) -> int:
     Returns at once when another worker holds the shard: that worker looks again after it lets go,
     so a transaction committed meanwhile is not left behind.
     """
-    total = 0
-    _apply_late(shard)
-    for _ in range(BATCHES_A_RING):
+    total, until = 0, time.monotonic() + RING_S
+    _apply_late(shard, until)
+    while time.monotonic() < until:
         try:
             decided = _decide_next(shard)
-        except (OperationalError, InterfaceError):
-            raise  # the database's trouble, not one transaction's: the sweeper rings again
+        except NOT_THE_BATCH:
+            raise  # the sweeper rings again
         except AlreadyDecided:
             continue  # the synchronous door was faster with one of them
         except Exception:
@@ -50,8 +55,8 @@ def drain_shard(shard: int) -> int:
     return total
 
 
-def _apply_late(shard: int) -> None:
-    while LateState.objects.filter(shard=shard).exists():
+def _apply_late(shard: int, until: float) -> None:
+    while time.monotonic() < until and LateState.objects.filter(shard=shard).exists():
         with transaction.atomic():
             if not _hold(shard) or not apply_late(shard, BATCH):
                 return
@@ -93,7 +98,7 @@ def _bisect(shard: int, pks: Sequence[int]) -> int | None:
     for half in filter(None, (pks[:middle], pks[middle:])):
         try:
             decided = _decide_next(shard, only=half)
-        except (OperationalError, InterfaceError):
+        except NOT_THE_BATCH:
             raise
         except AlreadyDecided:
             continue

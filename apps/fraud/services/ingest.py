@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Min
 
 from apps.audit.services import Actor, record
 from apps.core.bell import ring
@@ -28,6 +30,7 @@ _SAME = (
     "event_id", "type", "occurred_at", "card_token", "amount_minor", "currency", "merchant_id",
     "terminal_id", "mcc", "country", "entry_mode", "channel", "ip", "latitude", "longitude",
 )  # fmt: skip
+REPEATS_WITHIN = timedelta(days=30)
 _PAYMENT = ("network_reference", "type", "amount_minor", "currency")
 
 
@@ -119,17 +122,21 @@ def store_events(*, source: Source, events: Sequence[CheckedEvent], actor: Actor
 def mark_repeats(source: Source, rows: Sequence[Transaction]) -> None:
     """Point each row at the first transaction with the same network reference, type and money, if any.
 
-    The network names one payment by its reference: the same one under a new id was sent twice.
+    The network names one payment by its reference: the same one under a new id was sent twice. Networks use
+    references again, so only lately. Two at the very same moment do not see each other.
     """
     referenced = [row for row in rows if row.network_reference]
     if not referenced:
         return
-    earlier = Transaction.objects.filter(
-        source=source, network_reference__in={row.network_reference for row in referenced}
-    ).only("id", *_PAYMENT)
-    first: dict[tuple[Any, ...], int] = {}
-    for row in earlier.order_by("id"):
-        first.setdefault(_payment(row), row.pk)
+    same = Transaction.objects.filter(
+        source=source,
+        network_reference__in={row.network_reference for row in referenced},
+        received_at__gte=now() - REPEATS_WITHIN,
+    )
+    first = {
+        tuple(row[name] for name in _PAYMENT): row["first"]
+        for row in same.values(*_PAYMENT).annotate(first=Min("id")).order_by()
+    }
     repeats = [row for row in referenced if first[_payment(row)] != row.pk]
     for row in repeats:
         row.duplicate_of_id = first[_payment(row)]

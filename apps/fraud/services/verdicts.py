@@ -1,0 +1,168 @@
+"""What was judged of each transaction, and writing it down: decision, evidence, alert, outbox, audit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from apps.accounts.models import Site
+from apps.audit.services import Entry, record_many
+from apps.core.bell import ring
+from apps.core.clock import now
+from apps.fraud import rules
+from apps.fraud.models import (
+    Alert,
+    Decision,
+    EventType,
+    Evidence,
+    Mode,
+    OutboxRow,
+    Outcome,
+    Transaction,
+    TransactionStatus,
+    by_thresholds,
+)
+from apps.fraud.rules import RuleHit, severest
+from apps.fraud.services.late import keep_for_later
+from ml.fraud.contracts import EventScore, Thresholds
+
+DEADLINE = "deadline"
+STATE_BUSY = "state_busy"
+
+
+class AlreadyDecided(Exception):
+    """A row of the batch is no longer pending: nothing of the batch may be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One transaction's answer before it is written."""
+
+    row: Transaction
+    hits: list[RuleHit]
+    score: EventScore | None
+    mode: Mode
+    mode_reason: str
+    number: int | None = None
+    artefact_hash: str = ""
+    thresholds: Thresholds | None = None
+
+
+def write_decisions(site: Site, judged: list[Judged]) -> list[Decision]:
+    """Raises AlreadyDecided when a row is not pending any more."""
+    at = now()
+    ids = [item.row.pk for item in judged]
+    claimed = Transaction.objects.filter(pk__in=ids, status=TransactionStatus.PENDING).update(
+        status=TransactionStatus.DECIDED
+    )
+    if claimed != len(ids):
+        raise AlreadyDecided
+    decisions = Decision.objects.bulk_create(_decision(item, at) for item in judged)
+    Evidence.objects.bulk_create(
+        _evidence(decision, item) for decision, item in zip(decisions, judged, strict=True)
+    )
+    keep_for_later(item.row for item in judged if item.mode_reason in (DEADLINE, STATE_BUSY))
+    Alert.objects.bulk_create(
+        _alert(site, decision) for decision in decisions if decision.outcome != Outcome.APPROVE
+    )
+    told = [
+        OutboxRow(topic="decision.made", decision=decision, created_at=at, due_at=at)
+        for decision in decisions
+        if decision.transaction.source.webhook_url
+    ]
+    if told:
+        OutboxRow.objects.bulk_create(told)
+        ring("fraud.deliver_decisions")
+    record_many(
+        [
+            Entry(
+                "decision.made",
+                f"decision:{decision.public_id}",
+                {"outcome": decision.outcome, "mode": decision.mode, "model_version": decision.model_version},
+            )
+            for decision in decisions
+        ],
+        site=site,
+        actor=None,
+    )
+    return decisions
+
+
+def _decision(item: Judged, at: datetime) -> Decision:
+    score, limits = item.score, item.thresholds
+    return Decision(
+        transaction=item.row,
+        outcome=_outcome(item),
+        score=score.score if score else None,
+        mode=item.mode,
+        mode_reason=item.mode_reason,
+        main_reason=_main_reason(item),
+        ruleset_version=rules.VERSION,
+        deadline_hit=item.mode_reason in (DEADLINE, STATE_BUSY),
+        model_version=item.number,
+        artefact_hash=item.artefact_hash,
+        review_threshold=limits.review if limits else None,
+        decline_threshold=limits.decline if limits else None,
+        decided_at=at,
+        latency_ms=max(0.0, (at - item.row.received_at).total_seconds() * 1000),
+    )
+
+
+def _evidence(decision: Decision, item: Judged) -> Evidence:
+    features = item.score.vector.tobytes() if item.score else b""
+    return Evidence(decision=decision, features=features, reasons=_reasons(item))
+
+
+def _main_reason(item: Judged) -> str:
+    """What spoke most for fraud: a rule, else the model's strongest reason that raised the score."""
+    model = item.score.reasons if item.score else ()
+    raising = (reason.text for reason in model if reason.code != "other" and reason.weight > 0)
+    return next((hit.text for hit in item.hits), next(raising, ""))[:200]
+
+
+def _outcome(item: Judged) -> Outcome:
+    outcomes = [hit.outcome for hit in item.hits]
+    if item.score is not None and item.thresholds is not None:
+        outcomes.append(by_thresholds(item.score.score, item.thresholds.review, item.thresholds.decline))
+    outcome = severest(outcomes)
+    # An advice tells of a payment that has been made: there is nothing left to decline.
+    if outcome == Outcome.DECLINE and item.row.type == EventType.ADVICE:
+        return Outcome.REVIEW
+    return outcome
+
+
+def _reasons(item: Judged) -> list[dict[str, Any]]:
+    """Rules first: they are certain. Then the model's, as it ranked them."""
+    rules = [_reason(hit.code, hit.text, hit.value, hit.baseline, None) for hit in item.hits]
+    model = item.score.reasons if item.score else ()
+    return rules + [_reason(r.code, r.text, r.value, r.baseline, r.weight) for r in model]
+
+
+def _reason(code: str, text: str, value: Any, baseline: Any, weight: float | None) -> dict[str, Any]:
+    return {
+        "code": code,
+        "text": text,
+        "value": _json_safe(value),
+        "baseline": _json_safe(baseline),
+        "weight": _json_safe(weight),
+    }
+
+
+def _json_safe(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _alert(site: Site, decision: Decision) -> Alert:
+    amount = decision.transaction.amount_reporting_minor
+    return Alert(
+        site=site,
+        decision=decision,
+        amount_reporting_minor=amount,
+        risk_minor=amount if decision.score is None else round(decision.score * amount),
+        created_at=decision.decided_at,
+    )
