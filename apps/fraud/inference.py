@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
@@ -16,10 +17,10 @@ import structlog
 from django.db import DatabaseError, connection, transaction
 
 from apps.core.status import note_loaded
-from apps.fraud.models import Transaction
+from apps.fraud.models import FraudLabel, Transaction
 from apps.modelops.registry import load
 from apps.modelops.selectors import artefact_dir, champion
-from ml.fraud.contracts import BatchResult, Event, EventScore, Thresholds
+from ml.fraud.contracts import BatchResult, Event, EventScore, Label, Thresholds
 
 log = structlog.get_logger(__name__)
 RETRY_LOAD_S = 30.0
@@ -234,11 +235,34 @@ def _usable(one: EventScore) -> EventScore:
     return one
 
 
+def learn(rows: Sequence[FraudLabel], cards: States, terminals: States) -> BatchResult:
+    """The states once they know of these labels, in this order. No model takes part in it."""
+    learn_batch = load("ml.fraud.predict:learn_batch")
+    result: BatchResult = learn_batch([label_of(row) for row in rows], cards, terminals)
+    return result
+
+
+def label_of(row: FraudLabel) -> Label:
+    paid = row.transaction
+    return Label(
+        card_token=paid.card_token,
+        terminal_id=paid.terminal_id,
+        occurred_at_us=_us(paid.occurred_at),
+        known_at_us=_us(row.received_at),
+        amount_minor=paid.amount_reporting_minor,
+        fraud=row.fraud,
+    )
+
+
+def _us(at: datetime) -> int:
+    return int(at.timestamp()) * 1_000_000 + at.microsecond
+
+
 def event_of(row: Transaction) -> Event:
     return Event(
         event_id=row.event_id,
         type=row.type,
-        occurred_at_us=int(row.occurred_at.timestamp()) * 1_000_000 + row.occurred_at.microsecond,
+        occurred_at_us=_us(row.occurred_at),
         card_token=row.card_token,
         amount_minor=row.amount_reporting_minor,
         currency=row.currency,

@@ -118,6 +118,7 @@ Country = Annotated[Text, AfterValidator(member(COUNTRIES, "not_iso_3166"))]
 Currency = Annotated[Text, AfterValidator(member(CURRENCIES, "not_iso_4217"))]
 Mcc = Annotated[Text, AfterValidator(matching(r"[0-9]{4}", "not_four_digits"))]
 Bin = Annotated[Text, AfterValidator(matching(r"[0-9]{6,8}", "not_six_to_eight_digits"))]
+Moment = Annotated[datetime, BeforeValidator(moment)]
 Ip = Annotated[Text, AfterValidator(address)]
 STRICT = ConfigDict(extra="forbid")
 
@@ -136,7 +137,7 @@ class EventIn(Schema):
     model_config = STRICT
     event_id: EventId = Field(examples=["evt-000042"])
     type: Literal["authorization", "advice", "reversal", "partial_reversal", "refund"]
-    occurred_at: Annotated[datetime, BeforeValidator(moment)]
+    occurred_at: Moment
     card_token: Label = Field(examples=["tok_7f3c"])
     amount_minor: Annotated[int, BeforeValidator(amount)] = Field(examples=[4250])
     currency: Currency = Field(examples=["EUR"])
@@ -162,6 +163,27 @@ class EventIn(Schema):
     three_ds: ThreeDs | None = None
     sca_exemption: Code | None = None
     initiator: Literal["CIT", "MIT"] | None = None
+
+
+class LabelIn(Schema):
+    """What became known of one event. The sender says whether it was fraud; codes are kept as they came."""
+
+    model_config = STRICT
+    event_id: EventId = Field(examples=["evt-000042"])
+    fraud: StrictBool
+    source: Literal["cardholder", "issuer", "tc40", "safe", "chargeback"]
+    type: Literal[
+        "lost", "stolen", "not_received", "false_application", "counterfeit", "account_takeover",
+        "card_not_present", "payer_manipulation", "first_party", "merchant_misrepresentation", "other",
+    ] | None = None  # fmt: skip
+    scheme: Code | None = None
+    raw_code: Code | None = None
+    known_at: Moment | None = None
+
+
+class LabelReceiptOut(Schema):
+    accepted: int
+    duplicates: int
 
 
 class Receipt(Schema):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml.common.contracts import ProgressEvent
 from ml.common.metrics import (
     average_precision,
     bootstrap_intervals,
@@ -18,10 +19,10 @@ from ml.common.metrics import (
     roc_auc,
 )
 from ml.fraud.contracts import EvaluationReport
-from ml.fraud.importing import events_of
 from ml.fraud.predict import FraudPredictor
+from ml.fraud.replay import gru_logits, replay_features, rows_by_card
 
-BATCH = 5000
+BATCH = 100_000
 Floats = npt.NDArray[np.floating]
 
 
@@ -33,30 +34,31 @@ def evaluate(
     seed: int = 0,
     bootstrap: int = 200,
 ) -> EvaluationReport:
-    """`history` warms the states and is not measured; rows without a label are counted, not measured."""
+    """`history` warms the states and is not measured; rows without a label are counted, not measured.
+
+    Labels enter the states when they were known, as they do in service: `label_known_at` of each row.
+    """
     predictor = FraudPredictor.load(artefact_dir)
-    cards: dict[str, bytes] = {}
-    terminals: dict[str, bytes] = {}
-    if history is not None:
-        replay(predictor, history, cards, terminals)
-    scores = replay(predictor, events, cards, terminals)
+    frame = events if history is None else pd.concat([history, events], ignore_index=True)
+    scores = score_history(predictor, frame)[len(frame) - len(events) :]
     labelled = events["fraud"].notna().to_numpy()
     report = measures(events[labelled], scores[labelled], predictor.thresholds.review, seed, bootstrap)
     return EvaluationReport({**report.values, "n_excluded": int((~labelled).sum())}, report.intervals)
 
 
-def replay(
-    predictor: FraudPredictor, frame: pd.DataFrame, cards: dict[str, bytes], terminals: dict[str, bytes]
-) -> Floats:
-    """Probabilities (n,) in row order; both maps of states are brought forward in place."""
-    scores: list[float] = []
-    for start in range(0, len(frame), BATCH):
-        batch = events_of(frame.iloc[start : start + BATCH])
-        result = predictor.score_batch(batch, cards, terminals, explain=False)
-        cards.update(result.card_states)
-        terminals.update(result.terminal_states)
-        scores += [one.score for one in result.scores]
-    return np.array(scores)
+def score_history(predictor: FraudPredictor, frame: pd.DataFrame) -> Floats:
+    """Probabilities (n,) in row order, by the reducer and the network's step that serve."""
+    features = replay_features(frame, _silent)
+    logits = gru_logits(predictor.gru, features, rows_by_card(frame["card_token"]), _silent)
+    parts = [
+        predictor.margins(np.column_stack([features[at : at + BATCH], logits[at : at + BATCH]]))
+        for at in range(0, len(frame), BATCH)
+    ]
+    return predictor.probabilities(np.concatenate(parts))
+
+
+def _silent(event: ProgressEvent) -> None:
+    """Nobody watches a measurement."""
 
 
 def measures(

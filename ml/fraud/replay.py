@@ -14,6 +14,7 @@ from ml.fraud.absorb import absorb, absorb_label
 from ml.fraud.contracts import Event, Label
 from ml.fraud.features import N_FEATURES, values_of
 from ml.fraud.importing import events_of
+from ml.fraud.rnn import Gru
 from ml.fraud.state import CardState, TerminalState
 
 Matrix = npt.NDArray[np.float32]
@@ -44,6 +45,26 @@ def replay(events: Iterable[Event], labels: Iterable[Label], n: int, progress: P
             ticker.add(2000)
             progress(ProgressEvent("features", step=i + 1, steps=n, rate=ticker.rate, rate_unit="rows", eta_s=ticker.eta_s))  # fmt: skip # noqa: E501
     return features
+
+
+def rows_by_card(cards: pd.Series) -> list[npt.NDArray[np.intp]]:
+    """Each card's row numbers, in the order of the rows."""
+    return [np.asarray(rows) for rows in cards.groupby(cards, sort=True).indices.values()]
+
+
+def gru_logits(
+    gru: Gru, features: Matrix, rows_of_cards: list[npt.NDArray[np.intp]], progress: ProgressCallback
+) -> Matrix:
+    """(n,) with the very step that serves, so that the trees meet the numbers they will be given."""
+    logits = np.empty(len(features), np.float32)
+    progress(ProgressEvent("replay", message="carrying the network's state through every card"))
+    for done, rows in enumerate(rows_of_cards):
+        hidden = None
+        for row in rows:
+            logits[row], hidden = gru.step(features[row], hidden)
+        if done % 100 == 99:
+            progress(ProgressEvent("replay", step=done + 1, steps=len(rows_of_cards)))
+    return logits
 
 
 def _state(cards: dict[str, CardState], key: str) -> CardState:

@@ -25,7 +25,7 @@ from ml.fraud.config import TrainConfig
 from ml.fraud.evaluate import measures
 from ml.fraud.features import FEATURE_NAMES
 from ml.fraud.importing import load_frozen
-from ml.fraud.replay import replay_features
+from ml.fraud.replay import gru_logits, replay_features, rows_by_card
 from ml.fraud.rnn import Gru
 from ml.fraud.sequence import train_gru
 
@@ -42,13 +42,13 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     parts = _parts(frame)
     _require_both_classes(labels, parts)
     features = replay_features(frame, progress)
-    rows_of_cards = _rows_by_card(frame["card_token"])
+    rows_of_cards = rows_by_card(frame["card_token"])
     gru = train_gru(
         features, rows_of_cards, labels, parts["early"].astype(np.float32), config, seed=request.seed,
         device=choose_device(request.device), checkpoint_dir=request.checkpoint_dir, resume=request.resume,
         progress=progress,
     )  # fmt: skip
-    vectors = np.column_stack([features, _gru_logits(gru, features, rows_of_cards, progress)])
+    vectors = np.column_stack([features, gru_logits(gru, features, rows_of_cards, progress)])
     trees = _boost(vectors, labels, parts, config, request.seed, progress)
     margins = trees.inplace_predict(vectors, predict_type="margin").astype(np.float32)
     platt = fit_platt(margins[parts["val"]], labels[parts["val"]])
@@ -89,25 +89,6 @@ def _require_both_classes(labels: Matrix, parts: dict[str, Mask]) -> None:
     for name, rows in parts.items():
         if not 0 < labels[rows].sum() < rows.sum():
             raise ValueError(f"The {name} part holds no fraud or nothing else: more days of data are needed.")
-
-
-def _rows_by_card(cards: pd.Series) -> list[npt.NDArray[np.intp]]:
-    return [np.asarray(rows) for rows in cards.groupby(cards, sort=True).indices.values()]
-
-
-def _gru_logits(
-    gru: Gru, features: Matrix, rows_of_cards: list[npt.NDArray[np.intp]], progress: ProgressCallback
-) -> Matrix:
-    """(n,) with the very step that serves, so that the trees meet the numbers they will be given."""
-    logits = np.empty(len(features), np.float32)
-    progress(ProgressEvent("replay", message="carrying the network's state through every card"))
-    for done, rows in enumerate(rows_of_cards):
-        hidden = None
-        for row in rows:
-            logits[row], hidden = gru.step(features[row], hidden)
-        if done % 100 == 99:
-            progress(ProgressEvent("replay", step=done + 1, steps=len(rows_of_cards)))
-    return logits
 
 
 def _boost(

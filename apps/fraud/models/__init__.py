@@ -15,6 +15,7 @@ from apps.fraud.models.decisions import (
     TerminalState,
     by_thresholds,
 )
+from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource, UnheardLabel
 from apps.fraud.models.outbox import Delivery, OutboxRow
 from apps.fraud.models.sources import Action, FxRate, Source, SourceSecret
 from apps.fraud.models.transactions import (
@@ -43,8 +44,11 @@ __all__ = [
     "EventKey",
     "EventType",
     "Evidence",
+    "FraudLabel",
+    "FraudType",
     "FxRate",
     "KeyState",
+    "LabelSource",
     "LateState",
     "Mode",
     "OutboxRow",
@@ -55,5 +59,6 @@ __all__ = [
     "TerminalState",
     "Transaction",
     "TransactionStatus",
+    "UnheardLabel",
     "by_thresholds",
 ]

@@ -14,8 +14,9 @@ from django.db.models import Q, QuerySet
 from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
-from apps.fraud.models import LateState, ShardLock, Transaction, TransactionStatus
+from apps.fraud.models import LateState, ShardLock, Transaction, TransactionStatus, UnheardLabel
 from apps.fraud.services.decide import decide_transactions
+from apps.fraud.services.labels import hear_labels
 from apps.fraud.services.late import apply_late
 from apps.fraud.services.verdicts import AlreadyDecided
 
@@ -35,7 +36,7 @@ def drain_shard(shard: int) -> int:
     so a transaction committed meanwhile is not left behind.
     """
     total, until = 0, time.monotonic() + RING_S
-    _apply_late(shard, until)
+    _catch_up(shard, until)
     while time.monotonic() < until:
         try:
             decided = _decide_next(shard)
@@ -55,11 +56,13 @@ def drain_shard(shard: int) -> int:
     return total
 
 
-def _apply_late(shard: int, until: float) -> None:
-    while time.monotonic() < until and LateState.objects.filter(shard=shard).exists():
-        with transaction.atomic():
-            if not _hold(shard) or not apply_late(shard, BATCH):
-                return
+def _catch_up(shard: int, until: float) -> None:
+    """Let the states hear first of what was decided without them, then of what became known."""
+    for unheard, tell in ((LateState, apply_late), (UnheardLabel, hear_labels)):
+        while time.monotonic() < until and unheard.objects.filter(shard=shard).exists():
+            with transaction.atomic():
+                if not _hold(shard) or not tell(shard, BATCH):
+                    break
 
 
 def ready_rows(shard: int) -> QuerySet[Transaction]:
@@ -154,7 +157,9 @@ def ring_overdue() -> int:
         .values_list("shard", flat=True)
         .distinct()
     )
-    overdue = sorted({*shards, *LateState.objects.values_list("shard", flat=True).distinct()})
+    late_ones = LateState.objects.values_list("shard", flat=True).distinct()
+    unheard = UnheardLabel.objects.values_list("shard", flat=True).distinct()
+    overdue = sorted({*shards, *late_ones, *unheard})
     for shard in overdue:
         ring("fraud.decide_pending", shard)
     return len(overdue)

@@ -25,7 +25,7 @@ def card_states(
     """
     states, forgotten = readable(rows), set()
     for key in states:
-        if rows[key].artefact_hash != model.artefact_hash:
+        if rows[key].artefact_hash not in ("", model.artefact_hash):
             vectors = _latest_vectors(site_id, key)
             states[key] = model.predictor.remember(states[key], vectors)
             if not vectors:

@@ -65,12 +65,17 @@ def readable(rows: Mapping[str, KeyState]) -> dict[str, bytes]:
 
 
 def store_states(
-    model: type[State], rows: Mapping[str, State], states: Mapping[str, bytes], artefact_hash: str
+    model: type[State],
+    rows: Mapping[str, State],
+    states: Mapping[str, bytes],
+    artefact_hash: str | None = None,
 ) -> None:
+    """`artefact_hash`: whose network moved them; None where none did."""
     changed = []
     for key, state in states.items():
         row = rows[key]
-        if bytes(row.state) != state or row.artefact_hash != artefact_hash:
-            row.state, row.artefact_hash, row.version = state, artefact_hash, row.version + 1
+        writer = row.artefact_hash if artefact_hash is None else artefact_hash
+        if bytes(row.state) != state or row.artefact_hash != writer:
+            row.state, row.artefact_hash, row.version = state, writer, row.version + 1
             changed.append(row)
     model._default_manager.bulk_update(changed, ["state", "artefact_hash", "version"], batch_size=200)

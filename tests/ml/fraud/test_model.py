@@ -17,7 +17,7 @@ from ml.common.contracts import Cancelled
 from ml.fraud.config import TrainConfig
 from ml.fraud.evaluate import card_precision, evaluate
 from ml.fraud.features import N_FEATURES, SEQUENCE
-from ml.fraud.importing import events_of, freeze_frame, load_frozen, read_canonical
+from ml.fraud.importing import events_of, freeze_frame, load_frozen, read_canonical, split_by_time
 from ml.fraud.predict import FraudPredictor
 from ml.fraud.sequence import GruNet, _to_numpy
 from ml.fraud.simulator import SCENARIOS, simulate, stream
@@ -53,6 +53,7 @@ def test_splits_follow_time_and_leave_a_gap_for_labels(history, tmp_path) -> Non
     at = frame.groupby("split")["occurred_at"].agg(["min", "max"])
     assert list(at.sort_values("min").index) == ["train", "gap", "val", "test"]
     assert at.loc["val", "min"] - at.loc["train", "max"] > pd.Timedelta(days=3)
+    assert at.loc["test", "min"] - at.loc["val", "max"] > pd.Timedelta(days=3)
     (tmp_path / "d" / "events.parquet").write_bytes(b"other")
     with pytest.raises(ValueError, match="not what was frozen"):
         load_frozen(tmp_path / "d")
@@ -189,6 +190,19 @@ def test_evaluation_with_a_warm_state(trained, history) -> None:
     report = evaluate(trained.artefact_dir, events=late, history=early, bootstrap=20)
     assert (report.values["n"], report.values["n_excluded"]) == (2990, 10)
     assert report.intervals["auc"][0] <= report.values["auc"] <= report.intervals["auc"][1]
+
+
+def test_it_measures_what_training_measured(trained, history) -> None:
+    """The test part of the data set again, after its history: the same scores, so the same numbers."""
+    splits = split_by_time(history["occurred_at"])
+    first = int(np.argmax(splits == "test"))
+    report = evaluate(
+        trained.artefact_dir, events=history.iloc[first:], history=history.iloc[:first], bootstrap=0
+    )
+    told = trained.metrics["test"]
+    assert {name: report.values[name] for name in ("n", "auc", "ap", "brier", "cp100")} == {
+        name: pytest.approx(told[name]) for name in ("n", "auc", "ap", "brier", "cp100")
+    }
 
 
 def test_card_precision_takes_a_detected_card_out() -> None:

@@ -1,0 +1,123 @@
+"""Labels in, and from there into the running states of cards and terminals, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from django.db import transaction
+
+from apps.audit.services import Actor, record
+from apps.core.bell import ring
+from apps.core.clock import now
+from apps.core.errors import LynceusError
+from apps.fraud import inference
+from apps.fraud.models import (
+    CardState,
+    EventKey,
+    FraudLabel,
+    Source,
+    TerminalState,
+    Transaction,
+    TransactionStatus,
+    UnheardLabel,
+)
+from apps.fraud.schemas import LabelIn
+from apps.fraud.services.ingest import DECIDED_TYPES
+from apps.fraud.services.states import lock_states, readable, store_states
+from apps.fraud.validation import error_row
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReceipt:
+    accepted: int
+    duplicates: int
+
+
+@transaction.atomic
+def store_labels(*, source: Source, labels: Sequence[LabelIn], actor: Actor) -> LabelReceipt:
+    """All labels or none; the same one again is a duplicate. LynceusError 422 names unknown events."""
+    ids = {label.event_id for label in labels}
+    keys = EventKey.objects.filter(source=source, event_id__in=ids).select_related("transaction")
+    rows = {key.event_id: key.transaction for key in keys}
+    errors = [
+        error_row(index, label.event_id, "event_id", "unknown_event")
+        for index, label in enumerate(labels)
+        if label.event_id not in rows
+    ]
+    if errors:
+        raise LynceusError(
+            "invalid_labels",
+            "A label names an event this source never sent; nothing was stored.",
+            status=422,
+            extra={"errors": errors},
+        )
+    before = set(_said(list(rows.values())))
+    fresh: dict[tuple[int, str, bool, str], FraudLabel] = {}
+    for label in labels:
+        row = _row(rows[label.event_id], label)
+        fresh.setdefault((row.transaction_id, row.source, row.fraud, row.raw_code), row)
+    new = [row for key, row in fresh.items() if key not in before]
+    _keep(source, new, known={(pk, fraud) for pk, _, fraud, _ in before}, actor=actor)
+    return LabelReceipt(len(new), len(labels) - len(new))
+
+
+def _said(rows: Sequence[Transaction]) -> list[tuple[int, str, bool, str]]:
+    """What is known of these transactions. Locked, so that two senders of one label wait for each other."""
+    pks = sorted(row.pk for row in rows)
+    list(Transaction.objects.select_for_update(of=("self",)).filter(pk__in=pks).order_by("pk"))
+    said = FraudLabel.objects.filter(transaction__in=pks)
+    return list(said.values_list("transaction_id", "source", "fraud", "raw_code"))
+
+
+def _row(row: Transaction, label: LabelIn) -> FraudLabel:
+    at = now()
+    return FraudLabel(
+        transaction=row, fraud=label.fraud, source=label.source, type=label.type or "",
+        scheme=label.scheme or "", raw_code=label.raw_code or "",
+        known_at=label.known_at or at, received_at=at,
+    )  # fmt: skip
+
+
+def _keep(source: Source, rows: Sequence[FraudLabel], *, known: set[tuple[int, bool]], actor: Actor) -> None:
+    """Write them down and let the shards' workers know. The states hear each verdict once a transaction."""
+    if not rows:
+        return
+    kept = FraudLabel.objects.bulk_create(rows)
+    unheard: dict[tuple[int, bool], UnheardLabel] = {}
+    for row in kept:
+        verdict = (row.transaction_id, row.fraud)
+        if verdict not in known and row.transaction.type in DECIDED_TYPES:
+            unheard.setdefault(verdict, UnheardLabel(label=row, shard=row.transaction.shard))
+    UnheardLabel.objects.bulk_create(unheard.values())
+    record(
+        "labels.received", site=source.site, actor=actor, subject=f"source:{source.pk}",
+        detail={"count": len(kept), "fraud": sum(row.fraud for row in kept)},
+    )  # fmt: skip
+    for shard in sorted({one.shard for one in unheard.values()}):
+        ring("fraud.decide_pending", shard)
+
+
+def hear_labels(shard: int, limit: int) -> int:
+    """Tell the states up to `limit` labels, in the order they were received, in the caller's transaction.
+
+    One whose payment is not decided yet waits: the states must know of a payment before its label.
+    """
+    unheard = UnheardLabel.objects.filter(
+        shard=shard, label__transaction__status=TransactionStatus.DECIDED
+    ).select_related("label__transaction__source")
+    rows = [one.label for one in unheard.order_by("pk")[:limit]]
+    by_site = sorted(rows, key=lambda row: (row.transaction.source.site_id, row.pk))
+    for site_id, group in groupby(by_site, key=lambda row: row.transaction.source.site_id):
+        _tell(site_id, list(group))
+    UnheardLabel.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return len(rows)
+
+
+def _tell(site_id: int, rows: list[FraudLabel]) -> None:
+    cards = lock_states(CardState, site_id, (row.transaction.card_token for row in rows))
+    terminals = lock_states(TerminalState, site_id, (row.transaction.terminal_id for row in rows))
+    heard = inference.learn(rows, readable(cards), readable(terminals))
+    store_states(CardState, cards, heard.card_states)
+    store_states(TerminalState, terminals, heard.terminal_states)

@@ -1,0 +1,162 @@
+"""What becomes known of a payment reaches the states that score the next ones, each verdict once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import IntegrityError, transaction
+
+from apps.core.errors import LynceusError
+from apps.fraud import inference
+from apps.fraud.models import (
+    SHARDS,
+    Decision,
+    Evidence,
+    FraudLabel,
+    TerminalState,
+    Transaction,
+    TransactionStatus,
+    UnheardLabel,
+)
+from apps.fraud.schemas import LabelIn
+from apps.fraud.services import drain, labels
+from ml.fraud.features import FEATURE_NAMES
+from ml.fraud.replay import replay
+from ml.fraud.state import TerminalState as Known
+from tests.fraud.conftest import event
+
+pytestmark = pytest.mark.decision
+
+
+def drain_all() -> None:
+    for shard in range(SHARDS):
+        drain.drain_shard(shard)
+
+
+def say(source: Any, *event_ids: str, fraud: bool = True, **changes: Any) -> labels.LabelReceipt:
+    given = [LabelIn(event_id=one, fraud=fraud, source="issuer", **changes) for one in event_ids]
+    return labels.store_labels(source=source, labels=given, actor=None)
+
+
+def known(terminal: str = "t1") -> Known:
+    return Known.from_bytes(bytes(TerminalState.objects.get(key=terminal).state))
+
+
+def last_vector() -> np.ndarray:
+    return np.frombuffer(bytes(Evidence.objects.order_by("decision_id").last().features), "<f4")
+
+
+def feature(name: str) -> float:
+    return float(last_vector()[FEATURE_NAMES.index(name)])
+
+
+def test_a_known_fraud_speaks_against_its_terminal(champion, source, post) -> None:
+    post(event("e1", terminal_id="t1"))
+    drain_all()
+    say(source, "e1")
+    drain_all()
+    post(event("e2", terminal_id="t1", card_token="another"))
+    drain_all()
+    assert feature("terminal_bad_30d") == 1
+    assert not UnheardLabel.objects.exists()
+
+
+def test_without_the_feed_the_terminal_stays_clean(champion, source, post, monkeypatch) -> None:
+    monkeypatch.setattr(drain, "hear_labels", lambda shard, limit: 0)
+    post(event("e1", terminal_id="t1"))
+    drain_all()
+    say(source, "e1")
+    post(event("e2", terminal_id="t1", card_token="another"))
+    drain_all()
+    assert feature("terminal_bad_30d") == 0
+
+
+def test_served_with_labels_is_what_replay_gives(champion, source, post) -> None:
+    """Bit for bit, with labels that became known between the third and the fourth payment."""
+    sent = [
+        event(f"e{i}", terminal_id="t1", card_token=f"c{i % 2}", amount_minor=900 + i,
+              occurred_at=f"2026-03-0{1 + i // 3}T12:00:0{i}Z")
+        for i in range(6)
+    ]  # fmt: skip
+    post(sent[:3])
+    drain_all()
+    say(source, "e0", "e1")
+    say(source, "e2", fraud=False)
+    drain_all()
+    post(sent[3:])
+    drain_all()
+    made = Decision.objects.select_related("transaction", "evidence").order_by("pk")
+    events = [inference.event_of(one.transaction) for one in made]
+    told = [
+        replace(inference.label_of(row), known_at_us=events[3].occurred_at_us)
+        for row in FraudLabel.objects.order_by("pk")
+    ]
+    served = np.stack([np.frombuffer(bytes(one.evidence.features), "<f4")[:-1] for one in made])
+    assert np.array_equal(served, replay(events, told, 6, lambda _: None))
+    assert not np.array_equal(served, replay(events, [], 6, lambda _: None))
+
+
+def test_the_same_label_again_changes_nothing(champion, source, post) -> None:
+    post(event("e1"))
+    drain_all()
+    assert say(source, "e1") == labels.LabelReceipt(1, 0)
+    drain_all()
+    assert say(source, "e1") == labels.LabelReceipt(0, 1)
+    assert say(source, "e1", raw_code="10.4") == labels.LabelReceipt(1, 0)  # kept, but no news for the states
+    drain_all()
+    assert known().bad == 1
+    assert FraudLabel.objects.count() == 2
+
+
+def test_a_label_waits_for_its_payments_decision(champion, source, post) -> None:
+    post(event("e1"))
+    say(source, "e1")
+    row = Transaction.objects.get()
+    with transaction.atomic():
+        assert labels.hear_labels(row.shard, 10) == 0
+    assert row.status == TransactionStatus.PENDING
+    drain_all()
+    drain_all()
+    assert known().bad == 1
+
+
+def test_what_commits_with_the_states_is_heard_once(champion, source, post, monkeypatch) -> None:
+    post(event("e1"))
+    drain_all()
+    say(source, "e1")
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("lost")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(labels, "store_states", broken)
+        drain_all()
+    assert UnheardLabel.objects.count() == 1
+    drain_all()
+    assert known().bad == 1
+
+
+def test_an_unknown_event_stores_none_of_them(champion, source, post) -> None:
+    post(event("e1"))
+    with pytest.raises(LynceusError) as refused:
+        say(source, "e1", "nobody")
+    assert refused.value.extra["errors"] == [
+        {"index": 1, "event_id": "nobody", "field": "event_id", "code": "unknown_event"}
+    ]
+    assert not FraudLabel.objects.exists()
+
+
+def test_a_type_of_fraud_is_of_frauds_only(champion, source, post) -> None:
+    post(event("e1"))
+    with pytest.raises(IntegrityError), transaction.atomic():
+        say(source, "e1", fraud=False, type="stolen")
+
+
+def test_a_refunds_label_is_kept_and_moves_no_state(champion, source, post) -> None:
+    post(event("e1", type="refund"))
+    say(source, "e1")
+    assert FraudLabel.objects.count() == 1
+    assert not UnheardLabel.objects.exists()
