@@ -35,8 +35,9 @@ def simulate(*, n_customers: int, n_terminals: int, n_days: int, start: datetime
     return _canonical(frame, terminals, start, seed)
 
 
-def stream(*, seed: int, batch_customers: int = 400) -> Iterator[dict[str, Any]]:
-    """Endless webhook events without labels: the last twenty days of ever new customers, in time order.
+def stream(*, seed: int, batch_customers: int = 400) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Endless webhook events, each with whether it is fraud: the last twenty days of ever new customers,
+    in time order.
 
     Simulated times are kept: squeezed into the present, every card would look like a burst.
     """
@@ -51,7 +52,7 @@ def stream(*, seed: int, batch_customers: int = 400) -> Iterator[dict[str, Any]]
         )
         for row in frame.to_dict("records"):
             count += 1
-            yield {
+            event = {
                 "event_id": f"sim-{run:010x}-{count}",
                 "type": "authorization",
                 "occurred_at": row["occurred_at"].isoformat(timespec="milliseconds"),
@@ -61,6 +62,7 @@ def stream(*, seed: int, batch_customers: int = 400) -> Iterator[dict[str, Any]]
                 "latitude": round(float(row["latitude"]), 4),
                 "longitude": round(float(row["longitude"]), 4),
             }
+            yield event, bool(row["fraud"])
 
 
 def _terminals(rng: np.random.Generator, n: int) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_the_simulator_is_reproducible_and_holds_every_scenario(history) -> None
 
 
 def test_the_stream_speaks_the_webhooks_language() -> None:
-    events = list(islice(stream(seed=2, batch_customers=5), 50))
+    events = [event for event, _ in islice(stream(seed=2, batch_customers=5), 50)]
     assert len({event["event_id"] for event in events}) == 50
     assert "fraud" not in events[0]
     assert "scenario" not in events[0]
