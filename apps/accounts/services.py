@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import secrets
 from datetime import timedelta
 from typing import Any
@@ -79,6 +80,22 @@ def sign_in_name(request: HttpRequest, credentials: dict[str, Any] | None) -> st
     given = credentials or {}
     name = given.get("email") or given.get("login") or request.POST.get("login") or ""
     return str(name).strip().lower()
+
+
+def client_address(request: HttpRequest) -> str:
+    """Where a request comes from: its peer or, behind our own proxies, whom the outermost of them saw.
+
+    Each proxy adds to the right of X-Forwarded-For; what stands further left is the caller's own word.
+    """
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    proxies = settings.LYNCEUS_TRUSTED_PROXIES
+    seen = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
+    if not proxies or len(seen) < proxies:
+        return peer
+    try:
+        return str(ipaddress.ip_address(seen[-proxies]))
+    except ValueError:
+        return peer
 
 
 def lift_lock(user: User) -> None:
