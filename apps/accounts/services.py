@@ -11,6 +11,7 @@ from typing import Any
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.signals import authenticator_removed
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from axes.utils import reset
 from django.conf import settings
@@ -70,9 +71,20 @@ def totp_secret(user: User) -> str:
     return get_adapter().decrypt(kept.data["secret"]) if kept else ""
 
 
-def remove_second_factor(user: User) -> None:
-    """For a person who lost the device: their role asks for a new one at the next sign-in."""
-    Authenticator.objects.filter(user=user).delete()
+@transaction.atomic
+def remove_second_factor(user: User, *, by: User | None = None) -> int:
+    """For a person who lost the device: their role asks for a new one at the next sign-in.
+
+    Returns how many authenticators there were. `by` is None on the server itself.
+    """
+    removed = list(Authenticator.objects.filter(user=user))
+    for authenticator in removed:
+        authenticator.delete()
+        # The audit hears of it as of one that its owner removes.
+        authenticator_removed.send(
+            sender=Authenticator, request=None, user=user, authenticator=authenticator, by=by
+        )
+    return len(removed)
 
 
 def sign_in_name(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
