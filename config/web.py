@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
+
+from config.settings.env import env, int_env
 
 HEADERS_TIMEOUT_MS = 10_000
 HEADERS_MAX_BYTES = 64 * 1024
@@ -25,6 +29,8 @@ def main() -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
     try:
         server().serve()
+    except ImproperlyConfigured as wrong:
+        sys.exit(str(wrong))
     finally:
         shutil.rmtree(counts, ignore_errors=True)
 
@@ -32,11 +38,11 @@ def main() -> None:
 def server() -> Any:  # which of granian's two servers it is depends on the interpreter's build
     return Granian(
         "config.wsgi:application",
-        address=os.environ.get("LYNCEUS_HOST") or "127.0.0.1",
-        port=int(os.environ.get("LYNCEUS_PORT") or 8000),
+        address=env("LYNCEUS_HOST", "127.0.0.1"),
+        port=int_env("LYNCEUS_PORT", 8000, low=1, high=65535),
         interface=Interfaces.WSGI,
-        workers=int(os.environ.get("LYNCEUS_WEB_WORKERS") or 2),
-        blocking_threads=int(os.environ.get("LYNCEUS_WEB_THREADS") or 8),
+        workers=int_env("LYNCEUS_WEB_WORKERS", 2, low=1, high=256),
+        blocking_threads=int_env("LYNCEUS_WEB_THREADS", 8, low=1, high=256),
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
             header_read_timeout=HEADERS_TIMEOUT_MS, max_buffer_size=HEADERS_MAX_BYTES

@@ -11,6 +11,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import BaseUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -115,15 +116,17 @@ class UserAdmin(SiteBound, DjangoUserAdmin):  # type: ignore[type-arg]
     @admin.action(description="Lift the lock after wrong passwords")
     def lift_locks(self, request: HttpRequest, users: QuerySet[User]) -> None:
         for user in users:
-            lift_lock(user)
-            self.log_change(request, user, _changed("sign-in lock lifted"))
+            with transaction.atomic():
+                lift_lock(user)
+                self.log_change(request, user, _changed("sign-in lock lifted"))
         self.message_user(request, "Locks lifted.")
 
     @admin.action(description="Remove the second factor (lost device)")
     def remove_second_factors(self, request: HttpRequest, users: QuerySet[User]) -> None:
         for user in users:
-            remove_second_factor(user)
-            self.log_change(request, user, _changed("second factor removed"))
+            with transaction.atomic():
+                remove_second_factor(user, by=request.user)  # type: ignore[arg-type]
+                self.log_change(request, user, _changed("second factor removed"))
         self.message_user(request, "Second factors removed: their roles ask for new ones at sign-in.")
 
 
@@ -164,8 +167,9 @@ class ApiClientAdmin(SiteBound):
             raise Http404
         token = ""
         if request.method == "POST":
-            token = rotate_secret(client)
-            self.log_change(request, client, _changed("secret"))
+            with transaction.atomic():
+                token = rotate_secret(client)
+                self.log_change(request, client, _changed("secret"))
         context = {
             **self.admin_site.each_context(request),
             "title": f"Secret of {client}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import secrets
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.signals import authenticator_removed
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from axes.utils import reset
 from django.conf import settings
@@ -69,9 +71,20 @@ def totp_secret(user: User) -> str:
     return get_adapter().decrypt(kept.data["secret"]) if kept else ""
 
 
-def remove_second_factor(user: User) -> None:
-    """For a person who lost the device: their role asks for a new one at the next sign-in."""
-    Authenticator.objects.filter(user=user).delete()
+@transaction.atomic
+def remove_second_factor(user: User, *, by: User | None = None) -> int:
+    """For a person who lost the device: their role asks for a new one at the next sign-in.
+
+    Returns how many authenticators there were. `by` is None on the server itself.
+    """
+    removed = list(Authenticator.objects.filter(user=user))
+    for authenticator in removed:
+        authenticator.delete()
+        # The audit hears of it as of one that its owner removes.
+        authenticator_removed.send(
+            sender=Authenticator, request=None, user=user, authenticator=authenticator, by=by
+        )
+    return len(removed)
 
 
 def sign_in_name(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
@@ -79,6 +92,22 @@ def sign_in_name(request: HttpRequest, credentials: dict[str, Any] | None) -> st
     given = credentials or {}
     name = given.get("email") or given.get("login") or request.POST.get("login") or ""
     return str(name).strip().lower()
+
+
+def client_address(request: HttpRequest) -> str:
+    """Where a request comes from: its peer or, behind our own proxies, whom the outermost of them saw.
+
+    Each proxy adds to the right of X-Forwarded-For; what stands further left is the caller's own word.
+    """
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    proxies = settings.LYNCEUS_TRUSTED_PROXIES
+    seen = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
+    if not proxies or len(seen) < proxies:
+        return peer
+    try:
+        return str(ipaddress.ip_address(seen[-proxies]))
+    except ValueError:
+        return peer
 
 
 def lift_lock(user: User) -> None:

@@ -23,7 +23,10 @@ class AuditEvent(models.Model):
     detail = models.JSONField(default=dict, help_text="Numbers, codes and internal ids only.")
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["site", "-id"], name="audit_site_newest")]
+        indexes: ClassVar = [
+            models.Index(fields=["site", "-id"], name="audit_site_newest"),
+            models.Index(fields=["site", "action", "-id"], name="audit_site_action"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.subject}"

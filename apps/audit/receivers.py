@@ -14,7 +14,7 @@ from django.db.models.signals import post_save
 from django.http import HttpRequest
 
 from apps.accounts.models import User
-from apps.audit.services import record
+from apps.audit.services import Actor, record
 
 
 def signed_in(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
@@ -35,21 +35,21 @@ def sign_in_failed(sender: Any, credentials: dict[str, Any], **_: Any) -> None:
 
 
 def second_factor_added(sender: Any, user: User, authenticator: Authenticator, **_: Any) -> None:
-    _second_factor("user.second_factor_added", user, authenticator)
+    _second_factor("user.second_factor_added", user, authenticator, by=user)
 
 
-def second_factor_removed(sender: Any, user: User, authenticator: Authenticator, **_: Any) -> None:
-    _second_factor("user.second_factor_removed", user, authenticator)
+def second_factor_removed(sender: Any, user: User, authenticator: Authenticator, **said: Any) -> None:
+    """By its owner, or by who is named in `by`."""
+    _second_factor("user.second_factor_removed", user, authenticator, by=said.get("by", user))
 
 
 def second_factor_failed(sender: Any, user: User, authenticator: Authenticator, **_: Any) -> None:
-    _second_factor("user.second_factor_failed", user, authenticator, by_system=True)
+    _second_factor("user.second_factor_failed", user, authenticator, by=None)
 
 
-def _second_factor(action: str, user: User, authenticator: Authenticator, *, by_system: bool = False) -> None:
-    actor = None if by_system else user
+def _second_factor(action: str, user: User, authenticator: Authenticator, *, by: Actor) -> None:
     detail = {"type": str(authenticator.type)}
-    record(action, site=user.site, actor=actor, subject=f"user:{user.pk}", detail=detail)
+    record(action, site=user.site, actor=by, subject=f"user:{user.pk}", detail=detail)
 
 
 def own_password_changed(sender: Any, user: User, **_: Any) -> None:

@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Iterator
 
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -14,13 +13,12 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.auth import role_required
 from apps.accounts.models import Role, User
-from apps.audit.forms import AuditFilter
+from apps.audit.forms import AuditFilter, Place
 from apps.audit.models import AuditEvent
-from apps.audit.selectors import actions_of, events_of
+from apps.audit.selectors import actions_of, events_of, page_of
 from apps.audit.services import record
 
 COLUMNS = ("id", "at", "actor", "action", "subject", "detail")
-PAGE_ROWS = 50
 
 
 @require_GET
@@ -28,10 +26,11 @@ PAGE_ROWS = 50
 def log(request: HttpRequest) -> HttpResponse:
     user = _user(request)
     form = AuditFilter(request.GET)
-    events = _filtered(user, form)
-    page = Paginator(events, PAGE_ROWS).get_page(request.GET.get("page"))
+    place = Place(request.GET)
+    page = page_of(_filtered(user, form), **(place.cleaned_data if place.is_valid() else {}))
     query = request.GET.copy()
-    query.pop("page", None)
+    for name in place.fields:
+        query.pop(name, None)
     context = {
         "form": form,
         "page": page,

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,9 @@ def _database() -> str:
     return "answers"
 
 
+@cache
 def _migrations() -> str:
+    """Once true it is remembered: new migrations come with new code, in a new process."""
     executor = MigrationExecutor(connection)
     if waiting := executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise RuntimeError(f"{len(waiting)} migrations have not run: manage.py migrate")

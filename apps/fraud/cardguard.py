@@ -10,9 +10,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 CARD_NUMBER = "card_number"
+TOO_LONG = "too_long"
 SECURITY_CODE = "security_code"
 REFERENCES = frozenset({
     "event_id", "original_event_id", "network_reference", "merchant_id", "terminal_id", "device_id",
@@ -22,7 +24,7 @@ _RUN = re.compile(rf"\d(?:{_SEPARATOR}{{0,3}}\d){{12,}}")
 _GROUP = re.compile(r"\d+")
 # Names of things in hexadecimal, not numbers: a UUID, a digest, a random token.
 _HEX_NAME = re.compile(
-    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]*[a-f])[0-9a-f]{24,}", re.IGNORECASE
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]{0,40}[a-f])[0-9a-f]{24,}", re.IGNORECASE
 )
 # (first, last) of an issuer's leading digits, and the lengths it issues.
 _LONG = range(16, 20)
@@ -42,6 +44,11 @@ _ISSUERS = [
     ("506099", "506198", (16, 18, 19)),  # Verve
     ("636", "639", _LONG), ("9792", "9792", (16,)),  # InterPayment, InstaPayment, Troy
 ]  # fmt: skip
+# By the first two digits, so that most are told by one look.
+_BY_TWO = {
+    two: [one for one in _ISSUERS if one[0][:2].ljust(2, "0") <= two <= one[1][:2].ljust(2, "9")]
+    for two in (f"{n:02d}" for n in range(100))
+}
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 # By what a key is called once case, blanks and punctuation are gone. What is also matched inside a
 # longer name ("cardCvv2", "CVC-Code") must be no part of an ordinary word.
@@ -57,6 +64,7 @@ _CODE_IN_TEXT = re.compile(r"\b(?:cvv2?|cvc2?|cav2|csc|security code)\W{0,3}\d{3
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _VISA_ID = re.compile(r"[0-9]{15}")
 _DEPTH_MAX = 20
+_TEXT_MAX = 1024  # no field takes more than 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ class Allowed:
 
 
 def forbidden(event: dict[str, Any], allowed: Allowed) -> list[tuple[str, str]]:
-    """(field, code) of everything in the event that must not be here."""
+    """(field, code) of everything in the event that must not be here, or is too long to be looked at."""
     found = list(dict.fromkeys(_walk(event, "", 0)))
     return [(field, code) for field, code in found if not _declared(field, code, event, allowed)]
 
@@ -88,28 +96,38 @@ def safe_name(name: str) -> str:
     return name if plain else "?"
 
 
-def is_card_number(digits: str) -> bool:
-    """Whether ASCII `digits` have an issuer's range and length, and a right check digit."""
-    if not any(
-        len(digits) in lengths and first <= digits[: len(first)] <= last for first, last, lengths in _ISSUERS
-    ):
-        return False
-    values = [int(digit) for digit in reversed(digits)]
-    return (sum(values[0::2]) + sum(_DOUBLED[value] for value in values[1::2])) % 10 == 0
-
-
 def _run_holds(run: str) -> bool:
-    """Whether some neighbouring groups of digits make a card number. One group is never cut."""
-    groups = ["".join(str(unicodedata.decimal(digit)) for digit in group) for group in _GROUP.findall(run)]
-    for start in range(len(groups)):
-        digits = ""
-        for group in groups[start:]:
-            digits += group
-            if len(digits) > 19:
-                break
-            if len(digits) >= 13 and is_card_number(digits):
+    """Whether some neighbouring groups of digits make a card number. One group is never cut.
+
+    In time linear in the run, whatever it holds: Luhn's sum of any part comes from two running sums.
+    """
+    groups = _GROUP.findall(run)
+    values = [int(digit) for digit in "".join(groups)]  # also of other scripts
+    digits = "".join(map(str, values))
+    edges = list(accumulate(map(len, groups), initial=0))
+    among, sums = set(edges), _luhn_sums(values)
+    for start in edges:
+        for length in _issued_lengths(digits[start : start + 6]):
+            end = start + length
+            if end in among and (sums[end % 2][end] - sums[end % 2][start]) % 10 == 0:
                 return True
     return False
+
+
+def _issued_lengths(digits: str) -> Iterator[int]:
+    """How long a number is that begins so, after the ranges of the issuers."""
+    for first, last, lengths in _BY_TWO.get(digits[:2], ()):
+        if first <= digits[: len(first)] <= last:
+            yield from lengths
+
+
+def _luhn_sums(values: list[int]) -> tuple[list[int], list[int]]:
+    """Running sums with even places doubled, for parts that end before an even place, and with odd ones."""
+    even, odd = (
+        list(accumulate((_DOUBLED[v] if i % 2 == doubled else v for i, v in enumerate(values)), initial=0))
+        for doubled in (0, 1)
+    )
+    return even, odd
 
 
 def _walk(value: Any, field: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -124,6 +142,9 @@ def _walk(value: Any, field: str, depth: int) -> Iterator[tuple[str, str]]:
         for inner in value:
             yield from _walk(inner, field, depth + 1)
     elif (text := _text(value)) is not None:
+        if len(text) > _TEXT_MAX:
+            yield field, TOO_LONG
+            return
         if holds_card_number(text):
             yield field, CARD_NUMBER
         if _CODE_IN_TEXT.search(text) or (field == "cvv_result" and text.isdigit() and len(text) in (3, 4)):
@@ -131,6 +152,9 @@ def _walk(value: Any, field: str, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _key(key: str, inner: Any, place: str) -> Iterator[tuple[str, str]]:
+    if len(key) > _TEXT_MAX:
+        yield place, TOO_LONG
+        return
     if holds_card_number(key):
         yield place, CARD_NUMBER
     if key != "cvv_result" and inner not in (None, "") and _names_a_code(key):

@@ -11,6 +11,7 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
+import httpx
 from django.conf import settings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -23,7 +24,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """`url` names the checked address in place of the host; `host` and `netloc` are as they were given."""
+    """`url` names the checked address in place of the host; `host` and `netloc` are as they were given.
+
+    A name in letters beyond ASCII is there as DNS knows it (`xn--...`).
+    """
 
     url: str
     host: str
@@ -39,6 +43,7 @@ def destination_of(url: str) -> Destination:
         raise Refused("bad_url") from None
     if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
         raise Refused("bad_url")
+    host, netloc = _ascii(host, parts.netloc, port)
     found = _addresses(host, port or (443 if parts.scheme == "https" else 80))
     allowed = [_is_allowed(address) for address in found]
     # One private address among public ones is refused too: which is called would be chance.
@@ -47,10 +52,8 @@ def destination_of(url: str) -> Destination:
     if parts.scheme == "http" and not all(allowed):
         raise Refused("not_https")
     address = f"[{found[0]}]" if found[0].version == 6 else str(found[0])
-    netloc = f"{address}:{port}" if port else address
-    return Destination(
-        urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, "")), host, parts.netloc
-    )
+    called = f"{address}:{port}" if port else address
+    return Destination(urlunsplit((parts.scheme, called, parts.path or "/", parts.query, "")), host, netloc)
 
 
 def is_public(address: Address) -> bool:
@@ -60,6 +63,16 @@ def is_public(address: Address) -> bool:
     ):
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _ascii(host: str, netloc: str, port: int | None) -> tuple[str, str]:
+    if netloc.isascii():
+        return host, netloc
+    try:
+        host = httpx.URL(scheme="https", host=host).raw_host.decode("ascii")
+    except httpx.InvalidURL:
+        raise Refused("bad_url") from None
+    return host, f"{host}:{port}" if port else host
 
 
 def _addresses(host: str, port: int) -> list[Address]:

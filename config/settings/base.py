@@ -37,6 +37,7 @@ LYNCEUS_METRICS_TOKEN = env("LYNCEUS_METRICS_TOKEN", "")
 LYNCEUS_DEVICE = choice_env("LYNCEUS_DEVICE", "auto", ("auto", "cuda", "mps", "cpu"))
 LYNCEUS_WEIGHTS_DIR = Path(env("LYNCEUS_WEIGHTS_DIR", str(VAR_DIR / "weights")))
 IDLE_LOGOUT_S = int_env("LYNCEUS_IDLE_LOGOUT_S", 1800, low=60, high=86_400)
+LYNCEUS_TRUSTED_PROXIES = int_env("LYNCEUS_TRUSTED_PROXIES", 0, low=0, high=10)
 
 # --- Transactions ---------------------------------------------------------------------------------
 LYNCEUS_PENDING_MAX = int_env("LYNCEUS_PENDING_MAX", 200_000, low=1, high=100_000_000)
@@ -178,6 +179,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_FORM_FIELD = "login"
+AXES_CLIENT_IP_CALLABLE = "apps.accounts.services.client_address"
 AXES_USERNAME_CALLABLE = "apps.accounts.services.sign_in_name"
 AXES_ENABLE_ADMIN = False  # an operator lifts a lock on the user's own page
 AXES_DISABLE_ACCESS_LOG = True  # the audit keeps sign-ins

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 from allauth.mfa.models import Authenticator
+from axes.models import AccessAttempt
 from django.contrib.auth import authenticate
 from django.test import Client, RequestFactory
 
+from apps.accounts import admin as accounts_admin
 from apps.accounts.models import ApiClient, Site, User
 from apps.accounts.services import client_for_token, enrol_totp
 from apps.audit.models import AuditEvent
@@ -109,6 +113,50 @@ def test_a_lock_is_lifted_and_a_lost_device_forgotten(operator: Client, make_use
         ["sign-in lock lifted"],
         ["second factor removed"],
     ]
+    removed = AuditEvent.objects.filter(action="user.second_factor_removed", subject=f"user:{user.pk}")
+    assert set(removed.values_list("actor", flat=True)) == {f"user:{User.objects.get(role='operator').pk}"}
+
+
+def unheard(monkeypatch, operator: Client) -> None:
+    """The audit refuses: the database is full, say."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("apps.audit.receivers.record", refuse)
+    operator.raise_request_exception = False
+
+
+def fails_to(action: str, operator: Client, user: User, monkeypatch) -> bool:
+    """Whether `action` has no effect while its event cannot be written."""
+    if action == "rotate":
+        api_client = ApiClient.objects.create(site=user.site, name="acquirer", scopes=["fraud"])
+        unheard(monkeypatch, operator)
+        assert operator.post(f"{CLIENTS}{api_client.pk}/rotate/").status_code == 500
+        return not api_client.secrets.exists()
+    enrol_totp(user)
+    for _ in range(5):
+        sign_in(Client(), user.email, "wrong")
+    unheard(monkeypatch, operator)
+    sent = operator.post(USERS, {"action": action, "_selected_action": [str(user.pk)]})
+    assert sent.status_code == 500
+    if action == "lift_locks":
+        return AccessAttempt.objects.filter(username=user.email).exists()
+    return Authenticator.objects.filter(user=user).count() == 2
+
+
+ACTIONS = ["lift_locks", "remove_second_factors", "rotate"]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_what_is_not_audited_does_not_happen(operator: Client, make_user, monkeypatch, action: str) -> None:
+    assert fails_to(action, operator, make_user("auditor"), monkeypatch)
+
+
+@pytest.mark.parametrize("action", ["lift_locks", "rotate"])
+def test_without_one_transaction_it_would(operator: Client, make_user, monkeypatch, action: str) -> None:
+    monkeypatch.setattr(accounts_admin, "transaction", SimpleNamespace(atomic=nullcontext))
+    assert not fails_to(action, operator, make_user("auditor"), monkeypatch)
 
 
 def make_client(operator: Client, site: Site, **changes: object):

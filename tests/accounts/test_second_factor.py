@@ -10,6 +10,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.core.cache import cache
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from apps.accounts import forms
@@ -159,3 +160,22 @@ def test_a_superuser_needs_it_where_any_role_does(client: Client, site, settings
     assert client.get("/admin/").headers["Location"] == ACTIVATE
     answer = client.get("/api/v1/studies/1.2.3")
     assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_needed")
+
+
+def test_one_whose_secret_cannot_be_read_is_removed_by_command(client, operator: User, settings) -> None:
+    enrol_totp(operator)
+    settings.SECRET_KEY = "another key than the factor was sealed under"
+    sign_in(client, operator.email)
+    assert client.post(CODE, {"code": "123456"}).status_code == 503
+    call_command("remove_second_factor", operator.email.upper())
+    sign_in(fresh := Client(), operator.email)
+    assert fresh.get("/status/").headers["Location"] == ACTIVATE
+    removed = AuditEvent.objects.filter(action="user.second_factor_removed")
+    assert {(event.actor, event.subject) for event in removed} == {("system", f"user:{operator.pk}")}
+
+
+def test_the_command_says_what_it_cannot_do(operator: User) -> None:
+    with pytest.raises(CommandError, match="no second factor"):
+        call_command("remove_second_factor", operator.email)
+    with pytest.raises(CommandError, match="no such account"):
+        call_command("remove_second_factor", "nobody@example.org")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 
 from apps.accounts.models import Role
@@ -30,15 +31,51 @@ def test_not_ready_until_the_demo_is_prepared(client: Client, settings, tmp_path
 
 
 @pytest.mark.django_db
-def test_a_failing_readiness_check_hides_the_drivers_message(client: Client, monkeypatch) -> None:
+def test_a_failing_check_hides_the_drivers_message(client: Client, make_user, monkeypatch) -> None:
     def broken() -> str:
         raise ConnectionError("postgres://user:hunter2@host")
 
     monkeypatch.setitem(core_status._readiness, "database", broken)
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert b"hunter2" not in answer.content
-    assert b"ConnectionError" in answer.content
+    assert b"Error" not in answer.content
+    client.force_login(make_user("operator"))
+    page = client.get("/status/")
+    assert b"hunter2" not in page.content
+    assert b"ConnectionError" in page.content
+
+
+@pytest.mark.django_db
+def test_strangers_learn_names_and_no_more(client: Client) -> None:
+    assert all(set(check) == {"name", "ok"} for check in client.get("/readyz").json()["checks"])
+
+
+def plans_made(client: Client, monkeypatch) -> int:
+    made = []
+
+    def counting(connection: object) -> MigrationExecutor:
+        made.append(connection)
+        return MigrationExecutor(connection)
+
+    monkeypatch.setattr(core_status, "MigrationExecutor", counting)
+    for _ in range(3):
+        assert client.get("/readyz").status_code == 200
+    return len(made)
+
+
+@pytest.mark.django_db
+def test_migrations_are_looked_at_until_all_are_applied(client: Client, monkeypatch) -> None:
+    core_status._migrations.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(MigrationExecutor, "migration_plan", lambda self, targets: ["one"])
+        assert client.get("/readyz").status_code == 503
+    assert plans_made(client, monkeypatch) == 1
+
+
+@pytest.mark.django_db
+def test_without_the_memory_each_call_would_look(client: Client, monkeypatch) -> None:
+    monkeypatch.setitem(core_status._readiness, "migrations", core_status._migrations.__wrapped__)
+    assert plans_made(client, monkeypatch) == 3
 
 
 def test_status_names_the_dead_broker(client: Client, make_user) -> None:

@@ -37,6 +37,7 @@ def test_production_loads_when_all_is_given() -> None:
         ({"LYNCEUS_DEMO": "1"}, "production refuses demo accounts and keys"),
         ({"LYNCEUS_DEMO": "perhaps"}, "LYNCEUS_DEMO must be true or false"),
         ({"LYNCEUS_IDLE_LOGOUT_S": "5"}, "LYNCEUS_IDLE_LOGOUT_S must be a whole number from 60"),
+        ({"LYNCEUS_TRUSTED_PROXIES": "10.0.0.1"}, "LYNCEUS_TRUSTED_PROXIES must be a whole number"),
         ({"LYNCEUS_TIME_ZONE": "Mars/Olympus"}, "LYNCEUS_TIME_ZONE must be an IANA time zone"),
     ],
 )
@@ -44,6 +45,24 @@ def test_a_bad_value_is_refused(changes: dict[str, str], sentence: str) -> None:
     done = load(**changes)
     assert done.returncode != 0
     assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LYNCEUS_PORT", "eighty"),
+        ("LYNCEUS_PORT", "70000"),
+        ("LYNCEUS_WEB_WORKERS", "0"),
+        ("LYNCEUS_WEB_THREADS", "-1"),
+    ],
+)
+def test_the_web_server_refuses_one_with_a_sentence_too(name: str, value: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "config.web"], env={**os.environ, name: value}, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{name} must be a whole number from 1 to ")
+    assert "Traceback" not in done.stderr
 
 
 def test_the_generated_secret_is_private_and_kept(tmp_path) -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import ipaddress
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from ml.common.contracts import TrainRequest, TrainResult
 from ml.fraud.config import PRESETS
 from ml.fraud.importing import freeze_frame
 from ml.fraud.simulator import simulate
+from tests.fraud.listener import Listener
 
 
 def event(event_id: str = "e1", **changes: Any) -> dict[str, Any]:
@@ -85,6 +87,16 @@ def ask(client: Client, site, source) -> Callable[..., Any]:
         )
 
     return get
+
+
+@pytest.fixture
+def listener(source, settings) -> Iterator[Listener]:
+    heard = Listener()
+    settings.LYNCEUS_WEBHOOK_ALLOW = [ipaddress.ip_network("127.0.0.0/8")]
+    Source.objects.update(webhook_url=heard.url)
+    yield heard
+    heard.server.shutdown()
+    heard.server.server_close()
 
 
 @pytest.fixture(scope="session")

@@ -169,7 +169,7 @@ def test_a_hundred_thousand_references_uuids_and_time_stamps_are_all_taken() -> 
 
 
 def test_a_guard_without_issuers_would_refuse_many_of_them(monkeypatch) -> None:
-    monkeypatch.setattr(cardguard, "_ISSUERS", [("0", "9", range(13, 20))])
+    monkeypatch.setattr(cardguard, "_issued_lengths", lambda digits: range(13, 20))
     assert any(forbidden({"note": text}, Allowed()) for text in stamps(500, 2))
 
 
@@ -178,3 +178,52 @@ def test_some_of_them_through_the_door(post) -> None:
     sent = [event(f"r{i}", occurred_at=at, **changes) if "event_id" not in changes
             else event(occurred_at=at, **changes) for i, changes in enumerate(base)]  # fmt: skip
     assert len(post(sent).json()["accepted"]) == 500
+
+
+@pytest.fixture
+def lengths_read(monkeypatch) -> list[int]:
+    read: list[int] = []
+    look = cardguard.holds_card_number
+
+    def counting(text: str) -> bool:
+        read.append(len(text))
+        return look(text)
+
+    monkeypatch.setattr(cardguard, "holds_card_number", counting)
+    return read
+
+
+LONG = "4 " * 10_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [({"merchant_id": LONG}, "merchant_id"), ({"note": [LONG]}, "note"), ({LONG: 1}, "?")],
+)
+def test_what_is_too_long_is_refused_unread(post, lengths_read, changes, field) -> None:
+    answer = post([event("good"), event(**changes)])
+    assert answer.status_code == 422
+    assert (1, field, "too_long") in errors_of(answer)
+    assert max(lengths_read) <= 128
+
+
+def test_without_the_limit_it_would_be_read(post, lengths_read, monkeypatch) -> None:
+    monkeypatch.setattr(cardguard, "_TEXT_MAX", 10**6)
+    assert post(event(merchant_id=LONG)).status_code == 422
+    assert max(lengths_read) == len(LONG)
+
+
+def test_the_work_grows_with_the_text_and_not_with_its_square(monkeypatch) -> None:
+    """Counted in looks at an issuer's range: one for each place a number may begin."""
+    looks: list[str] = []
+    lengths = cardguard._issued_lengths
+
+    def counting(digits: str) -> object:
+        looks.append(digits)
+        return lengths(digits)
+
+    monkeypatch.setattr(cardguard, "_issued_lengths", counting)
+    for groups in (100, 1000):
+        looks.clear()
+        assert not holds_card_number("4 " * groups)
+        assert len(looks) == groups + 1

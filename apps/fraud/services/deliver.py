@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from datetime import timedelta
@@ -10,15 +11,16 @@ from typing import Any
 import httpx
 import structlog
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.fraud.answers import answer_of
-from apps.fraud.destinations import Refused, destination_of
-from apps.fraud.models import Delivery, OutboxRow
+from apps.fraud.destinations import Destination, Refused, destination_of
+from apps.fraud.models import Decision, Delivery, OutboxRow
 from apps.fraud.services.sources import valid_secrets
 from apps.fraud.signatures import sign
 
@@ -27,29 +29,45 @@ TASK = "fraud.deliver_decisions"
 BATCH = 64
 TIMEOUT_S = 5.0
 LEASE = timedelta(seconds=60)
+ROUND_S = 60.0  # a round ends well before the task would be stopped; what is left is rung for again
+SILENT = timedelta(seconds=60)
 GONE = 410  # Standard Webhooks: the receiver wants no more of these
 # The schedule Standard Webhooks suggests, about three days in all.
 WAITS = [timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)]
 
 
 def deliver_due() -> int:
-    """Send what is due, the oldest first; returns how many were delivered.
+    """Send what is due, a row of each source in turn; returns how many were delivered.
 
-    A source that does not answer is left alone for the rest of this round: the others do not wait for it.
+    A source that does not answer has all its due rows put off, so that a dead one costs the others no more
+    than one attempt a minute, however much waits for it.
     """
-    delivered, silent = 0, set[int]()
-    for pk in list(due_rows().values_list("pk", flat=True)[:BATCH]):
-        row = _claim(pk, silent)
-        if row is None:
+    delivered, end = 0, time.monotonic() + ROUND_S
+    for pk in _next_rows():
+        if time.monotonic() > end:
+            break
+        if (row := _claim(pk)) is None:
             continue
-        source = row.decision.transaction.source
         answered, ok = _attempt(row)
         delivered += ok
         if not answered:
-            silent.add(source.pk)
-    if due_rows().exclude(decision__transaction__source__in=silent).exists():
+            _put_off(row.decision.transaction.source_id)
+    if due_rows().exists():
         ring(TASK)
     return delivered
+
+
+def _next_rows() -> list[int]:
+    """Keys of due rows: the oldest of each source, then the second oldest of each, and so on."""
+    turn = Window(RowNumber(), partition_by=F("decision__transaction__source"), order_by=("due_at", "id"))
+    rows = due_rows().annotate(turn=turn).order_by("turn", "due_at", "id")
+    return list(rows.values_list("pk", flat=True)[:BATCH])
+
+
+def _put_off(source_id: int) -> None:
+    """All of a silent source's due rows, in one statement: they were not tried, so no attempt is counted."""
+    decisions = Decision.objects.filter(transaction__source=source_id)
+    due_rows().filter(decision__in=decisions).update(due_at=now() + SILENT)
 
 
 def due_rows() -> QuerySet[OutboxRow]:
@@ -77,30 +95,24 @@ def requeue_dead() -> int:
     return count
 
 
-def _claim(pk: int, silent: set[int]) -> OutboxRow | None:
-    """Compare-and-set on `due_at`: of two workers one gets it, and nobody for as long as the lease runs."""
-    rows = OutboxRow.objects.select_related(
+def _claim(pk: int) -> OutboxRow | None:
+    """Compare-and-set on `due_at`: of two workers one gets it, and nobody for as long as the lease runs.
+
+    The attempt is counted here, so that a row whose sender dies each time is given up as well.
+    """
+    row = OutboxRow.objects.select_related(
         "decision__transaction__source__site", "decision__transaction__duplicate_of", "decision__evidence"
-    )
-    row = rows.get(pk=pk)
-    if row.decision.transaction.source_id in silent:
-        return None
-    claimed = due_rows().filter(pk=pk, due_at=row.due_at).update(due_at=now() + LEASE)
-    return row if claimed else None
+    ).get(pk=pk)
+    row.attempts += 1
+    claimed = due_rows().filter(pk=pk, due_at=row.due_at)
+    return row if claimed.update(due_at=now() + LEASE, attempts=row.attempts) else None
 
 
 def _attempt(row: OutboxRow) -> tuple[bool, bool]:
     """Send once and write down how it went; returns (the source answered at all, it took it)."""
     start, at = time.perf_counter(), now()
-    status, error = None, ""
-    try:
-        status = _post(row)
-    except (Refused, LynceusError) as refusal:
-        error = str(refusal) if isinstance(refusal, Refused) else refusal.code
-    except httpx.HTTPError as failure:
-        error = type(failure).__name__[:40]
+    status, error = _send(row)
     taken = status is not None and 200 <= status < 300
-    row.attempts += 1
     if taken:
         row.delivered_at = at
     elif status == GONE or row.attempts > len(WAITS):
@@ -112,12 +124,26 @@ def _attempt(row: OutboxRow) -> tuple[bool, bool]:
         Delivery.objects.create(
             row=row, at=at, status=status, error=error, took_ms=(time.perf_counter() - start) * 1000
         )
-        row.save(update_fields=["attempts", "delivered_at", "dead_at", "due_at"])
+        row.save(update_fields=["delivered_at", "dead_at", "due_at"])
     return status is not None, taken
 
 
-def _post(row: OutboxRow) -> int:
-    """The status of the answer. Its body is not read, and a redirection not followed."""
+def _send(row: OutboxRow) -> tuple[int | None, str]:
+    """(The status answered, or None; why there is none)."""
+    if row.attempts > len(WAITS) + 1:
+        return None, "sender_died"  # the last attempt was never written down
+    try:
+        target, body, headers = _request(row)
+        return asyncio.run(_post(target, body, headers)), ""
+    except Refused as refusal:
+        return None, str(refusal)
+    except LynceusError as refusal:
+        return None, refusal.code
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as failure:
+        return None, type(failure).__name__[:40]
+
+
+def _request(row: OutboxRow) -> tuple[Destination, bytes, dict[str, str]]:
     source = row.decision.transaction.source
     target = destination_of(source.webhook_url)
     body = json.dumps(_message(row), separators=(",", ":")).encode()
@@ -132,14 +158,22 @@ def _post(row: OutboxRow) -> int:
         "webhook-timestamp": str(at),
         "webhook-signature": signatures,
     }
+    return target, body, headers
+
+
+async def _post(target: Destination, body: bytes, headers: dict[str, str]) -> int:
+    """The status of the answer. Its body is not read, and a redirection not followed.
+
+    TimeoutError after TIMEOUT_S in all: httpx's own limits begin anew with every byte, and only its
+    asynchronous client can be cut off from outside.
+    """
+    extensions = {"sni_hostname": target.host}
     # Proxies of the environment would connect elsewhere than to the checked address.
-    with httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
-        request = client.build_request(
-            "POST", target.url, content=body, headers=headers, extensions={"sni_hostname": target.host}
-        )
-        request.extensions["timeout"] = httpx.Timeout(TIMEOUT_S).as_dict()
-        answer = client.send(request, stream=True)
-        answer.close()
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client,
+        client.stream("POST", target.url, content=body, headers=headers, extensions=extensions) as answer,
+    ):
         return answer.status_code
 
 

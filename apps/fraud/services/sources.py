@@ -10,16 +10,23 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from apps.accounts.models import Site
+from apps.audit.services import record
 from apps.core.clock import now
 from apps.core.encryption import decrypt, encrypt
+from apps.core.errors import LynceusError
 from apps.fraud.cardguard import Allowed
 from apps.fraud.models import Source, SourceSecret
 from apps.fraud.signatures import PREFIX, decode_secret
 
 
+@transaction.atomic
 def ensure_source(*, site: Site, slug: str, name: str) -> Source:
-    """The source of that slug, made on first use."""
-    source, _ = Source.objects.get_or_create(slug=slug, defaults={"site": site, "name": name})
+    """The source of that slug, made on first use. LynceusError if it is another site's."""
+    source, made = Source.objects.get_or_create(slug=slug, defaults={"site": site, "name": name})
+    if source.site_id != site.pk:
+        raise LynceusError("source_elsewhere", f"The source {slug!r} belongs to another site.")
+    if made:
+        record("source.added", site=site, actor=None, subject=f"source:{source.pk}")
     return source
 
 
@@ -38,6 +45,7 @@ def rotate_source_secret(
             earlier.expires_at = end
             earlier.save(update_fields=["expires_at"])
     SourceSecret.objects.create(source=source, ciphertext=encrypt(value, bound_to=source.slug))
+    record("source.secret_rotated", site=source.site, actor=None, subject=f"source:{source.pk}")
     return value
 
 

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, slug: str, **options: Any) -> None:
         try:
             site = site_named(options["site"])
+            source = ensure_source(site=site, slug=slug, name=options["name"] or slug)
         except LynceusError as error:
             raise CommandError(f"{error.message} ({error.code})") from error
-        source = ensure_source(site=site, slug=slug, name=options["name"] or slug)
         self.stdout.write(rotate_source_secret(source))
