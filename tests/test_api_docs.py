@@ -24,6 +24,7 @@ RAISED_BY = [
     "apps/core/views.py",
     "apps/fraud/api.py",
     "apps/fraud/services/ingest.py",
+    "apps/fraud/services/labels.py",
     "apps/fraud/services/pressure.py",
     "apps/fraud/signatures.py",
     "apps/fraud/validation.py",

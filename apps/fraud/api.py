@@ -20,15 +20,24 @@ from apps.audit.services import Actor, record
 from apps.core.errors import LynceusError
 from apps.fraud.answers import answer_of
 from apps.fraud.models import Source, TransactionStatus
-from apps.fraud.schemas import DecisionOut, EventIn, PendingOut, Problem, Receipt
+from apps.fraud.schemas import (
+    DecisionOut,
+    EventIn,
+    LabelIn,
+    LabelReceiptOut,
+    PendingOut,
+    Problem,
+    Receipt,
+)
 from apps.fraud.selectors import active_source, sources_of, transaction_by_event
 from apps.fraud.services.decide_now import decide_now
 from apps.fraud.services.ingest import ingest_transactions
+from apps.fraud.services.labels import store_labels
 from apps.fraud.services.pressure import refuse_when_full, refuse_when_storage_is_low
 from apps.fraud.services.sources import allowed_of, valid_secrets
 from apps.fraud.services.states import Busy
 from apps.fraud.signatures import verify
-from apps.fraud.validation import EVENTS_MAX, check_events, deadline_of, parse_body
+from apps.fraud.validation import EVENTS_MAX, check_events, check_labels, deadline_of, parse_body
 
 log = structlog.get_logger(__name__)
 router = Router(tags=["fraud"])
@@ -44,28 +53,21 @@ def _headers(names: Iterable[str], *, required: bool) -> list[dict[str, Any]]:
     ]
 
 
-_DOCUMENTED_BODY = {
-    "parameters": _headers(_SIGNED, required=True),
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "oneOf": [
-                        _EVENT,
-                        {"type": "array", "items": _EVENT, "minItems": 1, "maxItems": EVENTS_MAX},
-                    ]
-                }
-            }
-        },
-    },
-}
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
+def _one_or_list(item: dict[str, Any]) -> dict[str, Any]:
+    return _json({"oneOf": [item, {"type": "array", "items": item, "minItems": 1, "maxItems": EVENTS_MAX}]})
+
+
+_DOCUMENTED_BODY = {"parameters": _headers(_SIGNED, required=True), "requestBody": _one_or_list(_EVENT)}
 _DOCUMENTED_EVENT = {
-    "parameters": _headers((*_SIGNED, "lynceus-deadline-ms"), required=False),
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _EVENT}}},
-}
+    "parameters": _headers((*_SIGNED, "lynceus-deadline-ms"), required=False), "requestBody": _json(_EVENT)
+}  # fmt: skip
+_DOCUMENTED_LABELS = {
+    "parameters": _headers(_SIGNED, required=False), "requestBody": _one_or_list(LabelIn.json_schema())
+}  # fmt: skip
 _REFUSED = {status: Problem for status in (400, 401, 409, 413, 422, 503)}
 
 
@@ -99,17 +101,35 @@ def decide_event(request: HttpRequest) -> dict[str, Any]:
     until = started + deadline_of(request.headers.get("lynceus-deadline-ms")) / 1000
     body = _body_of(request)
     with _stored_or_503():
-        actor: Actor = None
-        if "webhook-signature" in request.headers:
-            source = _signed_source(request, body)
-        else:
-            source, actor = _source_of_client(request)
+        source, actor = _signed_or_client(request, body)
         refuse_when_storage_is_low()
         events = parse_body(body)
         if len(events) != 1:
             raise LynceusError("wrong_event_count", "Send one event.", status=422)
         [item] = check_events(events, allowed_of(source))
         return answer_of(decide_now(source=source, item=item, until=until, actor=actor))
+
+
+@router.post(
+    "/labels",
+    response={202: LabelReceiptOut, **dict.fromkeys((400, 401, 403, 413, 422, 503), Problem)},
+    openapi_extra=_DOCUMENTED_LABELS,
+    summary="Tell what became known of events: fraud or legitimate",
+)
+def receive_labels(request: HttpRequest) -> tuple[int, dict[str, Any]]:
+    """All labels are kept or none; sending again does no harm. The next scores know of them."""
+    body = _body_of(request)
+    with _stored_or_503():
+        source, actor = _signed_or_client(request, body)
+        labels = check_labels(parse_body(body), allowed_of(source))
+        receipt = store_labels(source=source, labels=labels, actor=actor)
+    return 202, {"accepted": receipt.accepted, "duplicates": receipt.duplicates}
+
+
+def _signed_or_client(request: HttpRequest, body: bytes) -> tuple[Source, Actor]:
+    if "webhook-signature" in request.headers:
+        return _signed_source(request, body), None
+    return _source_of_client(request)
 
 
 def _signed_source(request: HttpRequest, body: bytes) -> Source:

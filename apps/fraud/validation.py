@@ -6,14 +6,15 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
 from apps.core.errors import LynceusError
 from apps.fraud.cardguard import Allowed, forbidden, holds_card_number, safe_name
-from apps.fraud.schemas import EVENT_ID, EventIn
+from apps.fraud.schemas import EVENT_ID, EventIn, LabelIn
 
+Given = TypeVar("Given", EventIn, LabelIn)
 EVENTS_MAX = 500
 DEADLINE_MS = 80
 DEADLINE_MAX_MS = 2000
@@ -63,36 +64,47 @@ def _object_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def check_events(raw: list[Any], allowed: Allowed = Allowed()) -> list[CheckedEvent]:  # noqa: B008 - frozen
-    """Every event checked, or LynceusError 422 whose `errors` name each fault.
+    """Every event checked, or LynceusError 422 whose `errors` name each fault."""
+    events, errors = _checked(EventIn, raw, allowed)
+    if errors:
+        says = "The events are malformed; nothing was stored."
+        raise LynceusError("invalid_events", says, status=422, extra={"errors": errors})
+    return [CheckedEvent(event, canonical_sha256(item)) for event, item in zip(events, raw, strict=True)]
 
-    An event with a card number or a security code gets no further look, so that neither is copied
+
+def check_labels(raw: list[Any], allowed: Allowed) -> list[LabelIn]:
+    """Every label checked, or LynceusError 422 as for events."""
+    labels, errors = _checked(LabelIn, raw, allowed)
+    if errors:
+        says = "The labels are malformed; nothing was stored."
+        raise LynceusError("invalid_labels", says, status=422, extra={"errors": errors})
+    return labels
+
+
+def _checked(
+    schema: type[Given], raw: list[Any], allowed: Allowed
+) -> tuple[list[Given], list[dict[str, Any]]]:
+    """What is valid, and an error row for each fault.
+
+    An item with a card number or a security code gets no further look, so that neither is copied
     into an error that somebody might print.
     """
-    checked: list[CheckedEvent] = []
+    checked: list[Given] = []
     errors: list[dict[str, Any]] = []
     for index, item in enumerate(raw):
         if not isinstance(item, dict):
             errors.append(error_row(index, None, "", "not_an_object"))
             continue
         if found := forbidden(item, allowed):
-            unknown = {field for field, _ in found if field.partition(".")[0] not in EventIn.model_fields}
+            unknown = {field for field, _ in found if field.partition(".")[0] not in schema.model_fields}
             found += [(field, "unknown_field") for field in sorted(unknown)]
             errors += [error_row(index, _event_id(item), field, code) for field, code in found]
             continue
         try:
-            event = EventIn.model_validate(item)
+            checked.append(schema.model_validate(item))
         except ValidationError as failure:
             errors += [_error_of(index, item, detail) for detail in failure.errors()]
-        else:
-            checked.append(CheckedEvent(event, canonical_sha256(item)))
-    if errors:
-        raise LynceusError(
-            "invalid_events",
-            "The events are malformed; nothing was stored.",
-            status=422,
-            extra={"errors": errors},
-        )
-    return checked
+    return checked, errors
 
 
 def deadline_of(header: str | None) -> int:

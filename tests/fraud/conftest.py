@@ -58,7 +58,14 @@ def post(client: Client, source: Source) -> Callable[..., Any]:
     """Signs with an implementation of Standard Webhooks that is not ours."""
     secret = rotate_source_secret(source)
 
-    def send(body: Any, *, raw: bytes | None = None, at: datetime | None = None, **headers: str) -> Any:
+    def send(
+        body: Any,
+        *,
+        raw: bytes | None = None,
+        at: datetime | None = None,
+        door: str = "transactions",
+        **headers: str,
+    ) -> Any:
         content = json.dumps(body).encode() if raw is None else raw
         moment = at or now()
         signature = Webhook(secret).sign("msg_1", moment, content.decode())
@@ -69,7 +76,7 @@ def post(client: Client, source: Source) -> Callable[..., Any]:
             "lynceus-source": source.slug,
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
-        return client.post("/api/v1/transactions", content, content_type="application/json", headers=given)
+        return client.post(f"/api/v1/{door}", content, content_type="application/json", headers=given)
 
     return send
 

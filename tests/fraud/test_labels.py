@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 from django.db import IntegrityError, transaction
 
+from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.fraud import inference
 from apps.fraud.models import (
@@ -23,6 +25,7 @@ from apps.fraud.models import (
 )
 from apps.fraud.schemas import LabelIn
 from apps.fraud.services import drain, labels
+from apps.fraud.services.sources import ensure_source
 from ml.fraud.features import FEATURE_NAMES
 from ml.fraud.replay import replay
 from ml.fraud.state import TerminalState as Known
@@ -160,3 +163,50 @@ def test_a_refunds_label_is_kept_and_moves_no_state(champion, source, post) -> N
     say(source, "e1")
     assert FraudLabel.objects.count() == 1
     assert not UnheardLabel.objects.exists()
+
+
+def label(event_id: str = "e1", **changes: Any) -> dict[str, Any]:
+    return {"event_id": event_id, "fraud": True, "source": "issuer", **changes}
+
+
+def test_the_signed_door(champion, post) -> None:
+    post([event("e1"), event("e2")])
+    answer = post([label("e1", type="stolen", raw_code="10.4"), label("e2", fraud=False)], door="labels")
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 2, "duplicates": 0})
+    assert post(label("e2", fraud=False), door="labels").json() == {"accepted": 0, "duplicates": 1}
+    assert set(FraudLabel.objects.values_list("fraud", "type")) == {(True, "stolen"), (False, "")}
+
+
+def test_a_stale_signature_tells_nothing(champion, post) -> None:
+    post(event())
+    answer = post(label(), door="labels", at=now() - timedelta(minutes=10))
+    assert answer.status_code == 401
+    assert not FraudLabel.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "code"),
+    [
+        ({"fraud": "yes"}, "fraud", "not_a_boolean"),
+        ({"source": "rumour"}, "source", "not_one_of"),
+        ({"event_id": "e9"}, "event_id", "unknown_event"),
+        ({"known_at": "2999-01-01T00:00:00Z"}, "known_at", "in_the_future"),
+        ({"comment": "x"}, "comment", "unknown_field"),
+        ({"comment": "4111 1111 1111 1111"}, "comment", "card_number"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_kept(champion, post, changes, field, code) -> None:
+    post(event())
+    answer = post([label(), label(**changes)], door="labels")
+    assert answer.status_code == 422
+    assert (field, code) in {(error["field"], error["code"]) for error in answer.json()["errors"]}
+    assert "4111" not in answer.content.decode()
+    assert not FraudLabel.objects.exists()
+
+
+def test_another_sources_event_is_unknown(champion, post, site, source) -> None:
+    post(event())
+    other = ensure_source(site=site, slug="other", name="Other")
+    given = LabelIn.model_validate(label())
+    with pytest.raises(LynceusError, match="never sent"):
+        labels.store_labels(source=other, labels=[given], actor=None)

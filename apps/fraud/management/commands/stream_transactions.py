@@ -17,7 +17,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.fraud.signatures import sign
 from apps.fraud.validation import EVENTS_MAX
 
-
 Sent = tuple[dict[str, Any], bool]
 LABEL_DELAY = timedelta(days=7)
 
@@ -100,7 +99,7 @@ class _Known:
             known_at = datetime.fromisoformat(event["occurred_at"]) + LABEL_DELAY
             heapq.heappush(self._waiting, (known_at, event["event_id"], fraud))
         clock = datetime.fromisoformat(batch[-1][0]["occurred_at"])
-        labels = []
+        labels: list[dict[str, Any]] = []
         while self._waiting and self._waiting[0][0] <= clock and len(labels) < EVENTS_MAX:
             at, event_id, fraud = heapq.heappop(self._waiting)
             labels.append(
