@@ -84,14 +84,19 @@ class Handbook:
         ).get("ap")  # fmt: skip
 
 
-def load(folder: Path) -> Handbook:
+def load(folder: Path, shuffled: bool = False) -> Handbook:
+    """With `shuffled`, labels are dealt anew among all rows: what then still predicts them is a leak."""
     source = pd.read_parquet(folder / FILE)
     if not source["TX_DATETIME"].is_monotonic_increasing:
         raise ValueError("The transactions are not in time order.")
+    events, fraud = read_canonical(folder / FILE, handbook_mapping()), source["TX_FRAUD"].to_numpy()
+    if shuffled:
+        fraud = np.random.default_rng(0).permutation(fraud)
+        events["fraud"] = pd.array(fraud, dtype="Int8")
     return Handbook(
-        events=read_canonical(folder / FILE, handbook_mapping()),
+        events=events,
         book=source[list(BOOK_FEATURES)].to_numpy(np.float64),
-        fraud=source["TX_FRAUD"].to_numpy(),
+        fraud=fraud,
         day=source["TX_TIME_DAYS"].to_numpy(),
         card=source["CUSTOMER_ID"].to_numpy(),
     )
