@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -90,6 +91,7 @@ def holds_card_number(text: str) -> bool:
     return any(_run_holds(match[0]) for match in _RUN.finditer(text))
 
 
+@lru_cache(maxsize=4096)
 def safe_name(name: str) -> str:
     """A field's name as an answer may repeat it: a plain name without a long number in it."""
     plain = _PLAIN_NAME.fullmatch(name) and not holds_card_number(name)
@@ -171,6 +173,7 @@ def _text(value: Any) -> str | None:
     return str(value) if abs(value) < 10**19 else None
 
 
+@lru_cache(maxsize=4096)  # the same few names come with every event; none is longer than _TEXT_MAX
 def _names_a_code(key: str) -> bool:
     plain = "".join(c for c in unicodedata.normalize("NFKC", key).lower() if c.isalnum())
     if plain in _CODE_NAMES:

@@ -206,28 +206,27 @@ GROUPS: tuple[Group, ...] = (
 )
 
 
+NAMES = (*FEATURE_NAMES, "gru_logit")
+# (features and logit, groups): ones where a feature belongs to a group.
+_BELONGS = np.array([[name in members for _, members, _, _ in GROUPS] for name in NAMES], np.float32)
+
+
 def reasons_for(vector: Vector, contributions: Vector, usual: Vector) -> tuple[Reason, ...]:
     """The strongest groups first, then what is left over, so that all weights add up to the margin.
 
     vector, usual (n,) and contributions (n + 1,), whose last entry is the trees' bias: float32, in the
-    order of FEATURE_NAMES with gru_logit after them.
+    order of NAMES.
     """
-    names = (*FEATURE_NAMES, "gru_logit")
-    values: Values = dict(zip(names, map(float, vector), strict=True))
-    baseline: Values = dict(zip(names, map(float, usual), strict=True))
+    values: Values = dict(zip(NAMES, vector.tolist(), strict=True))
+    baseline: Values = dict(zip(NAMES, usual.tolist(), strict=True))
     values["gru_logit_usual"] = baseline["gru_logit"]
-    weights = dict(zip(names, map(float, contributions[:-1]), strict=True))
-    told = [
-        Reason(
-            code,
-            say(values),
-            round(values[main], 4),
-            round(baseline[main], 4),
-            sum(weights[n] for n in members),
+    weights = (contributions[:-1] @ _BELONGS).astype(float)
+    order = np.argsort(-np.abs(weights), kind="stable")
+    told = []
+    for group in order[:TOP]:
+        code, _, main, say = GROUPS[group]
+        told.append(
+            Reason(code, say(values), round(values[main], 4), round(baseline[main], 4), float(weights[group]))
         )
-        for code, members, main, say in GROUPS
-    ]
-    told.sort(key=lambda reason: -abs(reason.weight))
-    rest = sum(reason.weight for reason in told[TOP:]) + float(contributions[-1])
-    other = Reason("other", "Everything else, and the usual rate of fraud", None, None, rest)
-    return (*told[:TOP], other)
+    rest = float(weights[order[TOP:]].sum()) + float(contributions[-1])
+    return (*told, Reason("other", "Everything else, and the usual rate of fraud", None, None, rest))

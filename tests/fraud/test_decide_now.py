@@ -181,7 +181,7 @@ def test_a_commit_that_fails_is_503_and_leaves_nothing(warm, decide_now, post, m
         raise OperationalError("the server closed the connection")
 
     with monkeypatch.context() as patch:
-        patch.setattr(verdicts, "record_many", broken)
+        patch.setattr(verdicts, "record", broken)
         answer = decide_now(event())
     assert (answer.status_code, answer.json()["code"]) == (503, "not_stored")
     assert answer["Retry-After"] == "1"

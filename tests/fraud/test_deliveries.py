@@ -81,7 +81,7 @@ def test_what_did_not_commit_is_not_told(listener, post, monkeypatch) -> None:
         raise RuntimeError
 
     post(event())
-    monkeypatch.setattr(verdicts, "record_many", broken)
+    monkeypatch.setattr(verdicts, "record", broken)
     drain_all()
     deliver_decisions()
     assert listener.heard == []

@@ -75,7 +75,7 @@ def test_what_breaks_before_the_commit_leaves_nothing(champion, post, monkeypatc
         raise RuntimeError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(verdicts, "record_many", broken)
+        patch.setattr(verdicts, "record", broken)
         assert drain_all() == 0
     assert not Decision.objects.exists()
     assert not OutboxRow.objects.exists()

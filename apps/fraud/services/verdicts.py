@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from apps.accounts.models import Site
-from apps.audit.services import Entry, record_many
+from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
 from apps.fraud import rules
@@ -75,18 +76,15 @@ def write_decisions(site: Site, judged: list[Judged]) -> list[Decision]:
     if told:
         OutboxRow.objects.bulk_create(told)
         ring("fraud.deliver_decisions")
-    record_many(
-        [
-            Entry(
-                "decision.made",
-                f"decision:{decision.public_id}",
-                {"outcome": decision.outcome, "mode": decision.mode, "model_version": decision.model_version},
-            )
-            for decision in decisions
-        ],
+    record(
+        "decisions.made",
         site=site,
         actor=None,
-    )
+        detail={
+            "count": len(decisions), "first_id": decisions[0].pk, "last_id": decisions[-1].pk,
+            **Counter(str(decision.outcome) for decision in decisions),
+        },
+    )  # fmt: skip
     return decisions
 
 

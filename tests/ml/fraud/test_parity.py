@@ -13,10 +13,9 @@ import pytest
 from ml.fraud.contracts import Event, Label
 from ml.fraud.importing import events_of
 from ml.fraud.predict import FraudPredictor, learn_batch
-from ml.fraud.replay import labels_in, replay
+from ml.fraud.replay import _rows_by_card, gru_logits, labels_in, replay
 from ml.fraud.simulator import simulate
 from ml.fraud.state import CardState
-from ml.fraud.train import _gru_logits, _rows_by_card
 
 EVENTS = int(os.environ.get("LYNCEUS_PARITY_EVENTS") or 20_000)
 BATCH = 64
@@ -66,7 +65,7 @@ def as_served(
 
 def replayed(predictor: FraudPredictor, frame: pd.DataFrame) -> np.ndarray:
     features = replay(events_of(frame), labels_in(frame), len(frame), lambda event: None)
-    logits = _gru_logits(predictor.gru, features, _rows_by_card(frame["card_token"]), lambda event: None)
+    logits = gru_logits(predictor.gru, features, _rows_by_card(frame["card_token"]), lambda event: None)
     return np.column_stack([features, logits])
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from ml.fraud.absorb import absorb, absorb_label
 from ml.fraud.contracts import Event, Label
-from ml.fraud.features import FEATURE_NAMES, N_FEATURES, observe
-from ml.fraud.reasons import GROUPS, reasons_for
+from ml.fraud.features import N_FEATURES, observe
+from ml.fraud.reasons import GROUPS, NAMES, reasons_for
 from ml.fraud.state import CardState, TerminalState
 
 EVENT = Event("e", "authorization", 3_600_000_000_000, "c", 2000, "EUR", "m", "t", "5411", "BE")
@@ -22,7 +22,7 @@ def told(event: Event, card: CardState, terminal: TerminalState) -> dict[str, st
     texts = {}
     for code, _members, main, _say in GROUPS:
         weights = np.zeros(N_FEATURES + 2, np.float32)
-        weights[(*FEATURE_NAMES, "gru_logit").index(main)] = 1.0
+        weights[NAMES.index(main)] = 1.0
         texts[code] = reasons_for(vector, weights, vector)[0].text
     return texts
 
