@@ -27,10 +27,10 @@ PAN = "4111111111111111"
 @pytest.fixture
 def restored():
     root = logging.getLogger()
-    kept = root.handlers, root.level
+    kept, as_configured = (root.handlers, root.level), structlog.get_config()
     yield
     root.handlers, root.level = kept
-    structlog.reset_defaults()
+    structlog.configure(**as_configured)
 
 
 @pytest.mark.parametrize("as_json", [True, False])

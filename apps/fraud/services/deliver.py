@@ -40,7 +40,7 @@ def deliver_due() -> int:
     """Send what is due, a row of each source in turn; returns how many were delivered.
 
     A source that does not answer has all its due rows put off, so that a dead one costs the others no more
-    than one attempt a minute, however much waits for it.
+    than one attempt a round, however much waits for it.
     """
     delivered, end = 0, time.monotonic() + ROUND_S
     for pk in _next_rows():
