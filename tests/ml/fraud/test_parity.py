@@ -13,7 +13,7 @@ import pytest
 from ml.fraud.contracts import Event, Label
 from ml.fraud.importing import events_of
 from ml.fraud.predict import FraudPredictor, learn_batch
-from ml.fraud.replay import _rows_by_card, gru_logits, labels_in, replay
+from ml.fraud.replay import gru_logits, labels_in, replay, rows_by_card
 from ml.fraud.simulator import simulate
 from ml.fraud.state import CardState
 
@@ -65,7 +65,7 @@ def as_served(
 
 def replayed(predictor: FraudPredictor, frame: pd.DataFrame) -> np.ndarray:
     features = replay(events_of(frame), labels_in(frame), len(frame), lambda event: None)
-    logits = gru_logits(predictor.gru, features, _rows_by_card(frame["card_token"]), lambda event: None)
+    logits = gru_logits(predictor.gru, features, rows_by_card(frame["card_token"]), lambda event: None)
     return np.column_stack([features, logits])
 
 
