@@ -15,7 +15,7 @@ from apps.core import logging as our_logging
 from apps.core.errors import LynceusError
 from apps.core.logging import configure
 from apps.fraud.models import Transaction
-from apps.fraud.services import decide
+from apps.fraud.services import verdicts
 from tests.fraud.conftest import event, post, source
 from tests.fraud.test_engine import drain_all
 
@@ -63,7 +63,7 @@ def fails(db: None, post, monkeypatch) -> Callable[[str], None]:
 
     def fail(where: str) -> None:
         if where == "engine":
-            monkeypatch.setattr(decide, "record_many", refused)
+            monkeypatch.setattr(verdicts, "record", refused)
             drain_all()
         else:
             refused_by_the_database.apply()
