@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from django.db import IntegrityError
+from django.db.models import QuerySet
 
 from apps.audit.services import Actor
 from apps.fraud.models import EventKey, Source, Transaction, TransactionStatus
@@ -50,7 +52,15 @@ def _decide(source: Source, item: CheckedEvent, hurry: Hurry, wait_s: float, act
             [row] = store_events(source=source, events=[item], actor=actor)
         if row.status == TransactionStatus.PENDING:
             decide_transactions([row], hurry)
-    return Transaction.objects.select_related("source", "decision__evidence", "duplicate_of").get(pk=row.pk)
+    [row] = read_back([row.pk])
+    return row
+
+
+def read_back(pks: Iterable[int]) -> QuerySet[Transaction]:
+    """As the answer wants them."""
+    return Transaction.objects.select_related("source", "decision__evidence", "duplicate_of").filter(
+        pk__in=pks
+    )
 
 
 def _known(source: Source, item: CheckedEvent) -> Transaction | None:
