@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
@@ -16,11 +15,15 @@ from typing import ParamSpec, Protocol, TypeVar
 import structlog
 from django.db import DatabaseError, connection, transaction
 
+from apps.core.errors import LynceusError
 from apps.core.status import note_loaded
-from apps.fraud.models import FraudLabel, Transaction
+from apps.fraud.models import FraudLabel
+from apps.fraud.rows import label_of
+from apps.modelops.places import artefact_folder
 from apps.modelops.registry import load
 from apps.modelops.selectors import artefact_dir, champion
-from ml.fraud.contracts import BatchResult, Event, EventScore, Label, Thresholds
+from ml.common.artefact import ArtefactError
+from ml.fraud.contracts import BatchResult, Event, EventScore, Thresholds
 
 log = structlog.get_logger(__name__)
 RETRY_LOAD_S = 30.0
@@ -37,6 +40,8 @@ class Predictor(Protocol):
     def score_batch(
         self, events: Sequence[Event], card_states: States, terminal_states: States
     ) -> BatchResult: ...
+
+    def rescore(self, vector: bytes) -> float: ...
 
     def remember(self, card_state: bytes, vectors: Sequence[bytes]) -> bytes: ...
 
@@ -182,6 +187,17 @@ def _in_time(until: float | None, work: Callable[P, T], *args: P.args, **kwargs:
         raise
 
 
+def predictor_of(artefact_hash: str) -> Predictor:
+    """Of any version whose artefact is still kept. LynceusError where it is not, or is not whole."""
+    loaded = _loaded
+    if loaded is not None and loaded.artefact_hash == artefact_hash:
+        return loaded.predictor
+    try:
+        return _load(artefact_folder(artefact_hash), artefact_hash)
+    except ArtefactError as error:
+        raise LynceusError(f"artefact_{error.code}", error.message, status=409) from error
+
+
 def _load(folder: Path, artefact_hash: str) -> Predictor:
     # By name and only now: XGBoost must not come with the URLconf.
     predictor: Predictor = load("ml.fraud.predict:FraudPredictor").load(folder, artefact_hash)
@@ -240,40 +256,3 @@ def learn(rows: Sequence[FraudLabel], cards: States, terminals: States) -> Batch
     learn_batch = load("ml.fraud.predict:learn_batch")
     result: BatchResult = learn_batch([label_of(row) for row in rows], cards, terminals)
     return result
-
-
-def label_of(row: FraudLabel) -> Label:
-    paid = row.transaction
-    return Label(
-        card_token=paid.card_token,
-        terminal_id=paid.terminal_id,
-        occurred_at_us=_us(paid.occurred_at),
-        known_at_us=_us(row.received_at),
-        amount_minor=paid.amount_reporting_minor,
-        fraud=row.fraud,
-    )
-
-
-def _us(at: datetime) -> int:
-    return int(at.timestamp()) * 1_000_000 + at.microsecond
-
-
-def event_of(row: Transaction) -> Event:
-    return Event(
-        event_id=row.event_id,
-        type=row.type,
-        occurred_at_us=_us(row.occurred_at),
-        card_token=row.card_token,
-        amount_minor=row.amount_reporting_minor,
-        currency=row.currency,
-        merchant_id=row.merchant_id,
-        terminal_id=row.terminal_id,
-        mcc=row.mcc,
-        country=row.country,
-        entry_mode=row.entry_mode,
-        channel=row.channel,
-        device_id=row.device_id,
-        ip=row.ip or "",
-        latitude=row.latitude,
-        longitude=row.longitude,
-    )

@@ -141,6 +141,11 @@ class FraudPredictor:
         )
         return BatchResult(told, *memory.to_bytes())
 
+    def rescore(self, vector: bytes) -> float:
+        """The score of a kept vector, little-endian float32 (N_FEATURES + 1,): the one it was given."""
+        [score] = self.probabilities(self.margins(np.frombuffer(vector, "<f4")[None, :]))
+        return float(score)
+
     def remember(self, card_state: bytes, vectors: Sequence[bytes]) -> bytes:
         """The state with this network's own memory of the card, made from the vectors of its events.
 

@@ -12,7 +12,6 @@ from django.db import IntegrityError, transaction
 
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.fraud import inference
 from apps.fraud.models import (
     SHARDS,
     Decision,
@@ -23,6 +22,7 @@ from apps.fraud.models import (
     TransactionStatus,
     UnheardLabel,
 )
+from apps.fraud.rows import event_of, label_of
 from apps.fraud.schemas import LabelIn
 from apps.fraud.services import drain, labels
 from apps.fraud.services.sources import ensure_source
@@ -92,9 +92,9 @@ def test_served_with_labels_is_what_replay_gives(champion, source, post) -> None
     post(sent[3:])
     drain_all()
     made = Decision.objects.select_related("transaction", "evidence").order_by("pk")
-    events = [inference.event_of(one.transaction) for one in made]
+    events = [event_of(one.transaction) for one in made]
     told = [
-        replace(inference.label_of(row), known_at_us=events[3].occurred_at_us)
+        replace(label_of(row), known_at_us=events[3].occurred_at_us)
         for row in FraudLabel.objects.order_by("pk")
     ]
     served = np.stack([np.frombuffer(bytes(one.evidence.features), "<f4")[:-1] for one in made])

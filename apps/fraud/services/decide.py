@@ -14,6 +14,7 @@ from django.db.models import Q
 from apps.accounts.models import Site
 from apps.fraud import inference
 from apps.fraud.models import CardState, Decision, EventType, Mode, TerminalState, Transaction
+from apps.fraud.rows import event_of
 from apps.fraud.rules import WINDOW, RuleHit, apply_rules
 from apps.fraud.services.sequence import card_states
 from apps.fraud.services.states import lock_states, readable, store_states
@@ -77,7 +78,7 @@ def _judge(
     terminals: dict[str, TerminalState],
     until: float | None,
 ) -> list[Judged]:
-    events = [inference.event_of(row) for row in rows]
+    events = [event_of(row) for row in rows]
     known, forgotten = card_states(model, site.pk, cards)
     answer = inference.score_in_time(model, events, known, readable(terminals), until)
     if answer is None:
@@ -92,7 +93,7 @@ def _judge_cold(
     model: inference.Champion, rows: list[Transaction], hits: list[list[RuleHit]], until: float
 ) -> list[Judged]:
     """Each as if its card and terminal were new: somebody else holds their states."""
-    events = [inference.event_of(row) for row in rows]
+    events = [event_of(row) for row in rows]
     answer = inference.score_in_time(model, events, {}, {}, until)
     if answer is None:
         return _by_rules(rows, hits, DEADLINE)

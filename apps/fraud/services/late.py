@@ -8,6 +8,7 @@ from itertools import groupby
 from apps.core.bell import ring
 from apps.fraud import inference
 from apps.fraud.models import CardState, LateState, TerminalState, Transaction
+from apps.fraud.rows import event_of
 from apps.fraud.services.sequence import card_states
 from apps.fraud.services.states import lock_states, readable, store_states
 
@@ -42,6 +43,6 @@ def _absorb(model: inference.Champion, site_id: int, rows: list[Transaction]) ->
     cards = lock_states(CardState, site_id, (row.card_token for row in rows))
     terminals = lock_states(TerminalState, site_id, (row.terminal_id for row in rows))
     known, _ = card_states(model, site_id, cards)
-    answer = inference.score(model, [inference.event_of(row) for row in rows], known, readable(terminals))
+    answer = inference.score(model, [event_of(row) for row in rows], known, readable(terminals))
     store_states(CardState, cards, answer.card_states, model.artefact_hash)
     store_states(TerminalState, terminals, answer.terminal_states, model.artefact_hash)

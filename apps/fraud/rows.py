@@ -1,0 +1,45 @@
+"""Rows of the database as the reducer's own types."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from apps.fraud.models import FraudLabel, Transaction
+from ml.fraud.contracts import Event, Label
+
+
+def event_of(row: Transaction) -> Event:
+    return Event(
+        event_id=row.event_id,
+        type=row.type,
+        occurred_at_us=_us(row.occurred_at),
+        card_token=row.card_token,
+        amount_minor=row.amount_reporting_minor,
+        currency=row.currency,
+        merchant_id=row.merchant_id,
+        terminal_id=row.terminal_id,
+        mcc=row.mcc,
+        country=row.country,
+        entry_mode=row.entry_mode,
+        channel=row.channel,
+        device_id=row.device_id,
+        ip=row.ip or "",
+        latitude=row.latitude,
+        longitude=row.longitude,
+    )
+
+
+def label_of(row: FraudLabel) -> Label:
+    paid = row.transaction
+    return Label(
+        card_token=paid.card_token,
+        terminal_id=paid.terminal_id,
+        occurred_at_us=_us(paid.occurred_at),
+        known_at_us=_us(row.received_at),
+        amount_minor=paid.amount_reporting_minor,
+        fraud=row.fraud,
+    )
+
+
+def _us(at: datetime) -> int:
+    return int(at.timestamp()) * 1_000_000 + at.microsecond
