@@ -84,7 +84,7 @@ def test_counts_go_on_and_the_new_network_remembers(promote, post, ask) -> None:
 def test_without_the_hand_over_it_would_begin_anew(promote, post, monkeypatch) -> None:
     send_some(post)
     promote()
-    monkeypatch.setattr(sequence, "_latest_vectors", lambda *_: [])
+    monkeypatch.setattr(sequence, "latest_vectors", lambda *_: [])
     send_some(post, start=6, count=1)
     model = inference.current_champion()
     cold, _ = model.predictor.gru.step(vectors()[-1][:-1], None)

@@ -15,7 +15,7 @@ from apps.fraud.models.decisions import (
     TerminalState,
     by_thresholds,
 )
-from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource, UnheardLabel
+from apps.fraud.models.labels import FraudLabel, FraudType, HeardLater, LabelSource, UnheardLabel
 from apps.fraud.models.outbox import Delivery, OutboxRow
 from apps.fraud.models.sources import Action, FxRate, Source, SourceSecret
 from apps.fraud.models.transactions import (
@@ -47,6 +47,7 @@ __all__ = [
     "FraudLabel",
     "FraudType",
     "FxRate",
+    "HeardLater",
     "KeyState",
     "LabelSource",
     "LateState",

@@ -17,6 +17,7 @@ from apps.fraud.models import (
     CardState,
     EventKey,
     FraudLabel,
+    HeardLater,
     Source,
     TerminalState,
     Transaction,
@@ -25,6 +26,7 @@ from apps.fraud.models import (
 )
 from apps.fraud.schemas import LabelIn
 from apps.fraud.services.ingest import DECIDED_TYPES
+from apps.fraud.services.late import heard
 from apps.fraud.services.states import lock_states, readable, store_states
 from apps.fraud.validation import error_row
 
@@ -118,6 +120,7 @@ def hear_labels(shard: int, limit: int) -> int:
 def _tell(site_id: int, rows: list[FraudLabel]) -> None:
     cards = lock_states(CardState, site_id, (row.transaction.card_token for row in rows))
     terminals = lock_states(TerminalState, site_id, (row.transaction.terminal_id for row in rows))
-    heard = inference.learn(rows, readable(cards), readable(terminals))
-    store_states(CardState, cards, heard.card_states)
-    store_states(TerminalState, terminals, heard.terminal_states)
+    learnt = inference.learn(rows, readable(cards), readable(terminals))
+    store_states(CardState, cards, learnt.card_states)
+    store_states(TerminalState, terminals, learnt.terminal_states)
+    heard(HeardLater(label=row) for row in rows)

@@ -26,17 +26,19 @@ def card_states(
     states, forgotten = readable(rows), set()
     for key in states:
         if rows[key].artefact_hash not in ("", model.artefact_hash):
-            vectors = _latest_vectors(site_id, key)
+            vectors = latest_vectors(site_id, key)
             states[key] = model.predictor.remember(states[key], vectors)
             if not vectors:
                 forgotten.add(key)
     return states, forgotten
 
 
-def _latest_vectors(site_id: int, card_token: str) -> list[bytes]:
-    """In the order of deciding."""
+def latest_vectors(site_id: int, card_token: str, before: int | None = None) -> list[bytes]:
+    """In the order of deciding, of decisions up to now or before this one."""
     evidence = Evidence.objects.filter(
         decision__transaction__source__site_id=site_id, decision__transaction__card_token=card_token
     ).exclude(features=b"")
+    if before is not None:
+        evidence = evidence.filter(decision_id__lt=before)
     latest = evidence.order_by("-decision__transaction__occurred_at").values_list("decision_id", "features")
     return [bytes(features) for _, features in sorted(latest[:EVENTS])]

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.accounts.selectors import site_named
+from apps.core.errors import LynceusError
+from apps.fraud.services.rebuild import differing, rebuild, write
+
+SHOWN = 20
+
+
+def moment(given: str) -> datetime:
+    at = datetime.fromisoformat(given)
+    if at.tzinfo is None:
+        raise ValueError("a time needs its zone")
+    return at
+
+
+class Command(BaseCommand):
+    help = "Make the states of cards and terminals again from what was decided, and compare."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--site", default="")
+        parser.add_argument("--as-of", type=moment, help="RFC 3339: what was decided and heard until then.")
+        parser.add_argument("--write", action="store_true", help="Put them in place of those kept.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            site = site_named(options["site"])
+            states = rebuild(site, options["as_of"])
+        except LynceusError as error:
+            raise CommandError(f"{error.message} ({error.code})") from error
+        self.stdout.write(f"Made again: {len(states.cards):,} cards, {len(states.terminals):,} terminals.")
+        found = differing(site, states)
+        if options["write"]:
+            write(site, states)
+            self.stdout.write(f"Written; {len(found):,} differed.")
+        elif found:
+            shown = ", ".join(found[:SHOWN]) + (" and others" if len(found) > SHOWN else "")
+            raise CommandError(f"{len(found):,} kept states differ: {shown}.")
+        else:
+            self.stdout.write("All kept states are the same.")

@@ -1,0 +1,110 @@
+"""The running states come out of the decisions again, byte for byte."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.accounts.models import Site
+from apps.core.clock import now
+from apps.fraud.models import SHARDS, CardState, HeardLater, LateState, TerminalState, Transaction
+from apps.fraud.services import drain, labels
+from apps.fraud.services.decide import Hurry, decide_transactions
+from apps.fraud.services.rebuild import differing, rebuild
+from tests.fraud.conftest import event
+from tests.fraud.test_labels import say
+from tests.fraud.test_promotion import promote, trained_again  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.decision
+
+
+def drain_all() -> None:
+    for shard in range(SHARDS):
+        drain.drain_shard(shard)
+
+
+def send(post: Any, first: int, count: int) -> None:
+    """In one batch a shard, cards and terminals shared."""
+    post(
+        [
+            event(f"e{i}", card_token=f"c{i % 5}", terminal_id=f"t{i % 3}", amount_minor=500 + 91 * i)
+            for i in range(first, first + count)
+        ]
+    )
+    drain_all()
+
+
+def without_state(event_id: str) -> None:
+    """Decided while somebody else held the card, as the synchronous door does."""
+    row = Transaction.objects.select_related("source__site").get(event_id=event_id)
+    decide_transactions([row], Hurry(time.monotonic() + 60, without_state=True))
+
+
+def told(**options: Any) -> str:
+    out = io.StringIO()
+    call_command("rebuild_state", stdout=out, **options)
+    return out.getvalue()
+
+
+@pytest.fixture
+def history(champion, promote, source, post) -> None:  # noqa: F811
+    """Decisions, labels between them, one late event, a promotion."""
+    send(post, 0, 12)
+    say(source, "e0", "e4")
+    drain_all()
+    send(post, 12, 8)
+    post(event("late", card_token="c1", terminal_id="t1", occurred_at="2026-01-01T00:00:00Z"))
+    without_state("late")
+    say(source, "e3", fraud=False)
+    drain_all()
+    promote()
+    send(post, 20, 10)
+    assert HeardLater.objects.count() == 4
+    assert not LateState.objects.exists()
+
+
+def test_all_of_it_comes_out_again(history, site) -> None:
+    assert differing(site, rebuild(site)) == []
+    assert "All kept states are the same" in told()
+
+
+def test_without_the_notes_of_what_was_heard_it_would_not(history, site) -> None:
+    HeardLater.objects.all().delete()
+    assert differing(site, rebuild(site)) != []
+
+
+def test_as_of_an_earlier_moment(champion, source, post, site) -> None:
+    send(post, 0, 10)
+    say(source, "e1")
+    drain_all()
+    moment = now()
+    then = {row.key: bytes(row.state) for row in CardState.objects.all()}
+    terminals = {row.key: bytes(row.state) for row in TerminalState.objects.all()}
+    send(post, 10, 10)
+    states = rebuild(site, moment)
+    assert (states.cards, states.terminals) == (then, terminals)
+
+
+def test_a_damaged_state_is_named_and_mended(history, site) -> None:
+    broken = CardState.objects.order_by("pk").first()
+    CardState.objects.filter(pk=broken.pk).update(state=bytes(broken.state)[:-1] + b"\x07")
+    with pytest.raises(CommandError, match=f"1 kept states differ: card {broken.pk}"):
+        told()
+    assert "1 differed" in told(write=True)
+    assert "All kept states are the same" in told()
+
+
+def test_what_is_written_goes_on_as_if_nothing_had_been(history, site, post) -> None:
+    told(write=True)
+    send(post, 30, 6)
+    assert differing(site, rebuild(site)) == []
+
+
+def test_another_site_has_nothing_of_it(history) -> None:
+    other = Site.objects.create(slug="south", name="South")
+    assert rebuild(other).cards == {}
+    assert labels.FraudLabel.objects.exists()
