@@ -99,6 +99,7 @@ def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "pruned": not hasattr(found, "evidence"),
         "deliveries": deliveries_of(found),
         "timeline": card_timeline(found),
+        "labels": found.transaction.labels.order_by("-pk"),
         "active": "alerts",
     }
     return render(request, "fraud/decision.html", context)

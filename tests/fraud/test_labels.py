@@ -210,3 +210,16 @@ def test_another_sources_event_is_unknown(champion, post, site, source) -> None:
     given = LabelIn.model_validate(label())
     with pytest.raises(LynceusError, match="never sent"):
         labels.store_labels(source=other, labels=[given], actor=None)
+
+
+def test_the_analyst_sees_what_became_known(champion, source, post, client, make_user) -> None:
+    post(event("e1"))
+    drain_all()
+    page = f"/fraud/decisions/{Decision.objects.get().public_id}/"
+    client.force_login(make_user("fraud_analyst"))
+    assert "What became known" not in client.get(page).content.decode()
+    say(source, "e1", type="account_takeover", raw_code="10.4")
+    shown = client.get(page).content.decode()
+    assert "What became known" in shown
+    assert "account takeover" in shown.lower()
+    assert "10.4" in shown
