@@ -23,6 +23,7 @@ RAISED_BY = [
     "apps/core/encryption.py",
     "apps/core/views.py",
     "apps/fraud/api.py",
+    "apps/radiology/store.py",
     "apps/fraud/services/ingest.py",
     "apps/fraud/services/labels.py",
     "apps/fraud/services/pressure.py",

@@ -21,6 +21,11 @@ def job_folder(job_id: int) -> Path:
     return _private("jobs") / str(job_id)
 
 
+def checkpoint_folder(job_id: int) -> Path:
+    """What a job that was cut off goes on from; it may hold what was learnt from, and goes when the job ends."""
+    return job_folder(job_id) / "checkpoints"
+
+
 def _private(name: str) -> Path:
     folder = Path(settings.VAR_DIR) / name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

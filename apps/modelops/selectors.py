@@ -95,10 +95,12 @@ def claimable_jobs() -> QuerySet[TrainingJob]:
     return TrainingJob.objects.filter(Q(status=TrainingJob.Status.QUEUED) | dead).order_by("created_at")
 
 
-def unfinished_job(dataset: DatasetSnapshot, *, preset: str, seed: int) -> TrainingJob | None:
-    """The oldest job of this kind that has not ended: waiting, running, or cut off."""
-    jobs = TrainingJob.objects.filter(dataset=dataset, preset=preset, seed=seed, status__in=OPEN)
-    return jobs.order_by("id").first()
+def unfinished_job(
+    dataset: DatasetSnapshot, *, preset: str, params: Mapping[str, Any], seed: int
+) -> TrainingJob | None:
+    """The oldest job of this very kind that has not ended: waiting, running, or cut off."""
+    jobs = TrainingJob.objects.filter(dataset=dataset, preset=preset, params=dict(params), seed=seed)
+    return jobs.filter(status__in=OPEN).order_by("id").first()
 
 
 def lease_left_s(job: TrainingJob) -> float:

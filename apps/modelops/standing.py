@@ -19,6 +19,7 @@ STALLED_AFTER = 2  # epochs without a better validation before the page says so
 ADVICE = {
     "dataset_changed": "The frozen files were edited or lost. Import the data again under a new name.",
     "out_of_memory": "Train again with a smaller batch or a smaller network.",
+    "disk_failed": "The operator makes room on the disk or mends it; then train again.",
     "process_died": (
         "It was killed, perhaps for memory. Train again; if it dies again, the operator finds its log in"
         " the job's folder."
@@ -146,15 +147,13 @@ def _of_curve(metrics: Mapping[str, list[list[float]]], unit: str, going_on: boo
     last = points[-1][0]
     if last - best >= STALLED_AFTER and len(points) > 2:
         return (
-            f"Validation stopped improving at {unit} {best:g}: its loss was {value:.4g} there and"
+            f"Validation loss stopped falling at {unit} {best:g}: it was {value:.4g} there and"
             f" {points[-1][1]:.4g} at {unit} {last:g}."
         )
     if len(points) < 2:
         return f"Validation loss is {value:.4g} after {unit} {last:g}."
     if last == best and going_on:
-        return (
-            f"Validation is still improving: its loss is {value:.4g} at {unit} {last:g}, the lowest so far."
-        )
+        return f"Validation loss is still falling: {value:.4g} at {unit} {last:g} is the lowest so far."
     return f"Validation loss was lowest at {unit} {best:g} ({value:.4g})."
 
 

@@ -17,7 +17,7 @@ _lock = threading.Lock()
 def decode_apart(path: Path) -> Decoded:
     """Pixels and picture, decoded in a child of limited memory and time.
 
-    Raises DicomRefused for what the file holds, FileNotFoundError where there is none.
+    Raises DicomRefused for what the file holds, OSError where it is not there or the disk fails.
     """
     path.stat()
     return _shared().decode(path)

@@ -31,7 +31,7 @@ from apps.radiology.models import Instance
 from apps.radiology.multipart import Parts, boundary_of
 from apps.radiology.selectors import instance_by_uids, instances_of, study_by_uid
 from apps.radiology.services.ingest import CONFLICTS, ingest_instance
-from apps.radiology.store import film_path, picture_path
+from apps.radiology.store import film_path, over_http, picture_path
 from ml.radiology.contracts import DicomRefused
 from ml.radiology.dicom import identify
 
@@ -55,7 +55,7 @@ class Stored:
 @csrf_exempt  # caller_of checks the token of a session; a bearer token needs none
 @require_POST
 def store(request: HttpRequest, study_uid: str = "") -> HttpResponse:
-    """STOW-RS. 200 if all parts were stored, 202 if some, 409 or 415 if none was."""
+    """STOW-RS. 200 if all parts were stored, 202 if some, 409 or 415 if none was; 503 if the disk fails."""
     caller = _caller(request)
     boundary = boundary_of(request.headers.get("Content-Type", ""))
     _check_length(request)
@@ -64,7 +64,8 @@ def store(request: HttpRequest, study_uid: str = "") -> HttpResponse:
         paths = parts.read(request.read)
         if not paths:
             raise LynceusError("no_parts", "The body holds no instance.", status=400)
-        outcomes = [_store_one(request, caller, path, study_uid) for path in paths]
+        with over_http():
+            outcomes = [_store_one(request, caller, path, study_uid) for path in paths]
     return _store_answer(request, outcomes)
 
 

@@ -23,6 +23,7 @@ VERIFICATION = UID("1.2.840.10008.1.1")
 SUCCESS, DUPLICATE, UNKNOWN_NODE = 0x0000, 0x0111, 0x0124
 REFUSED, NO_MATCH, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 ASSOCIATIONS_MAX = 20
+FILE_META_BYTES = 1024  # the listener writes them, no sender
 STATUS_OF = {"instance_conflict": DUPLICATE, "patient_mismatch": NO_MATCH}
 
 
@@ -41,6 +42,7 @@ def start_listener(*, block: bool) -> Any:
     for context in AllStoragePresentationContexts:
         entity.add_supported_context(str(context.abstract_syntax), AllTransferSyntaxes)
     handlers: list[Any] = [(evt.EVT_C_STORE, on_store), (evt.EVT_REQUESTED, on_requested)]
+    handlers += [(evt.EVT_PDU_RECV, on_pdu), (evt.EVT_CONN_CLOSE, on_close)]
     address = (settings.LYNCEUS_DICOM_HOST, settings.LYNCEUS_DICOM_PORT)
     return entity.start_server(address, block=block, evt_handlers=handlers)
 
@@ -65,6 +67,28 @@ def on_requested(event: Any) -> None:
 def _reject(event: Any, result: int, source: int, diagnostic: int) -> None:
     event.assoc.acse.send_reject(result, source, diagnostic)
     event.assoc.kill()  # waits until it is sent: the connection is shut as soon as this returns
+
+
+def on_pdu(event: Any) -> None:
+    """Hang up on a sender whose instance outgrows what a file may have: it would go on to fill the disk."""
+    path = _half_received(event)
+    allowed = settings.LYNCEUS_DICOM_FILE_MAX_MB * 1024**2 + FILE_META_BYTES
+    if path is not None and path.exists() and path.stat().st_size > allowed:
+        log.warning("c_store_too_large")
+        path.unlink(missing_ok=True)
+        event.assoc.abort(block=False)
+
+
+def on_close(event: Any) -> None:
+    """Nobody else removes what a sender left half sent."""
+    if path := _half_received(event):
+        path.unlink(missing_ok=True)
+
+
+def _half_received(event: Any) -> Path | None:
+    """The file the instance under way is written to; pynetdicom keeps it under no public name."""
+    message = event.assoc.dimse.message
+    return None if message is None else message._data_set_path
 
 
 def on_store(event: Any) -> int:

@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import structlog
 from django.conf import settings
 
 from apps.accounts.models import Site
+from apps.core.errors import LynceusError
+
+log = structlog.get_logger(__name__)
+RETRY_AFTER_S = 30
 
 
 def film_path(site: Site, file_sha256: str) -> Path:
@@ -49,6 +54,22 @@ def clear_incoming(older_than_s: float) -> int:
                 path.unlink()
                 removed += 1
     return removed
+
+
+@contextmanager
+def over_http() -> Iterator[None]:
+    """A disk that fails or is full becomes an answer that says to try again."""
+    try:
+        yield
+    except OSError as error:
+        log.error("store_failed", error=type(error).__name__, errno=error.errno)
+        raise LynceusError(
+            "storage_unavailable",
+            "The film cannot be stored now: send it again later.",
+            status=503,
+            retryable=True,
+            retry_after_s=RETRY_AFTER_S,
+        ) from error
 
 
 def flush(received: Path) -> None:

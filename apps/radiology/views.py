@@ -31,8 +31,8 @@ from apps.radiology.selectors import (
     study_for,
     worklist_for,
 )
-from apps.radiology.services.uploads import Receipt, take_upload
-from apps.radiology.store import picture_path
+from apps.radiology.services.uploads import Receipt, take_uploads
+from apps.radiology.store import over_http, picture_path
 
 PAGE_ROWS = 50
 FILES_MAX = 100
@@ -101,7 +101,8 @@ def upload(request: HttpRequest) -> HttpResponse:
     files = request.FILES.getlist("files")
     if not files or len(files) > FILES_MAX:
         raise LynceusError("no_files", f"Send 1 to {FILES_MAX} files in the field 'files'.", status=422)
-    receipts = [receipt for file in files for receipt in take_upload(file, site=user.site, user=user)]
+    with over_http():
+        receipts = take_uploads(files, site=user.site, user=user)
     answers = [_answer(receipt) for receipt in receipts]
     if request.accepts("text/html"):
         return render(request, "radiology/upload.html", {"files": answers})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -44,6 +45,9 @@ def _answer(path: Path, limits: Limits, answers: BinaryIO) -> None:
         picture = _png(image.pixels)
     except DicomRefused as error:
         _say(answers, {"code": error.code, "message": error.message})
+        return
+    except OSError as error:
+        _say(answers, {"errno": error.errno or errno.EIO})
         return
     except MemoryError:
         _say(answers, {"code": "too_large", "message": "The image needs more memory than may be used."})

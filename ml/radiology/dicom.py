@@ -1,11 +1,13 @@
 """DICOM files in: what the header says, and pixels ready to look at. Every file is treated as hostile.
 
-Whatever is wrong with a file, `read_header` and `decode` raise DicomRefused and nothing else. Its codes:
-not_dicom, truncated, bad_header, no_pixels, too_large, bomb, unsupported_transfer_syntax, undecodable.
+Whatever is wrong with a file, `read_header` and `decode` raise DicomRefused. Its codes: not_dicom, truncated,
+bad_header, no_pixels, too_large, bomb, unsupported_transfer_syntax, undecodable. A disk that fails is no
+fault of the file: its OSError is let through.
 """
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,8 @@ from ml.radiology.pixels import first_frame, pixel_sha256, present
 __all__ = ["SYNTHETIC_MANUFACTURER", "Limits", "content_sha256", "decode", "gate", "identify", "read_header"]
 
 SYNTHETIC_MANUFACTURER = "Lynceus synthetic"
+# What hostile content makes the system say: a seek to nowhere, a file that may not be written, no memory.
+OF_THE_FILE = (None, errno.EINVAL, errno.EOVERFLOW, errno.EFBIG, errno.ENOMEM)
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _TEXTS = (
     "Modality", "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex",
@@ -36,7 +40,7 @@ def content_sha256(path: Path) -> str:
 
 
 def read_header(path: Path, limits: Limits | None = None) -> InstanceHeader:
-    """The header of a file with pixels, without reading them. Raises DicomRefused."""
+    """The header of a file with pixels, without reading them. Raises DicomRefused, OSError."""
     limits = limits or Limits()
     return _guarded(lambda: _header(parse(path, limits, with_pixels=False), limits))
 
@@ -56,6 +60,7 @@ def decode(path: Path, limits: Limits | None = None) -> DecodedImage:
 
     Modality LUT or rescale, then VOI LUT, window or percentiles, then polarity (PS3.4 annex N); colour
     becomes luminance. `pixel_sha256` is of the stored values, the same whatever lossless codec held them.
+    Raises OSError too.
     """
     limits = limits or Limits()
     return _guarded(lambda: _decode(path, limits))
@@ -70,6 +75,9 @@ def _guarded(work: Callable[[], _Answer]) -> _Answer:
     except MemoryError:
         raise DicomRefused("too_large", "The image needs more memory than may be used.") from None
     except Exception as error:
+        # Pillow's own OSErrors have no number.
+        if isinstance(error, OSError) and error.errno not in OF_THE_FILE:
+            raise
         raise DicomRefused("bad_header", "The file is damaged and cannot be read.") from error
 
 

@@ -1,7 +1,7 @@
 """Labelled films into an immutable dataset: read within limits, shrunk, split by patient, hashed.
 
 The table has `file`, `patient_id` and a column for each finding (1 present, 0 absent, blank or -1 unknown);
-`split`, `age`, `sex` and `view` are known too, and every other column is kept as metadata.
+`split` (train, val, test or blank) is known too, and every other column is kept as metadata.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml.common.folders import new_folder
 from ml.radiology.contracts import DecodedImage
 from ml.radiology.parsing import Limits
 from ml.radiology.reading import check_name, read_films
-from ml.radiology.splits import groups_of, split
+from ml.radiology.splits import check_given, groups_of, split
 from ml.radiology.transforms import FROZEN_SIDE, shrink
 
 MAX_ROWS = 2_000_000
+OWN = ("file", "patient_id", "split")
 MAX_TABLE_BYTES = 512 * 1024**2
 VALUES = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "": np.nan, "-1": np.nan, "-1.0": np.nan}
 Tell = Callable[[int, int], None]
@@ -67,20 +69,19 @@ def freeze_images(
     images: Path, labels_csv: Path, findings: list[str], out_dir: Path, name: str,
     *, seed: int = 0, tell: Tell | None = None,
 ) -> FrozenFilms:  # fmt: skip
-    """Write the immutable dataset folder. Raises ValueError for a table or images that do not fit."""
+    """Write the immutable dataset folder. Raises ValueError for a table or images that do not fit,
+    FileExistsError for a folder that is there already."""
     table, names = read_table(labels_csv, findings)
-    out_dir.mkdir(parents=True, exist_ok=False)
-    with (out_dir / "pixels.bin").open("wb") as file:
-        table, skipped = _collect(images, table, file, tell)
-    table["split"] = _split(table, names, seed)
-    table.to_parquet(out_dir / "films.parquet", index=False)
-    hashes = {f"{part}_sha256": _sha256(out_dir / file) for part, file in _FILES.items()}
-    frozen = _summary(table, names, skipped, hashes)
-    manifest: dict[str, Any] = {"domain": "radiology", "name": name, "labels": names, "seed": seed}
-    manifest["side"] = FROZEN_SIDE
-    (out_dir / "manifest.json").write_text(
-        json.dumps({**manifest, **asdict(frozen)}, sort_keys=True, indent=1)
-    )
+    with new_folder(out_dir) as folder:
+        with (folder / "pixels.bin").open("wb") as file:
+            table, skipped = _collect(images, table, file, tell)
+        table["split"] = _split(table, names, seed)
+        table.to_parquet(folder / "films.parquet", index=False)
+        hashes = {f"{part}_sha256": _sha256(folder / file) for part, file in _FILES.items()}
+        frozen = _summary(table, names, skipped, hashes)
+        about = {"domain": "radiology", "name": name, "labels": names, "seed": seed, "side": FROZEN_SIDE}
+        manifest = json.dumps({**about, **asdict(frozen)}, sort_keys=True, indent=1)
+        (folder / "manifest.json").write_text(manifest)
     return frozen
 
 
@@ -111,7 +112,7 @@ def read_table(labels_csv: Path, findings: list[str]) -> tuple[pd.DataFrame, lis
     """The table and its findings under their own names. Raises ValueError with a sentence."""
     if labels_csv.stat().st_size > MAX_TABLE_BYTES:
         raise ValueError(f"The table is larger than {MAX_TABLE_BYTES // 1024**2} MiB.")
-    source = pd.read_csv(labels_csv, dtype=str, keep_default_na=False)
+    source = _own_names(pd.read_csv(labels_csv, dtype=str, keep_default_na=False))
     if not 0 < len(source) <= MAX_ROWS:
         raise ValueError(f"The table must have 1 to {MAX_ROWS:,} rows.")
     names = [_column(source, finding) for finding in findings]
@@ -125,17 +126,26 @@ def read_table(labels_csv: Path, findings: list[str]) -> tuple[pd.DataFrame, lis
     table = pd.DataFrame({"file": [check_name(name) for name in source["file"]]})
     table["patient_id"] = source["patient_id"].str.strip()
     table["given"] = source.get("split", "")
+    check_given(table["given"].unique())
     for name in names:
         table[f"finding:{name}"] = _values(source[name], name)
-    for other in source.columns.difference(["file", "patient_id", "split", *names], sort=False):
+    for other in source.columns.difference([*OWN, *names], sort=False):
         table[f"meta:{other}"] = source[other]
     return table, names
+
+
+def _own_names(source: pd.DataFrame) -> pd.DataFrame:
+    """The columns that mean something here under their own names, whatever the case of their letters."""
+    wanted = {c: c.lower() for c in source.columns if c.lower() in OWN and c.lower() not in source.columns}
+    if len(set(wanted.values())) < len(wanted):
+        raise ValueError("The table has two columns that differ only in the case of their letters.")
+    return source.rename(columns=wanted)
 
 
 def _column(source: pd.DataFrame, finding: str) -> str:
     """Its column, whatever the case of its letters."""
     for column in source.columns:
-        if column.lower() == finding.lower() and column not in ("file", "patient_id", "split"):
+        if column.lower() == finding.lower() and column not in OWN:
             return str(column)
     raise ValueError(f"The table has no column {finding!r}.")
 

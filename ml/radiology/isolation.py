@@ -40,6 +40,10 @@ class TookTooLong(ChildEnded):
     """The child did not answer in time."""
 
 
+class DiskFailed(OSError):
+    """The child could not read the file: no fault of the file's."""
+
+
 class IsolatedDecoder:
     """One child, started at the first file, replaced when it dies and after `FILES_A_CHILD` files.
 
@@ -56,7 +60,8 @@ class IsolatedDecoder:
         self._files = 0
 
     def decode(self, path: Path) -> Decoded:
-        """As `ml.radiology.dicom.decode`, with the picture. Raises DicomRefused."""
+        """As `ml.radiology.dicom.decode`, with the picture. Raises DicomRefused, and OSError where the disk
+        failed or no child can be started."""
         with self._lock:
             try:
                 return self._ask_again(path)
@@ -88,12 +93,14 @@ class IsolatedDecoder:
             self._child.stdin.write(json.dumps({"path": str(path)}).encode() + b"\n")
             self._child.stdin.flush()
             answer = json.loads(self._read_line(deadline))
+            if "errno" in answer:
+                raise DiskFailed(int(answer["errno"]), "the film could not be read from the disk")
             if "code" in answer:
                 raise DicomRefused(answer["code"], answer["message"])
             self._check(answer)
             pixels = self._read(answer["rows"] * answer["columns"] * 4, deadline)
             picture = self._read(answer["picture_bytes"], deadline)
-        except DicomRefused:
+        except (DicomRefused, DiskFailed):
             raise
         except ChildEnded:
             self._end()

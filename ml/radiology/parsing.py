@@ -32,6 +32,8 @@ MAX_ELEMENTS = 50_000
 # An empty item, eight bytes of file, becomes a dataset of a kilobyte: files are bounded in pieces too.
 MAX_READS = 200_000
 BLOCK = 1 << 20
+# What of a deflated file is held to read its header, where its pixels are not wanted.
+HEADER_BYTES_MAX = 4 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,10 @@ def parse(path: Path, limits: Limits, *, with_pixels: bool) -> Parsed:
         file: BinaryIO = _Metered(opened)  # type: ignore[assignment]
         transfer_syntax, bare = _read_meta(file)
         _check_readable(transfer_syntax)
-        body: BinaryIO = _inflate(file, limits) if transfer_syntax == DEFLATED else file
-        reader = _Reader(body, with_pixels=with_pixels)
+        body, end = file, path.stat().st_size
+        if transfer_syntax == DEFLATED:
+            body, end = _inflate(file, limits, limits.max_file_bytes if with_pixels else HEADER_BYTES_MAX)
+        reader = _Reader(body, end, with_pixels=with_pixels)
         dataset = reader.read(transfer_syntax)
     if bare and "SOPClassUID" not in dataset:
         raise DicomRefused("not_dicom", "This is not a DICOM file.")
@@ -116,20 +120,23 @@ def _check_readable(transfer_syntax: str) -> None:
         raise DicomRefused("unsupported_transfer_syntax", message)
 
 
-def _inflate(file: BinaryIO, limits: Limits) -> BinaryIO:
+def _inflate(file: BinaryIO, limits: Limits, held: int) -> tuple[BinaryIO, int]:
+    """The first `held` bytes and how many there are: all is inflated and checked, the rest thrown away."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    content = io.BytesIO()
+    content, size = io.BytesIO(), 0
     try:
         while not inflater.eof and (block := inflater.unconsumed_tail or file.read(BLOCK)):
-            content.write(inflater.decompress(block, BLOCK))
-            if content.tell() > limits.max_file_bytes:
+            inflated = inflater.decompress(block, BLOCK)
+            content.write(inflated[: max(0, held - size)])
+            size += len(inflated)
+            if size > limits.max_file_bytes:
                 raise DicomRefused("bomb", "The file inflates to more than may be stored.")
     except zlib.error as error:
         raise DicomRefused("truncated", "The compressed content is damaged.") from error
     if not inflater.eof:
         raise DicomRefused("truncated", "The file ends before its content does.")
     content.seek(0)
-    return _Metered(content)  # type: ignore[return-value]
+    return _Metered(content), size  # type: ignore[return-value]
 
 
 class _Metered:
@@ -147,12 +154,15 @@ class _Metered:
 
 
 class _Reader:
-    """Reads one dataset and notices what pydicom passes over: an end in the middle of an element."""
+    """Reads one dataset and notices what pydicom passes over: an end in the middle of an element.
 
-    def __init__(self, body: BinaryIO, *, with_pixels: bool) -> None:
-        self.body, self.with_pixels = body, with_pixels
+    `end` is where the content ends; `body` may hold less of it, where only a header is wanted.
+    """
+
+    def __init__(self, body: BinaryIO, end: int, *, with_pixels: bool) -> None:
+        self.body, self.end, self.with_pixels = body, end, with_pixels
         start = body.tell()
-        self.end = body.seek(0, io.SEEK_END)
+        self.held = body.seek(0, io.SEEK_END)
         body.seek(start)
         self.met_pixels, self.elements, self.last = False, 0, 0
 
@@ -160,6 +170,8 @@ class _Reader:
         implicit, little = transfer_syntax == IMPLICIT_LITTLE, transfer_syntax != EXPLICIT_BIG
         dataset = read_dataset(self.body, implicit, little, stop_when=self._watch)
         stopped = self.last in PIXEL_TAGS and not self.with_pixels
+        if self.held < self.end and not stopped:
+            raise DicomRefused("bad_header", "The header is larger than may be read.")
         if self.last and self.last not in dataset and not stopped:
             raise DicomRefused("truncated", "The file ends before its content does.")
         dataset.set_original_encoding(implicit, little)

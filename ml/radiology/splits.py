@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +10,27 @@ import numpy.typing as npt
 SHARES = {"val": 0.15, "test": 0.15}  # the rest trains
 ENOUGH = 0.05  # a given part smaller than this share of the films cannot carry its job
 GIVEN = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "": "", "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+    "dev": "val", "test": "test", "testing": "test",
 }  # fmt: skip
 STRENGTH = {"": 0, "train": 1, "val": 2, "test": 3}
 GOLDEN = 0.6180339887498949
 Ints = npt.NDArray[np.intp]
 Objects = npt.NDArray[np.object_]
+
+
+def check_given(words: Iterable[str]) -> None:
+    """Raises ValueError for a word that names no part: to deal such films anew could teach on a test."""
+    for word in words:
+        if _plain(word) not in GIVEN:
+            raise ValueError(
+                f"{word[:40]!r} in the column split is no part: write train, val, test or nothing."
+            )
+
+
+def _plain(word: str) -> str:
+    """Published tables number their parts: val16 is a val."""
+    return word.strip().lower().rstrip("0123456789")
 
 
 def groups_of(*keys: Sequence[str]) -> Ints:
@@ -42,9 +57,11 @@ def split(groups: Ints, given: Sequence[str], patterns: Sequence[str], seed: int
 
     A given split stands. Where it would put one group in two parts, the stronger (test, then val) keeps its
     films and the others are excluded. A part that is not given, or a val too small to choose on, is filled
-    from groups without a part, else from train. `patterns` (a film's labels) are dealt evenly.
+    from groups without a part, else from train. `patterns` (a film's labels) are dealt evenly. Raises
+    ValueError for a given word that names no part.
     """
-    wanted = np.array([GIVEN.get(part.strip().lower(), "") for part in given], object)
+    check_given(given)
+    wanted = np.array([GIVEN[_plain(part)] for part in given], object)
     strongest: dict[int, str] = {}
     for group, part in zip(groups, wanted, strict=True):
         strongest[group] = max(strongest.get(group, ""), part, key=STRENGTH.__getitem__)

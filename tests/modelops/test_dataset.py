@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from django.urls import reverse
 
+from apps.core.errors import LynceusError
 from apps.modelops.models import DatasetSnapshot
+from apps.modelops.services.datasets import new_dataset_folder
 
 SUMMARY = {
     "n": 1200, "n_fraud": 34, "events_sha256": "ab" * 32, "splits": {"test": 300, "train": 900},
@@ -34,3 +37,12 @@ def test_a_dataset_nobody_learnt_from_says_so(admin, dataset) -> None:
 
 def test_another_sites_dataset_is_not_found(stranger, dataset) -> None:
     assert stranger.get(address_of(dataset)).status_code == 404
+
+
+def test_a_folder_in_no_book_is_named_before_anything_is_read(site, settings, tmp_path) -> None:
+    settings.VAR_DIR = tmp_path
+    folder = new_dataset_folder(site, "films", "left")
+    folder.mkdir(parents=True)
+    with pytest.raises(LynceusError, match="in no book") as refused:
+        new_dataset_folder(site, "films", "left")
+    assert refused.value.code == "dataset_folder_exists"

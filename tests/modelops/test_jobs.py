@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db.models import QuerySet
 
 from apps.core.clock import now
 from apps.core.errors import LynceusError
@@ -69,6 +70,40 @@ def test_a_live_lease_is_not_taken_over(make_job) -> None:
     expire_lease(first)
     jobs.renew(first)
     assert jobs.claim() is None
+
+
+def test_a_claim_between_two_looks_does_not_swallow_a_cancel(make_job, monkeypatch) -> None:
+    """A worker takes the job just after it was found not to wait."""
+    job = make_job()
+    real = QuerySet.update
+
+    def claimed_before_the_first(self, **fields):
+        monkeypatch.setattr(QuerySet, "update", real)
+        jobs.claim()
+        return real(self, **fields)
+
+    monkeypatch.setattr(QuerySet, "update", claimed_before_the_first)
+    assert jobs.request_cancel(job, by=None)
+    job.refresh_from_db()
+    assert (job.status, job.cancel_requested) == (Status.RUNNING, True)
+
+
+def test_a_waiting_job_is_rung_for_once_in_a_while(make_job, monkeypatch) -> None:
+    rung: list[str] = []
+    monkeypatch.setattr(jobs, "ring", rung.append)
+    monkeypatch.setattr(jobs, "_rung_at", {})
+    make_job()
+    rung.clear()
+    assert [jobs.ring_for_waiting_jobs() for _ in range(3)] == [1, 0, 0]
+    make_job()
+    assert jobs.ring_for_waiting_jobs() == 1
+    later = now() + jobs.RING_AGAIN
+    monkeypatch.setattr(jobs, "now", lambda: later)
+    assert jobs.ring_for_waiting_jobs() == 2
+    held = jobs.claim()
+    expire_lease(held)
+    assert jobs.ring_for_waiting_jobs() == 1
+    assert rung == ["modelops.run_next_job"] * 6  # one is the second request's own
 
 
 def test_a_queued_job_is_cancelled_at_once(make_job) -> None:

@@ -8,12 +8,14 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core.errors import LynceusError
+from apps.modelops.management.commands import train
 from apps.modelops.models import ModelVersion, TrainingJob
+from apps.modelops.places import checkpoint_folder, job_folder
 from apps.modelops.selectors import artefact_dir, champion, curves_of, events_of
 from apps.modelops.services import jobs, runner
 from apps.modelops.services.promotion import promote_version
 from apps.modelops.services.runner import run_next
-from ml.common.artefact import open_artefact
+from ml.common.artefact import open_artefact, write_artefact
 
 Status = TrainingJob.Status
 pytestmark = pytest.mark.usefixtures("child_can_start")
@@ -38,14 +40,38 @@ def test_a_trainers_sentence_reaches_the_job(make_job) -> None:
     assert job.error_message == "There is no positive case."
 
 
-def test_a_job_whose_process_died_says_so_and_another_run_resumes(make_job) -> None:
+def test_a_job_whose_process_died_says_so_and_keeps_no_checkpoints(make_job) -> None:
+    """It had written one; films of patients would lie in it for ever."""
     job = make_job("dies")
     assert run_next() is None
     job.refresh_from_db()
     assert (job.status, job.error_code) == (Status.FAILED, "process_died")
-    TrainingJob.objects.update(status=Status.QUEUED)
-    version = run_next()
-    assert open_artefact(artefact_dir(version)).meta == {"resumed": True}
+    assert job_folder(job.pk).is_dir()
+    assert not checkpoint_folder(job.pk).exists()
+
+
+def test_without_the_removal_they_would_stay(make_job, monkeypatch) -> None:
+    monkeypatch.setattr(jobs, "_forget_checkpoints", lambda job: None)
+    job = make_job("dies")
+    run_next()
+    assert (checkpoint_folder(job.pk) / "epoch-2").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "says"),
+    [
+        ("card full", "out_of_memory", "smaller batch"),
+        ("disk full", "disk_failed", "A file failed: No space left on device."),
+        ("speechless", "training_error", "RuntimeError"),
+    ],
+)
+def test_what_the_machine_lacks_is_named(make_job, how, code, says) -> None:
+    job = make_job(how)
+    assert run_next() is None
+    job.refresh_from_db()
+    assert job.error_code == code
+    assert says in job.error_message
+    assert "/" not in job.error_message
 
 
 def test_an_artefact_changed_on_the_way_makes_no_version(make_job) -> None:
@@ -66,6 +92,7 @@ def test_a_running_job_is_cancelled_between_two_batches(make_job) -> None:
     assert run_next(listener=cancel_when_it_waits) is None
     job.refresh_from_db()
     assert job.status == Status.CANCELLED
+    assert not checkpoint_folder(job.pk).exists()
 
 
 def test_a_child_that_does_not_listen_is_killed(make_job, monkeypatch) -> None:
@@ -97,6 +124,35 @@ def test_the_train_command_blocks_and_writes_its_answer(dataset, tmp_path, capsy
     assert "epoch 2/2" in capsys.readouterr().out
     with pytest.raises(CommandError, match=r"no positive case.*training_error"):
         call_command("train", "testing", "--dataset", "small", "--preset", "tiny", "--param", 'how="fails"')
+
+
+def resume(*arguments: str) -> None:
+    call_command("train", "testing", "--dataset", "small", "--preset", "tiny", "--resume", *arguments)
+
+
+def test_resume_goes_on_with_the_job_of_the_same_parameters_only(make_job) -> None:
+    other, same = make_job(), make_job("forges")
+    with pytest.raises(CommandError, match="hash_mismatch"):
+        resume("--param", 'how="forges"')
+    other.refresh_from_db()
+    same.refresh_from_db()
+    assert (other.status, same.status) == (Status.QUEUED, Status.FAILED)
+
+
+def test_resume_takes_the_version_a_worker_made_meanwhile(make_job, monkeypatch, tmp_path, capsys) -> None:
+    job = make_job()
+    held = jobs.claim()
+    made = tmp_path / "made"
+
+    def work(seconds: float) -> None:
+        artefact_hash = write_artefact(made, kind="testing", files={}, meta={})
+        jobs.finish_succeeded(held, made, artefact_hash, {})
+
+    monkeypatch.setattr(train.time, "sleep", work)
+    out = tmp_path / "out.json"
+    resume("--json", str(out))
+    assert json.loads(out.read_text()) == {"version": 1, "job": job.pk}
+    assert f"Job {job.pk} has a holder" in capsys.readouterr().out
 
 
 def test_promotion_checks_the_artefact_first(make_job, site) -> None:

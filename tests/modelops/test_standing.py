@@ -20,10 +20,10 @@ def says(losses: list[float], name: str = "val_loss", status: str = "running") -
     [
         (
             [0.5, 0.4, 0.45, 0.5],
-            "Validation stopped improving at epoch 2: its loss was 0.4 there and 0.5 at epoch 4.",
+            "Validation loss stopped falling at epoch 2: it was 0.4 there and 0.5 at epoch 4.",
         ),
         ([0.5, 0.4, 0.45], "Validation loss was lowest at epoch 2 (0.4)."),
-        ([0.5, 0.4, 0.3], "Validation is still improving: its loss is 0.3 at epoch 3, the lowest so far."),
+        ([0.5, 0.4, 0.3], "Validation loss is still falling: 0.3 at epoch 3 is the lowest so far."),
         ([0.5], "Validation loss is 0.5 after epoch 1."),
         ([], "At work on: learning."),
     ],

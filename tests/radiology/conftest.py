@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +146,19 @@ def judged(version: ModelVersion) -> Callable[..., Instance]:
         return Instance.objects.get(pk=instance.pk)
 
     return judge
+
+
+@pytest.fixture
+def failing_disk() -> Callable[[], Any]:
+    """`with failing_disk():` every read of a film fails as on a broken disk."""
+
+    @contextmanager
+    def broken() -> Iterator[None]:
+        def fail(*args: Any, **kwargs: Any) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ml.radiology.dicom.parse", fail)
+            yield
+
+    return broken

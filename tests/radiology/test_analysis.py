@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from datetime import timedelta
 from typing import Any
@@ -197,16 +198,6 @@ def test_a_child_that_lies_is_not_believed(films, monkeypatch, answer) -> None:
     assert decoder._child is None
 
 
-def test_a_film_missing_from_the_disk_is_no_verdict_about_it(received) -> None:
-    instance = received()
-    film_path(instance.site, instance.file_sha256).unlink()
-    with pytest.raises(FileNotFoundError):
-        analyse_instance(instance.pk)
-    instance.refresh_from_db()
-    assert instance.status == Status.ANALYSING
-    assert instance.lease_expires_at is not None
-
-
 def expire(instance: Instance) -> None:
     Instance.objects.filter(pk=instance.pk).update(lease_expires_at=now() - timedelta(seconds=1))
 
@@ -297,3 +288,29 @@ def test_the_sweeper_rings_for_dead_workers_and_for_a_new_model(received, reques
     assert ring_overdue() == 0
     request.getfixturevalue("version")
     assert ring_overdue() == 1
+
+
+def test_a_disk_that_fails_leaves_the_film_waiting(received) -> None:
+    """The child finds no file: no fault of the film's, and the next bell after a while may do better."""
+    instance = received()
+    path = film_path(instance.site, instance.file_sha256)
+    content = path.read_bytes()
+    path.unlink()
+    assert outcome(instance) == (Status.RECEIVED, "disk_failed")
+    assert (instance.attempts, instance.rung_at is not None) == (0, True)
+    assert instance not in overdue()
+    path.write_bytes(content)
+    assert outcome(instance) == (Status.RECEIVED, "no_model")
+
+
+def test_the_child_tells_a_failing_disk_from_a_broken_film(tmp_path) -> None:
+    decoder = IsolatedDecoder(Limits(), memory_bytes=1024 * MIB, timeout_s=30)
+    try:
+        with pytest.raises(OSError, match="from the disk") as failed:
+            decoder.decode(tmp_path / "gone.dcm")
+        assert failed.value.errno == errno.ENOENT
+        (tmp_path / "broken.dcm").write_bytes(b"no film" * 99)
+        with pytest.raises(DicomRefused):
+            decoder.decode(tmp_path / "broken.dcm")
+    finally:
+        decoder.close()

@@ -18,9 +18,11 @@ from pynetdicom.sop_class import (
 
 from apps.accounts.models import Site
 from apps.audit.models import AuditEvent
+from apps.radiology import listener
 from apps.radiology.listener import start_listener
 from apps.radiology.models import DicomNode, Instance, Study
 from apps.radiology.store import film_path
+from tests.integration.running import eventually
 from tests.radiology.conftest import film
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -170,3 +172,61 @@ def test_the_received_copy_outside_the_store_is_gone(status_of, monkeypatch, tmp
     status_of(film())
     status_of(film(PixelData=None))
     assert {path.name for path in tmp_path.iterdir()} - before <= {"var"}
+
+
+def test_a_disk_that_fails_while_the_film_is_read_is_out_of_resources(status_of, failing_disk) -> None:
+    data = film()
+    with failing_disk():
+        assert status_of(data) == 0xA700
+    assert status_of(data) == 0x0000
+
+
+def too_much() -> Dataset:
+    return film(Rows=2048, Columns=2048, PixelData=bytes(2048 * 2048 * 2))
+
+
+def test_a_sender_who_does_not_stop_is_hung_up_on(associate, stored, settings, monkeypatch, tmp_path) -> None:
+    """The file of the instance under way never grows much above the limit, and is gone afterwards."""
+    settings.LYNCEUS_DICOM_FILE_MAX_MB = 1
+    (tmp_path / "received").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "received"))
+    sizes, real = [], listener._half_received
+
+    def watched(event: Any) -> Any:
+        path = real(event)
+        sizes.append(path.stat().st_size if path and path.exists() else 0)
+        return path
+
+    monkeypatch.setattr(listener, "_half_received", watched)
+    association = associate()
+    assert not association.send_c_store(too_much())  # no status: the line is dead
+    association.join(10)
+    assert association.is_aborted
+    assert 1024**2 < max(sizes) < 1024**2 + 64 * 1024
+    assert not stored()
+    eventually(lambda: not list((tmp_path / "received").iterdir()), of="the removal")
+    assert associate().send_c_store(film()).Status == 0x0000
+
+
+def test_without_the_count_all_of_it_is_written(associate, settings, monkeypatch) -> None:
+    settings.LYNCEUS_DICOM_FILE_MAX_MB = 1
+    monkeypatch.setattr(listener, "FILE_META_BYTES", 2**40)
+    assert associate().send_c_store(too_much()).Status == 0xC000
+
+
+def test_what_a_sender_left_half_sent_is_removed(associate, monkeypatch, tmp_path) -> None:
+    (tmp_path / "received").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "received"))
+    association = associate()
+    send, sent = association.dul.socket.send, []
+
+    def cut(data: bytes) -> None:
+        sent.append(data)
+        if len(sent) > 20:
+            association.dul.socket._shutdown_socket()
+        else:
+            send(data)
+
+    monkeypatch.setattr(association.dul.socket, "send", cut)
+    association.send_c_store(too_much())
+    eventually(lambda: not list((tmp_path / "received").iterdir()), of="the removal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 from django.test import Client
 from pydicom.dataset import Dataset
+from pydicom.uid import RLELossless
 
 from apps.accounts.models import ApiClient, Site
 from apps.accounts.services import rotate_secret
@@ -17,6 +19,8 @@ from apps.audit.models import AuditEvent
 from apps.radiology import multipart
 from apps.radiology.models import Instance, Study
 from apps.radiology.services.analyse import analyse_instance
+from apps.radiology.store import film_path
+from ml.radiology import dicom
 from tests.radiology.conftest import as_file, film, film_file
 
 RELATED = 'multipart/related; type="application/dicom"; boundary=xyz'
@@ -239,3 +243,27 @@ def test_another_client_stores_and_retrieves(live_server, site: Site, token: str
     assert len(web.retrieve_study(data.StudyInstanceUID)) == 2
     with pytest.raises(requests.HTTPError):
         web.store_instances([film(PixelData=None)])
+
+
+def test_a_disk_that_fails_is_no_fault_of_the_film(stow, failing_disk) -> None:
+    content = film_file()
+    with failing_disk():
+        answer = stow(content)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "30")
+    assert answer.json()["code"] == "storage_unavailable"
+    assert answer.json()["retryable"]
+    assert stow(content).status_code == 200
+
+
+def test_without_the_difference_a_good_film_would_be_refused(stow, failing_disk, monkeypatch) -> None:
+    monkeypatch.setattr(dicom, "OF_THE_FILE", (errno.EIO,))
+    with failing_disk():
+        assert stow(film_file()).status_code == 415
+
+
+def test_a_stored_file_that_is_gone_does_not_damage_the_one_sent_again(stow, site) -> None:
+    data = film()
+    stow(as_file(data))
+    film_path(site, Instance.objects.get().file_sha256).unlink()
+    data.compress(RLELossless, generate_instance_uid=False)
+    assert stow(as_file(data)).status_code == 503

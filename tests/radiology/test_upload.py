@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import struct
 import threading
+import tracemalloc
 import zipfile
 import zlib
+from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -19,7 +21,9 @@ from apps.radiology.models import Instance, Status, Study
 from apps.radiology.services import uploads
 from apps.radiology.services.ingest import ingest_instance
 from apps.radiology.store import clear_incoming, film_path, incoming, incoming_folder
+from ml.radiology import parsing
 from ml.radiology.contracts import DicomRefused
+from ml.radiology.dicom import read_header
 from tests.radiology.conftest import as_file, film, film_file
 
 NO_PIXELS = {"PixelData": None}
@@ -111,6 +115,36 @@ def test_a_deflate_bomb_is_refused_and_only_by_its_limit(send, settings, stored)
 def test_a_cut_deflate_stream_is_truncated(send) -> None:
     content = deflate_bomb()
     assert [row["code"] for row in send(content[: len(content) // 2])] == ["truncated"]
+
+
+def held_to_read_the_header_of(content: bytes, tmp_path: Path) -> int:
+    path = tmp_path / "deflated.dcm"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        assert read_header(path).Rows == 4096
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_deflated_film_is_not_held_whole_to_read_its_header(tmp_path, monkeypatch) -> None:
+    data = film(PixelData=bytes(4096 * 4096 * 2), Rows=4096, Columns=4096)
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    content = as_file(data)
+    assert held_to_read_the_header_of(content, tmp_path) < 12 * 1024**2
+    monkeypatch.setattr(parsing, "HEADER_BYTES_MAX", 2**40)
+    assert held_to_read_the_header_of(content, tmp_path) > 32 * 1024**2
+
+
+def test_a_deflated_header_longer_than_is_held_is_refused(send, monkeypatch) -> None:
+    data = film(ImageComments="x" * 9000)
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    content = as_file(data)
+    monkeypatch.setattr(parsing, "HEADER_BYTES_MAX", 4096)
+    assert [row["code"] for row in send(content)] == ["bad_header"]
+    monkeypatch.undo()
+    assert [row["state"] for row in send(content)] == ["queued"]
 
 
 def test_a_film_larger_than_may_be_is_refused(send, settings) -> None:
@@ -277,6 +311,23 @@ def test_all_members_together_are_bounded_too(send, settings) -> None:
     settings.LYNCEUS_UPLOAD_MAX_MB, settings.LYNCEUS_DICOM_FILE_MAX_MB = 1, 3
     content = zipped(a=bytes(3 * 1024**2), b=bytes(3 * 1024**2), c=film_file())
     assert [row["code"] for row in send(content)] == ["not_dicom", "bomb", "bomb"]
+
+
+def test_the_zips_of_one_request_share_one_budget(send, settings) -> None:
+    settings.LYNCEUS_UPLOAD_MAX_MB, settings.LYNCEUS_DICOM_FILE_MAX_MB = 1, 3
+    zips = [zipped(a=bytes(3 * 1024**2)) for _ in range(3)]
+    assert [row["code"] for row in send(*zips)] == ["not_dicom", "bomb", "bomb"]
+    assert [row["code"] for one in zips for row in send(one)] == ["not_dicom"] * 3
+
+
+def test_a_disk_that_fails_is_said_so_and_not_the_films_fault(radiologist, failing_disk) -> None:
+    with failing_disk():
+        answer = radiologist.post(
+            "/radiology/upload/",
+            {"files": [SimpleUploadedFile("film.dcm", film_file())]},
+            headers={"accept": "application/json"},
+        )
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
 
 
 def test_a_zip_of_too_many_files_is_refused_whole(send, monkeypatch) -> None:

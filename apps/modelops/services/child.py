@@ -57,17 +57,24 @@ def run(job_id: int, fence: int) -> int:
     except LynceusError as error:
         voice.say(error={"code": error.code, "message": error.message})
         return 1
-    except MemoryError:
-        voice.say(
-            error={"code": "out_of_memory", "message": "Training ran out of memory: use a smaller batch."}
-        )
-        return 1
-    except (ValueError, RuntimeError) as error:
-        # The trainers' own sentences; the traceback goes to the job's log, not to a page.
-        voice.say(error={"code": "training_error", "message": str(error).splitlines()[0][:500]})
+    except (MemoryError, OSError, ValueError, RuntimeError) as error:
+        # The traceback goes to the job's log, not to a page.
+        voice.say(error=_said_of(error))
         raise
     voice.say(result=result)
     return 0
+
+
+def _said_of(error: Exception) -> dict[str, str]:
+    """A code and one sentence: the trainers' own, or what is known of the machine."""
+    first = next(iter(str(error).splitlines()), "") or type(error).__name__
+    # A graphics card without memory says so in a RuntimeError.
+    if isinstance(error, MemoryError) or "out of memory" in first.lower():
+        return {"code": "out_of_memory", "message": "Training ran out of memory: use a smaller batch."}
+    if isinstance(error, OSError):
+        # Without the file's name: paths are for the log.
+        return {"code": "disk_failed", "message": f"A file failed: {error.strerror or type(error).__name__}."}
+    return {"code": "training_error", "message": first[:500]}
 
 
 def _train(job_id: int, fence: int, voice: _Voice) -> dict[str, Any]:
@@ -75,7 +82,7 @@ def _train(job_id: int, fence: int, voice: _Voice) -> dict[str, Any]:
     if job.fence != fence:
         raise LynceusError("lease_lost", "Another runner has this job.")
     folder = places.job_folder(job_id)
-    checkpoints = folder / "checkpoints"
+    checkpoints = places.checkpoint_folder(job_id)
     checkpoints.mkdir(mode=0o700, exist_ok=True)
     request = TrainRequest(
         dataset_dir=check_unchanged(job.dataset),

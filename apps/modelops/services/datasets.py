@@ -27,7 +27,15 @@ def new_dataset_folder(site: Site, domain: str, name: str) -> Path:
         )
     if DatasetSnapshot.objects.filter(site=site, domain=domain, name=name).exists():
         raise _taken(name)
-    return places.dataset_folder(site, domain, name)
+    folder = places.dataset_folder(site, domain, name)
+    if folder.exists():
+        # Its import was cut off between the last file and the books, or the books are others than its own.
+        raise LynceusError(
+            "dataset_folder_exists",
+            f"{folder} is in no book of this installation: move it away, or choose another name.",
+            status=409,
+        )
+    return folder
 
 
 def register_dataset(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,12 @@ from apps.modelops.selectors import claimable_jobs
 from ml.common.artefact import open_artefact
 
 LEASE = timedelta(seconds=30)
+RING_AGAIN = timedelta(minutes=5)
 CLAIMS_MAX = 10  # a job that takes its supervisor down each time must not block the queue for ever
 Status = TrainingJob.Status
+
+
+_rung_at: dict[tuple[int, int], datetime] = {}
 
 
 class LeaseLost(Exception):
@@ -45,7 +50,7 @@ def request_training(
     if preset not in domain.presets:
         known = ", ".join(domain.presets)
         raise LynceusError("unknown_preset", f"{preset!r} is none of the presets {known}.", status=422)
-    wanted = {**domain.presets[preset], **(params or {})}
+    wanted = wanted_params(dataset.domain, preset, params or {})
     try:
         domain.check_params(wanted)
     except ValueError as error:
@@ -60,13 +65,19 @@ def request_training(
     return job
 
 
+def wanted_params(domain: str, preset: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters of a job: the preset's, and over them those that were given."""
+    return {**domain_named(domain).presets.get(preset, {}), **params}
+
+
 @transaction.atomic
 def request_cancel(job: TrainingJob, *, by: User | None) -> bool:
     """A queued job ends now; a running one is told by its holder within seconds; False if it was over."""
     mine = TrainingJob.objects.filter(pk=job.pk)
-    told = mine.filter(status=Status.RUNNING).update(cancel_requested=True) or mine.filter(
-        status=Status.QUEUED
-    ).update(status=Status.CANCELLED, cancel_requested=True, finished_at=now())
+    # In this order: between the two a worker may claim it, and never gives it back to the queue.
+    told = mine.filter(status=Status.QUEUED).update(
+        status=Status.CANCELLED, cancel_requested=True, finished_at=now()
+    ) or mine.filter(status=Status.RUNNING).update(cancel_requested=True)
     if told:
         record("training.cancel_requested", site=job.site, actor=by, subject=f"job:{job.pk}")
     return bool(told)
@@ -102,6 +113,7 @@ def _give_up(job: TrainingJob) -> None:
         error_code="gave_up",
         error_message=f"Its supervisor died {job.fence} times: nobody takes it up again.",
     )
+    _forget_checkpoints(job)
 
 
 def renew(job: TrainingJob) -> bool:
@@ -130,6 +142,7 @@ def release(job: TrainingJob) -> None:
 @transaction.atomic
 def finish_cancelled(job: TrainingJob) -> None:
     _fenced(job, status=Status.CANCELLED, finished_at=now(), lease_expires_at=None)
+    _forget_checkpoints(job)
 
 
 @transaction.atomic
@@ -138,6 +151,7 @@ def finish_failed(job: TrainingJob, code: str, message: str) -> None:
         job, status=Status.FAILED, finished_at=now(), lease_expires_at=None,
         error_code=code[:60], error_message=message[:2000],
     )  # fmt: skip
+    _forget_checkpoints(job)
 
 
 @transaction.atomic
@@ -159,6 +173,27 @@ def finish_succeeded(
     )  # fmt: skip
     record("version.made", site=job.site, actor=job.requested_by, subject=f"version:{version.pk}")
     return version
+
+
+def _forget_checkpoints(job: TrainingJob) -> None:
+    """Nobody goes on with a job that ended so, and patients' films lie among them."""
+    folder = places.checkpoint_folder(job.pk)
+    transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def ring_for_waiting_jobs() -> int:
+    """For the sweeper: the bell of each job that nobody holds, once in a while and not at every look.
+
+    One worker may be at work for hours. Kept by this process alone: a second sweeper rings a second time.
+    """
+    at, waiting = now(), list(claimable_jobs().values_list("pk", "fence"))
+    for gone in _rung_at.keys() - set(waiting):
+        del _rung_at[gone]
+    due = [key for key in waiting if key not in _rung_at or _rung_at[key] <= at - RING_AGAIN]
+    for key in due:
+        _rung_at[key] = at
+        ring("modelops.run_next_job")
+    return len(due)
 
 
 def _fenced(job: TrainingJob, **fields: Any) -> None:

@@ -45,13 +45,18 @@ def analyse_instance(pk: int) -> None:
         return
     try:
         decoded = decode_apart(film_path(instance.site, instance.file_sha256))
+        write_picture(instance.site, instance.file_sha256, decoded.picture)
+        verdict = _verdict(instance)
     except DicomRefused as error:
         _finish(instance, Status.REFUSED, error.code, error.message)
         return
+    except OSError as error:
+        # No fault of the film: it stays received, and the sweeper rings for it again after a while.
+        log.error("disk_failed", instance=instance.pk, error=type(error).__name__, errno=error.errno)
+        _finish(instance, Status.RECEIVED, "disk_failed", "Waits: the film cannot be read from the disk.")
+        return
     instance.pixel_sha256 = decoded.image.pixel_sha256
-    write_picture(instance.site, instance.file_sha256, decoded.picture)
     instance.has_picture = True
-    verdict = _verdict(instance)
     if not verdict.accepted:
         _finish(instance, Status.NOT_ANALYSED, verdict.code, verdict.reason)
         return
@@ -112,7 +117,7 @@ def _finish(instance: Instance, status: Status, code: str, reason: str, answer: 
         has_picture=instance.has_picture,
         attempts=attempts,
         lease_expires_at=None,
-        rung_at=None,
+        rung_at=now() if code == "disk_failed" else None,
         analysed_at=None if status == Status.RECEIVED else now(),
     ):
         log.warning("analysis_fenced_off", instance=instance.pk)

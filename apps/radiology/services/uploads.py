@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from apps.radiology.store import incoming
 from ml.radiology.contracts import DicomRefused
 
 ZIP_MEMBERS_MAX = 500
+ZIP_GROWTH_MAX = 4  # times the size a request may have
 ZIP_READ_MAX = 4 * 1024**2
 BLOCK = 1 << 20
 ENCRYPTED = 0x1
@@ -38,15 +40,27 @@ class Receipt:
     message: str = ""
 
 
-def take_upload(upload: UploadedFile[Any], *, site: Site, user: User) -> list[Receipt]:
-    """Ingest a film, or every film of a zip. Never raises for what the file holds."""
+@dataclass(slots=True)
+class _Budget:
+    """How many bytes the zips of one request may still inflate to."""
+
+    left: int
+
+
+def take_uploads(uploads: Sequence[UploadedFile[Any]], *, site: Site, user: User) -> list[Receipt]:
+    """Ingest films, and every film of a zip. Never raises for what a file holds."""
+    budget = _Budget(settings.LYNCEUS_UPLOAD_MAX_MB * 1024**2 * ZIP_GROWTH_MAX)
+    return [receipt for upload in uploads for receipt in _take_upload(upload, site, user, budget)]
+
+
+def _take_upload(upload: UploadedFile[Any], site: Site, user: User, budget: _Budget) -> list[Receipt]:
     name = (upload.name or "file")[:120]
     with incoming() as path:
         with path.open("wb") as file:
             for chunk in upload.chunks(BLOCK):
                 file.write(chunk)
         if _is_zip(path):
-            return _take_zip(path, name, site, user)
+            return _take_zip(path, name, site, user, budget)
         return [_take(path, name, site, user)]
 
 
@@ -74,7 +88,7 @@ class _Directory(io.FileIO):
         return super().read(size) or b""
 
 
-def _take_zip(path: Path, name: str, site: Site, user: User) -> list[Receipt]:
+def _take_zip(path: Path, name: str, site: Site, user: User, budget: _Budget) -> list[Receipt]:
     with _Directory(str(path)) as file:
         try:
             archive = zipfile.ZipFile(file)
@@ -84,14 +98,13 @@ def _take_zip(path: Path, name: str, site: Site, user: User) -> list[Receipt]:
         if len(members) > ZIP_MEMBERS_MAX:
             too_many = f"The zip holds more than {ZIP_MEMBERS_MAX} files: send it in parts."
             return [Receipt(name, code="too_many_files", message=too_many)]
-        left = settings.LYNCEUS_UPLOAD_MAX_MB * 1024**2 * 4
         receipts = []
         # One member at a time, so that a zip costs the disk one film.
         for member in members:
             with incoming() as unpacked:
-                receipt, written = _take_member(archive, member, unpacked, left, site, user)
+                receipt, written = _take_member(archive, member, unpacked, budget.left, site, user)
                 receipts.append(receipt)
-                left -= written
+                budget.left -= written
     return receipts or [Receipt(name, code="empty_zip", message="The zip holds no file.")]
 
 

@@ -121,7 +121,49 @@ def test_a_missing_part_is_dealt_from_train_by_patient() -> None:
     assert 20 <= counts["test"] <= 40
     assert all(parts[i] == parts[i + 1] for i in range(0, 200, 2))
     for part in ("val", "test"):  # labels are dealt evenly
-        assert 0.15 < np.mean([i >= 150 for i, p in enumerate(parts) if p == part]) < 0.35
+        assert 0.15 < np.mean([i >= 150 for i, p in enumerate(parts) if p == part]) < 0.4
+
+
+@pytest.mark.parametrize("word", ["trian", "holdout", "fold3"])
+def test_a_word_that_names_no_part_is_refused_by_name(pictures, tmp_path, word: str) -> None:
+    folder, table = pictures(split=["train"] * 39 + [word])
+    with pytest.raises(ValueError, match=f"'{word}'.*no part"):
+        freeze_images(folder, table, ["Mass"], tmp_path / "d", "x")
+    assert not (tmp_path / "d").exists()
+
+
+def test_the_case_of_the_split_column_and_its_words_does_not_matter(pictures, tmp_path) -> None:
+    words = ["TRAIN"] * 20 + ["Valid"] * 8 + ["val16"] * 2 + ["Testing"] * 10
+    folder, table = pictures(Split=words)
+    frozen = freeze_images(folder, table, ["Mass"], tmp_path / "d", "x")
+    assert frozen.splits == {"train": 20, "val": 10, "test": 10}
+    assert "meta:Split" not in load_frozen(tmp_path / "d").table
+
+
+def test_without_its_column_found_the_given_split_is_dealt_anew(pictures, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(importing, "_own_names", lambda source: source)
+    folder, table = pictures(Split=["train"] * 20 + ["val"] * 10 + ["test"] * 10)
+    freeze_images(folder, table, ["Mass"], tmp_path / "d", "x")
+    assert (
+        load_frozen(tmp_path / "d").table["split"].tolist() != ["train"] * 20 + ["val"] * 10 + ["test"] * 10
+    )
+
+
+def test_an_import_that_fails_leaves_nothing_and_may_be_tried_again(pictures, tmp_path, monkeypatch) -> None:
+    folder, table = pictures(20)
+    (tmp_path / "sets").mkdir()
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(pd.DataFrame, "to_parquet", full)
+        with pytest.raises(OSError, match="No space"):
+            freeze_images(folder, table, ["Mass"], tmp_path / "sets" / "d", "x")
+    assert list((tmp_path / "sets").iterdir()) == []
+    assert freeze_images(folder, table, ["Mass"], tmp_path / "sets" / "d", "x").n == 20
+    with pytest.raises(FileExistsError):
+        freeze_images(folder, table, ["Mass"], tmp_path / "sets" / "d", "x")
 
 
 def test_a_dry_run_reports_and_writes_nothing(pictures, tmp_path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -14,7 +15,18 @@ from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, T
 from ml.common.options import choice, from_params, option
 from ml.fraud.contracts import EvaluationReport
 
-HOWS = ("well", "fails", "dies", "forges", "waits", "outlives", "deaf")
+HOWS = (
+    "well",
+    "fails",
+    "dies",
+    "forges",
+    "waits",
+    "outlives",
+    "deaf",
+    "card full",
+    "disk full",
+    "speechless",
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,12 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
         progress(ProgressEvent("train", epoch=epoch, epochs=2, rate=10.0, rate_unit="rows", metrics=metrics))
     if how == "fails":
         raise ValueError("There is no positive case.\nsecond line")
+    if how == "card full":
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    if how == "disk full":
+        raise OSError(errno.ENOSPC, "No space left on device", "/somewhere/epoch-2")
+    if how == "speechless":
+        raise RuntimeError
     if how == "dies" and not request.resume:
         (request.checkpoint_dir / "epoch-2").write_text("")
         os._exit(9)

@@ -10,11 +10,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
-from apps.modelops.models import DatasetSnapshot, TrainingJob
+from apps.modelops.models import DatasetSnapshot, ModelVersion, TrainingJob
 from apps.modelops.selectors import dataset_named, lease_left_s, unfinished_job
-from apps.modelops.services.jobs import request_training
+from apps.modelops.services.jobs import request_training, wanted_params
 from apps.modelops.services.promotion import promote_version
 from apps.modelops.services.runner import run_next
+
+LOOK_EVERY_S = 2.0
 
 
 class Command(BaseCommand):
@@ -44,12 +46,9 @@ class Command(BaseCommand):
     def _train(self, *, domain: str, dataset: str, out: Path | None, **options: Any) -> None:
         site = site_named(options["site"])
         job = self._job(dataset_named(site, domain, dataset), options)
-        version = run_next(job.pk, self._show, resumable=options["resume"])
+        version = self._resumed(job) if options["resume"] else run_next(job.pk, self._show)
         if version is None:
-            job = TrainingJob.objects.get(pk=job.pk)
-            if job.status == TrainingJob.Status.RUNNING:
-                raise CommandError(f"A worker took job {job.pk} first: see its page.")
-            raise CommandError(f"Job {job.pk} {job.status}: {job.error_message} ({job.error_code})")
+            raise self._failure(TrainingJob.objects.get(pk=job.pk))
         if options["promote"]:
             promote_version(version, by=None, site=site)
         self.stdout.write(f"{domain} version {version.number} made by job {job.pk}.")
@@ -57,17 +56,37 @@ class Command(BaseCommand):
             out.write_text(json.dumps({"version": version.number, "job": job.pk}))
 
     def _job(self, dataset: DatasetSnapshot, options: Mapping[str, Any]) -> TrainingJob:
-        preset, seed = options["preset"], options["seed"]
-        job = unfinished_job(dataset, preset=preset, seed=seed) if options["resume"] else None
-        if job is None:
-            params = _params(options["param"])
-            return request_training(
-                dataset=dataset, preset=preset, params=params, seed=seed, ring_worker=False
-            )
+        preset, seed, given = options["preset"], options["seed"], _params(options["param"])
+        if options["resume"]:
+            params = wanted_params(dataset.domain, preset, given)
+            if job := unfinished_job(dataset, preset=preset, params=params, seed=seed):
+                return job
+        return request_training(dataset=dataset, preset=preset, params=given, seed=seed, ring_worker=False)
+
+    def _resumed(self, job: TrainingJob) -> ModelVersion | None:
+        """The version it comes to, whoever makes it: this process, or a worker that holds the job."""
+        while True:
+            self._wait_for_its_holder(job)
+            if (version := run_next(job.pk, self._show, resumable=True)) is not None:
+                return version
+            job.refresh_from_db()
+            if job.status != TrainingJob.Status.RUNNING:
+                return ModelVersion.objects.filter(job=job).first()
+
+    def _wait_for_its_holder(self, job: TrainingJob) -> None:
+        said = False
         while (left_s := lease_left_s(job)) > 0:
-            self.stdout.write(f"Job {job.pk} was cut off: it is free again in {left_s:.0f} s.")
-            time.sleep(min(left_s, 5.0))
-        return job
+            if not said:
+                self.stdout.write(
+                    f"Job {job.pk} has a holder: it is waited for, or for {left_s:.0f} s if it was cut off."
+                )
+            said = True
+            time.sleep(min(left_s, LOOK_EVERY_S))
+
+    def _failure(self, job: TrainingJob) -> CommandError:
+        if job.status == TrainingJob.Status.RUNNING:
+            return CommandError(f"A worker took job {job.pk} first: see its page.")
+        return CommandError(f"Job {job.pk} {job.status}: {job.error_message} ({job.error_code})")
 
     def _show(self, progress: Mapping[str, Any]) -> None:
         self.stdout.write(progress_line(progress))
