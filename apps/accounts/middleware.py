@@ -42,6 +42,19 @@ def is_poll(request: HttpRequest) -> bool:
     return "X-Lynceus-Poll" in request.headers or request.headers.get("HX-Request") == "true"
 
 
+def no_store(get_response: GetResponse) -> GetResponse:
+    """What a person or a program got by who they are stays in no cache, of a shared machine or on the way."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        known = request.user.is_authenticated or "Authorization" in request.headers
+        response = get_response(request)
+        if known or request.user.is_authenticated:
+            response.setdefault("Cache-Control", "no-store")
+        return response
+
+    return middleware
+
+
 def site_time(get_response: GetResponse) -> GetResponse:
     """Pages show times in the zone of the reader's site; the database keeps UTC."""
 

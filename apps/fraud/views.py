@@ -16,7 +16,7 @@ from apps.accounts.auth import role_required
 from apps.accounts.models import Role, Site, User
 from apps.audit.services import record
 from apps.fraud.forms import QueueForm
-from apps.fraud.models import Action, Outcome
+from apps.fraud.models import Action, FraudLabel, Outcome
 from apps.fraud.selectors import (
     QueueFilter,
     action_for,
@@ -99,7 +99,7 @@ def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "pruned": not hasattr(found, "evidence"),
         "deliveries": deliveries_of(found),
         "timeline": card_timeline(found),
-        "labels": found.transaction.labels.order_by("-pk"),
+        "labels": FraudLabel.objects.filter(transaction=found.transaction).order_by("-pk"),
         "active": "alerts",
     }
     return render(request, "fraud/decision.html", context)

@@ -22,7 +22,7 @@ def job_folder(job_id: int) -> Path:
 
 
 def checkpoint_folder(job_id: int) -> Path:
-    """What a job that was cut off goes on from; it may hold what was learnt from, and goes when the job ends."""
+    """What a job that was cut off goes on from; films may lie in it, so it goes when the job fails."""
     return job_folder(job_id) / "checkpoints"
 
 

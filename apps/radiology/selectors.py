@@ -1,4 +1,4 @@
-"""Reads: the worklist, one study, its findings. Everything is cut to one site here."""
+"""Reads: the worklist, one study, its findings. All but the list of labels is cut to one site."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, cast
 from urllib.parse import urlencode
 from uuid import UUID
@@ -19,7 +20,7 @@ from apps.accounts.models import Role, Site, User
 from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.radiology.forms import WorklistForm
-from apps.radiology.models import OPEN, Instance, Status, Study
+from apps.radiology.models import OPEN, Finding, Instance, Status, Study
 from apps.radiology.selectors import (
     WorklistFilter,
     counts_by_status,
@@ -33,6 +34,7 @@ from apps.radiology.selectors import (
 )
 from apps.radiology.services.uploads import Receipt, take_uploads
 from apps.radiology.store import over_http, picture_path
+from apps.radiology.templatetags.films import film_tone
 
 PAGE_ROWS = 50
 FILES_MAX = 100
@@ -66,9 +68,7 @@ def rows(request: HttpRequest) -> HttpResponse:
     page = _page(request, site, chosen)
     if request.GET.get("seen") == _mark(page):
         return HttpResponse(status=204)
-    response = render(request, "radiology/rows.html", _rows(page, chosen))
-    response["Cache-Control"] = "no-store"
-    return response
+    return render(request, "radiology/rows.html", _rows(page, chosen))
 
 
 def _page(request: HttpRequest, site: Site, chosen: WorklistFilter) -> Page[Study]:
@@ -115,12 +115,15 @@ def _answer(receipt: Receipt) -> dict[str, Any]:
         return {
             "name": receipt.name,
             "state": "refused",
+            "tone": film_tone("refused"),
             "code": receipt.code,
             "message": receipt.message,
         }
+    state = "duplicate" if receipt.duplicate else "queued"
     return {
         "name": receipt.name,
-        "state": "duplicate" if receipt.duplicate else "queued",
+        "state": state,
+        "tone": film_tone(state),
         "message": "It was here already." if receipt.duplicate else "Waits for the model.",
         "url": reverse("radiology:study", args=[instance.study.public_id]),
         "status_url": reverse("radiology:instance_status", args=[instance.public_id]),
@@ -132,16 +135,24 @@ def _answer(receipt: Receipt) -> dict[str, Any]:
 def instance_status(request: HttpRequest, public_id: UUID) -> JsonResponse:
     """What the page that sent the film follows."""
     instance = _instance(request, public_id)
-    message = instance.reason
-    if instance.status == Status.ANALYSED:
-        positive = [finding.label for finding in findings_of(latest_analysis(instance)) if finding.positive]
-        message = (
-            f"Raised by AI: {', '.join(positive)}" if positive else "No finding reaches its operating point."
-        )
-    done = not instance.is_open
-    response = JsonResponse({"state": instance.get_status_display(), "message": message, "done": done})
-    response["Cache-Control"] = "no-store"
-    return response
+    findings = findings_of(latest_analysis(instance))
+    return JsonResponse(
+        {
+            "state": instance.get_status_display(),
+            "code": instance.status,
+            "tone": film_tone(instance.status),
+            "message": _outcome(instance, findings),
+            "done": not instance.is_open,
+        }
+    )
+
+
+def _outcome(instance: Instance, findings: Iterable[Finding]) -> str:
+    """What became of a film, in one sentence; empty while nothing did."""
+    if instance.status != Status.ANALYSED:
+        return instance.reason
+    positive = [finding.label for finding in findings if finding.positive]
+    return f"Raised by AI: {', '.join(positive)}" if positive else "No finding reaches its operating point."
 
 
 @require_GET
@@ -163,22 +174,23 @@ def analysis(request: HttpRequest, public_id: UUID) -> HttpResponse:
     found = _study(request, public_id)
     if request.GET.get("seen") == found.changed_at.isoformat():
         return HttpResponse(status=204)
-    response = render(request, "radiology/analysis.html", _analysis(found, request.GET.get("film", "")))
-    response["Cache-Control"] = "no-store"
-    return response
+    context = _analysis(found, request.GET.get("film", "")) | {"swapped_in": True}
+    return render(request, "radiology/analysis.html", context)
 
 
 def _analysis(found: Study, film: str) -> dict[str, Any]:
     instances = instances_of(found)
     shown = next((one for one in instances if str(one.public_id) == film), None) or _first_to_show(instances)
     said = latest_analysis(shown) if shown else None
+    findings = findings_of(said)
     query = {"film": str(shown.public_id)} if shown else {}
     return {
         "study": found,
         "instances": instances,
         "shown": shown,
         "analysis": said,
-        "findings": findings_of(said),
+        "findings": findings,
+        "says": (_outcome(shown, findings) or f"{shown.get_status_display().capitalize()}.") if shown else "",
         "open": any(instance.is_open for instance in instances),
         "query": urlencode({**query, "seen": found.changed_at.isoformat()}),
     }

@@ -113,6 +113,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.accounts.middleware.no_store",
     "apps.accounts.middleware.idle_logout",
     "apps.accounts.middleware.site_time",
     "apps.accounts.middleware.require_mfa",

@@ -34,11 +34,6 @@ export function startDialogs(): void {
   document.addEventListener("click", (event) => {
     const target = event.target as Element;
     closeMenus(target);
-    const opener = target.closest<HTMLElement>("[data-dialog]");
-    if (opener) {
-      const dialog = document.getElementById(opener.dataset.dialog ?? "");
-      if (dialog instanceof HTMLDialogElement) dialog.showModal();
-    }
     const asking = target.closest<HTMLButtonElement>("button[data-confirm]");
     if (asking && asking.dataset.confirmed === undefined) {
       event.preventDefault();

@@ -2,11 +2,13 @@ import { csrfToken, make, poll } from "./dom";
 
 const AT_ONCE = 3;
 const POLL_MS = 2000;
-const TONES: Record<string, string> = { queued: "neutral", duplicate: "neutral", refused: "critical", analysed: "good", failed: "critical" };
+const POLL_MAX_MS = 60_000;
+const FOLLOWED_AT_ONCE = 8;
 
 interface FileAnswer {
   name: string;
   state: string;
+  tone?: string;
   message?: string;
   url?: string;
   status_url?: string;
@@ -15,6 +17,45 @@ interface FileAnswer {
 function sizeText(bytes: number): string {
   return bytes < 1_000_000 ? `${Math.max(1, Math.round(bytes / 1000))} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
+
+/** Follows films that were sent: a few at each look, in turn; less often while the server does not answer. */
+class Follower {
+  private readonly waiting: [string, FileRow, FileAnswer][] = [];
+  private pause = POLL_MS;
+  private timer = 0;
+
+  add(url: string, row: FileRow, answer: FileAnswer): void {
+    this.waiting.push([url, row, answer]);
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.timer || this.waiting.length === 0) return;
+    this.timer = window.setTimeout(() => void this.look(), this.pause);
+  }
+
+  private async look(): Promise<void> {
+    if (!document.hidden) {
+      const some = this.waiting.splice(0, FOLLOWED_AT_ONCE);
+      const answered = await Promise.all(some.map((one) => this.ask(...one)));
+      this.pause = answered.includes(false) ? Math.min(this.pause * 2, POLL_MAX_MS) : POLL_MS;
+    }
+    this.timer = 0;
+    this.schedule();
+  }
+
+  /** Whether the server answered; a film that is not done yet goes to the end of the line. */
+  private async ask(url: string, row: FileRow, answer: FileAnswer): Promise<boolean> {
+    const reply = await poll(url).catch(() => null);
+    if (reply?.status === 403 || reply?.status === 404) return true;
+    const body = reply?.ok ? ((await reply.json().catch(() => null)) as (FileAnswer & { done: boolean }) | null) : null;
+    if (body) row.settle({ ...answer, ...body, status_url: undefined });
+    if (!body?.done) this.waiting.push([url, row, answer]);
+    return body !== null;
+  }
+}
+
+const follower = new Follower();
 
 class FileRow {
   readonly element = make("li");
@@ -38,29 +79,16 @@ class FileRow {
   settle(answer: FileAnswer): void {
     this.bar.remove();
     this.state.textContent = answer.state;
-    this.state.className = `chip ${TONES[answer.state] ?? "neutral"}`;
+    this.state.className = `chip ${answer.tone ?? "neutral"}`;
     this.says.textContent = answer.message ?? "";
     if (answer.url) this.name.replaceChildren(make("a", { href: answer.url }, answer.name || this.name.title));
-    if (answer.status_url) void this.follow(answer.status_url, answer);
-  }
-
-  private async follow(url: string, answer: FileAnswer): Promise<void> {
-    for (;;) {
-      await new Promise((resolve) => window.setTimeout(resolve, POLL_MS));
-      if (document.hidden) continue;
-      const reply = await poll(url).catch(() => null);
-      if (!reply) continue;
-      if (!reply.ok) return;
-      const body = (await reply.json()) as { state: string; message?: string; done: boolean };
-      this.settle({ ...answer, ...body, status_url: undefined });
-      if (body.done) return;
-    }
+    if (answer.status_url) follower.add(answer.status_url, this, answer);
   }
 }
 
 function post(url: string, field: string, file: File, onShare: (share: number) => void): Promise<FileAnswer[]> {
   return new Promise((resolve) => {
-    const refuse = (message: string): void => resolve([{ name: file.name, state: "refused", message }]);
+    const refuse = (message: string): void => resolve([{ name: file.name, state: "refused", tone: "critical", message }]);
     const xhr = new XMLHttpRequest();
     xhr.open("POST", url);
     xhr.setRequestHeader("Accept", "application/json");

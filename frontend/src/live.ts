@@ -198,6 +198,12 @@ export function startLive(htmx: Htmx): void {
     if (document.hidden && polls(elt)) event.preventDefault();
   });
   document.addEventListener("htmx:beforeSwap", (event) => beforeSwap(htmx, (event as CustomEvent<SwapDetail>).detail));
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const { detail } = event as CustomEvent<{ target: HTMLElement; fragment: DocumentFragment; shouldSwap: boolean }>;
+    // Said once: a screen reader would read the same sentence out at every poll.
+    const said = detail.target.matches("[role='status']") && detail.target.textContent === detail.fragment.textContent;
+    if (said) detail.shouldSwap = false;
+  });
   document.addEventListener("htmx:sendError", (event) => {
     const { elt } = (event as CustomEvent<{ elt: HTMLElement }>).detail;
     if (polls(elt)) contact.lost(elt, "The server cannot be reached.");

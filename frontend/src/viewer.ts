@@ -50,8 +50,6 @@ async function load(url: string): Promise<ImageBitmap> {
 
 export class FilmViewer {
   private film: Film | null = null;
-  private overlay: ImageBitmap | null = null;
-  private overlayShown = false;
   private window = 255;
   private level = 127.5;
   private inverted = false;
@@ -66,6 +64,8 @@ export class FilmViewer {
   private readonly message = make("p", { class: "message", role: "status" }, "Loading the film");
   private readonly readout = make("div", { class: "corner bottom-left", "aria-live": "off" });
   private readonly zoomText = make("div", { class: "corner bottom-right" });
+  private readonly gone = new AbortController();
+  private readonly sizes = new ResizeObserver(() => this.resized());
   private readonly buttons = new Map<string, HTMLButtonElement>();
 
   constructor(private readonly root: HTMLElement) {
@@ -79,7 +79,7 @@ export class FilmViewer {
     if (root.dataset.synthetic !== undefined) root.append(make("div", { class: "corner top-right synthetic" }, "SYNTHETIC"));
     this.addTools();
     this.listen();
-    new ResizeObserver(() => this.resized()).observe(root);
+    this.sizes.observe(root);
     void this.fetch();
   }
 
@@ -95,11 +95,6 @@ export class FilmViewer {
     this.message.hidden = true;
     this.root.dataset.ready = "";
     this.reset();
-    if (this.root.dataset.overlay) {
-      this.overlay = await load(this.root.dataset.overlay).catch(() => null);
-      const button = this.buttons.get("a");
-      if (button && !this.overlay) button.hidden = true;
-    }
   }
 
   private addTools(): void {
@@ -119,11 +114,6 @@ export class FilmViewer {
     add("-", "Zoom out", "minus", () => this.zoomTo(this.scale / ZOOM_STEP));
     add("+", "Zoom in", "plus", () => this.zoomTo(this.scale * ZOOM_STEP));
     add("r", "Reset", "refresh", () => this.reset());
-    if (this.root.dataset.overlay) {
-      const button = add("a", "What the model looked at", "eyes", () => this.toggleOverlay());
-      button.replaceChildren(icon("eye"));
-      button.classList.add("ai");
-    }
     this.root.append(tools);
   }
 
@@ -144,11 +134,11 @@ export class FilmViewer {
       event.preventDefault();
       this.zoomTo(this.scale * Math.exp(-event.deltaY * 0.0015), this.at(event));
     }, { passive: false });
-    document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("keydown", (event) => this.key(event), { signal: this.gone.signal });
   }
 
   private key(event: KeyboardEvent): void {
-    if (!this.root.isConnected || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
     const inside = this.root.contains(document.activeElement);
     const arrows: Record<string, [number, number]> = { ArrowLeft: [-8, 0], ArrowRight: [8, 0], ArrowUp: [0, 8], ArrowDown: [0, -8] };
@@ -241,12 +231,6 @@ export class FilmViewer {
     this.press("p", this.panning);
   }
 
-  private toggleOverlay(): void {
-    this.overlayShown = !this.overlayShown;
-    this.press("a", this.overlayShown);
-    this.draw();
-  }
-
   private press(key: string, on: boolean): void {
     this.buttons.get(key)?.setAttribute("aria-pressed", String(on));
   }
@@ -256,7 +240,13 @@ export class FilmViewer {
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   }
 
+  /** Also called once the film left the page: then nothing of the viewer may stay behind in the document. */
   private resized(): void {
+    if (!this.root.isConnected) {
+      this.gone.abort();
+      this.sizes.disconnect();
+      return;
+    }
     if (this.fitted) this.fit();
     else this.draw();
   }
@@ -282,9 +272,6 @@ export class FilmViewer {
     context.imageSmoothingEnabled = this.scale < 3;
     context.imageSmoothingQuality = "high";
     context.drawImage(this.film.canvas, 0, 0);
-    if (this.overlay && this.overlayShown) {
-      context.drawImage(this.overlay, 0, 0, this.film.canvas.width, this.film.canvas.height);
-    }
     this.readout.textContent = `W ${Math.round(this.window)} L ${Math.round(this.level)}${this.inverted ? " inverted" : ""}`;
     this.zoomText.textContent = `${this.film.canvas.width} x ${this.film.canvas.height}\n${this.scale.toFixed(2)} x`;
   }

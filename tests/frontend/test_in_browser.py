@@ -188,6 +188,71 @@ def test_the_viewer_fits_inverts_windows_and_resets(open_page: OpenPage) -> None
     expect(readout).to_have_text("W 355 L 128")
 
 
+def test_a_film_being_read_is_left_alone_when_its_study_changes(open_page: OpenPage) -> None:
+    film = '<div id="film-1" class="film" hx-preserve data-viewer data-src="/film"></div>'
+    served = ["<p>waiting</p>"]
+
+    def analysis() -> str:
+        return (
+            '<div id="analysis" hx-get="/analysis" hx-trigger="every 200ms" hx-swap="outerHTML">'
+            f"{film}{served[0]}</div>"
+        )
+
+    answers = {
+        "/film": lambda route: (200, "image/png", png()),
+        "/analysis": lambda route: (200, "text/html", analysis().encode()),
+    }
+    page = open_page(analysis(), answers)
+    expect(page.locator(".film[data-ready]")).to_be_visible()
+    expect(page.locator(".film .bottom-right")).to_contain_text("x")
+    fitted = page.locator(".film .bottom-right").inner_text()
+    page.keyboard.press("i")
+    page.keyboard.press("+")
+    expect(page.locator(".film .bottom-right")).not_to_have_text(fitted)
+    expect(page.locator(".film .bottom-left")).to_have_text("W 255 L 128 inverted")
+    zoom = page.locator(".film .bottom-right").inner_text()
+    served[0] = "<p>analysed</p>"
+    expect(page.locator("#analysis > p")).to_have_text("analysed")
+    expect(page.locator(".film .bottom-left")).to_have_text("W 255 L 128 inverted")
+    assert page.locator(".film .bottom-right").inner_text() == zoom
+    page.keyboard.press("i")
+    expect(page.locator(".film .bottom-left")).to_have_text("W 255 L 128")
+
+
+def test_a_viewer_that_left_the_page_hears_no_key(open_page: OpenPage) -> None:
+    film = '<div class="film" data-viewer data-src="/film"></div>'
+    page = open_page(film, {"/film": lambda route: (200, "image/png", png())})
+    expect(page.locator(".film[data-ready]")).to_be_visible()
+    page.evaluate(
+        "() => { window.film = document.querySelector('.film'); window.film.remove();"
+        " return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))); }"
+    )
+    page.keyboard.press("i")
+    assert page.evaluate("window.film.querySelector('[aria-label=Invert]').ariaPressed") == "false"
+
+
+def test_what_is_read_out_is_touched_only_when_it_changes(open_page: OpenPage) -> None:
+    served = ["one"]
+
+    def answer(route: Route) -> tuple[int, str, bytes]:
+        asked.append(1)
+        live = '<div id="live" hx-get="/live" hx-trigger="every 200ms" hx-swap="outerHTML">'
+        said = f'<p id="said" role="status" hx-swap-oob="innerHTML">{served[0]}</p>'
+        return 200, "text/html", f"{live}{len(asked)}</div>{said}".encode()
+
+    asked: list[int] = []
+    live = '<div id="live" hx-get="/live" hx-trigger="every 200ms" hx-swap="outerHTML">0</div>'
+    page = open_page(live + '<p id="said" role="status">one</p>', {"/live": answer})
+    page.evaluate(
+        "window.touched = 0; new MutationObserver(() => { window.touched += 1; })"
+        ".observe(document.querySelector('#said'), {childList: true})"
+    )
+    expect(page.locator("#live")).to_have_text(re.compile("[3-9]"))
+    assert page.evaluate("window.touched") == 0
+    served[0] = "two"
+    expect(page.locator("#said")).to_have_text("two")
+
+
 def test_a_film_that_cannot_be_fetched_says_so(open_page: OpenPage) -> None:
     film = '<div class="film" data-viewer data-src="/film"></div>'
     page = open_page(film, {"/film": lambda route: (404, "text/plain", b"")})
@@ -216,6 +281,33 @@ def test_each_file_is_posted_alone_and_shows_its_own_state(open_page: OpenPage) 
     expect(page.locator(".files .says").nth(1)).to_have_text("Not a DICOM file.")
     expect(page.locator(".dropzone .sum")).to_have_text("2 of 2 sent")
     assert tokens == ["tok", "tok"]
+
+
+def test_many_sent_films_are_followed_a_few_at_a_time_and_through_errors(open_page: OpenPage) -> None:
+    asked: list[str] = []
+
+    def state(route: Route) -> tuple[int, str, bytes]:
+        asked.append(route.request.url)
+        if len(asked) <= 8:
+            return 502, "text/html", b""
+        return (
+            200,
+            "application/json",
+            json.dumps({"state": "analysed", "tone": "neutral", "done": True}).encode(),
+        )
+
+    films = [{"name": f"{n}.dcm", "state": "queued", "status_url": f"/state?{n}"} for n in range(12)]
+    sent = json.dumps({"files": films}).encode()
+    form = (
+        '<form class="dropzone" data-dropzone data-url="/send" method="post">'
+        '<label for="f">Films</label><input id="f" type="file" name="files" multiple></form>'
+    )
+    answers = {"/send": lambda route: (202, "application/json", sent), "/state": state}
+    page = open_page(form, answers)
+    page.set_input_files("#f", [{"name": "a.zip", "mimeType": "", "buffer": b"x"}])
+    expect(page.locator(".files .chip")).to_have_text(["analysed"] * 12, timeout=20_000)
+    assert len(asked) == 8 + 12
+    assert len(set(asked[:8])) == 8  # the first look asks for eight and no more
 
 
 def test_a_chart_shows_its_numbers_as_a_table(open_page: OpenPage) -> None:

@@ -75,7 +75,7 @@ def test_fraud_from_simulation_to_evaluation(child_can_start, site, settings, tm
     settings.VAR_DIR = tmp_path
     assert "fraud" in registry._domains
     call_command(
-        "simulate_transactions", "--name", "first", "--customers", "60", "--terminals", "30", "--days", "20"
+        "simulate_transactions", "--name", "first", "--customers", "60", "--terminals", "30", "--days", "40"
     )
     out = tmp_path / "made.json"
     call_command("train", "fraud", "--dataset", "first", "--preset", "tiny", "--promote", "--json", str(out))

@@ -7,6 +7,7 @@ import io
 import re
 
 import pytest
+from django.test import Client
 from PIL import Image
 
 from apps.audit.models import AuditEvent
@@ -108,13 +109,64 @@ def test_the_film_is_a_greyscale_png_and_its_viewing_is_audited(received, radiol
 def test_the_sender_can_follow_one_film(received, judged, radiologist) -> None:
     instance = received()
     path = f"/radiology/instances/{instance.public_id}/status/"
-    assert radiologist.get(path).json() == {"state": "waiting", "message": "", "done": False}
+    assert radiologist.get(path).json() == {
+        "state": "waiting", "code": "received", "tone": "neutral", "message": "", "done": False,
+    }  # fmt: skip
     judged(instance, Effusion=(0.83, 0.41))
     assert radiologist.get(path).json() == {
         "state": "analysed",
+        "code": "analysed",
+        "tone": "neutral",
         "message": "Raised by AI: Effusion",
         "done": True,
     }
+
+
+def test_a_film_that_cannot_be_read_looks_the_same_everywhere(received, page_of, radiologist) -> None:
+    instance = received(Rows=200)
+    analyse_instance(instance.pk)
+    answer = radiologist.get(f"/radiology/instances/{instance.public_id}/status/").json()
+    assert (answer["state"], answer["tone"]) == ("unreadable", "critical")
+    for page in (page_of(instance), radiologist.get("/radiology/").content.decode()):
+        chip = re.search(r'<span class="chip critical">.*?</span>', page, re.S)
+        assert chip
+        assert "#alert" in chip[0]
+        assert "unreadable" in chip[0]
+
+
+def test_what_is_read_out_stands_beside_what_is_swapped(received, judged, page_of, radiologist) -> None:
+    instance = received()
+    page = page_of(instance)
+    assert "aria-live" not in page.split('id="analysis"')[1]
+    assert page.count('id="analysis-said"') == 1
+    live = live_address(page)
+    judged(instance, Effusion=(0.83, 0.41))
+    said = radiologist.get(live).content.decode().split('id="analysis-said"')[1]
+    assert 'hx-swap-oob="innerHTML"' in said
+    assert "Raised by AI: Effusion" in said
+
+
+def test_what_a_person_or_program_got_is_stored_nowhere(
+    received, page_of, radiologist, client, token
+) -> None:
+    instance = received()
+    uid = instance.study.StudyInstanceUID
+    study = f"/radiology/studies/{instance.study.public_id}/"
+    for path in ("/radiology/", study, f"/api/v1/studies/{uid}", f"/dicom-web/studies/{uid}", "/status/"):
+        assert "no-store" in radiologist.get(path)["Cache-Control"], path
+    radiologist.logout()
+    for path in (f"/api/v1/studies/{uid}", f"/dicom-web/studies/{uid}"):
+        answer = client.get(path, headers={"authorization": f"Bearer {token}"})
+        assert answer.status_code == 200
+        assert answer["Cache-Control"] == "no-store", path
+    assert "no-store" not in client.get("/livez").headers.get("Cache-Control", "")
+
+
+def test_without_the_middleware_a_program_might_leave_a_study_in_a_cache(received, token, settings) -> None:
+    uid = received().study.StudyInstanceUID
+    settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if not one.endswith("no_store")]
+    answer = Client().get(f"/dicom-web/studies/{uid}", headers={"authorization": f"Bearer {token}"})
+    assert "Cache-Control" not in answer
 
 
 def test_no_patient_stands_in_an_address(received, page_of) -> None:

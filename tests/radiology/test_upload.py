@@ -49,7 +49,8 @@ def test_it_works(radiologist, send, stored) -> None:
     [row] = send(content)
     assert (row["name"], row["state"]) == ("film.dcm", "queued")
     assert radiologist.get(row["url"]).status_code == 200
-    assert radiologist.get(row["status_url"]).json() == {"state": "waiting", "message": "", "done": False}
+    status = radiologist.get(row["status_url"]).json()
+    assert (status["state"], status["code"], status["done"]) == ("waiting", "received", False)
     instance = Instance.objects.get()
     assert film_path(instance.site, instance.file_sha256).read_bytes() == content
     assert stored() == [f"{instance.file_sha256}.dcm"]

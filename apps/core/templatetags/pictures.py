@@ -66,18 +66,6 @@ def stacked(phases: Iterable[Any]) -> list[dict[str, Any]]:
     return rows
 
 
-@register.filter
-def spark_path(values: Sequence[float]) -> str:
-    """An SVG path over a 100 by 20 box, scaled from the smallest to the largest value."""
-    if len(values) < 2:
-        return ""
-    low, high = min(values), max(values)
-    height = (high - low) or 1.0
-    step = 100 / (len(values) - 1)
-    points = (f"{i * step:.2f} {19 - 18 * (value - low) / height:.2f}" for i, value in enumerate(values))
-    return "M" + " L".join(points)
-
-
 @register.simple_tag
 def active_place(nav: Sequence[Mapping[str, str]], path: str, given: str = "") -> str:
     """The rail entry a page belongs to: the one it names, else the longest URL its path starts with."""

@@ -1,4 +1,4 @@
-"""Make a version the champion; workers notice by its hash and load it before their next batch."""
+"""Make a version the champion; workers notice another version and load it before their next batch."""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ from ml.radiology.dicom import gate, read_header
 from ml.radiology.isolation import Decoded
 
 log = structlog.get_logger(__name__)
-LEASE = timedelta(minutes=6)  # above the hard time limit of the task
+# Far above what a film takes: the decoder has a time limit, the network a fixed amount of arithmetic. The
+# worker's solo pool has no time limit of its own.
+LEASE = timedelta(minutes=6)
 ATTEMPTS_MAX = 5
 RING_AFTER = timedelta(seconds=5)
 RING_AGAIN = timedelta(minutes=5)  # a long queue, or no worker at all, must not fill the broker with bells

@@ -10,6 +10,21 @@ register = template.Library()
 AGE_UNITS = {"D": "d", "W": "w", "M": "mo", "Y": "y"}
 
 
+# Of a film, a study or a file that was sent: whatever else is under way or done as it should be.
+TONES = {"refused": "critical", "not_analysed": "attention"}
+ICONS = {"refused": "alert", "not_analysed": "info", "analysed": "check", "duplicate": "check"}
+
+
+@register.filter
+def film_tone(status: str) -> str:
+    return TONES.get(status, "neutral")
+
+
+@register.filter
+def film_icon(status: str) -> str:
+    return ICONS.get(status, "clock")
+
+
 @register.filter
 def dicom_date(value: str) -> str:
     """DA, 20240131, as 2024-01-31."""

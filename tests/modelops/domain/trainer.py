@@ -15,18 +15,13 @@ from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, T
 from ml.common.options import choice, from_params, option
 from ml.fraud.contracts import EvaluationReport
 
-HOWS = (
-    "well",
-    "fails",
-    "dies",
-    "forges",
-    "waits",
-    "outlives",
-    "deaf",
-    "card full",
-    "disk full",
-    "speechless",
-)
+FAULTS = {
+    "fails": ValueError("There is no positive case.\nsecond line"),
+    "card full": RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    "disk full": OSError(errno.ENOSPC, "No space left on device", "/somewhere/epoch-2"),
+    "speechless": RuntimeError(),
+}
+HOWS = ("well", *FAULTS, "dies", "forges", "waits", "outlives", "deaf")
 
 
 @dataclass(frozen=True)
@@ -64,14 +59,8 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     for epoch in (1, 2):
         metrics = {"train_loss": 1.0 / epoch}
         progress(ProgressEvent("train", epoch=epoch, epochs=2, rate=10.0, rate_unit="rows", metrics=metrics))
-    if how == "fails":
-        raise ValueError("There is no positive case.\nsecond line")
-    if how == "card full":
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-    if how == "disk full":
-        raise OSError(errno.ENOSPC, "No space left on device", "/somewhere/epoch-2")
-    if how == "speechless":
-        raise RuntimeError
+    if how in FAULTS:
+        raise FAULTS[how]
     if how == "dies" and not request.resume:
         (request.checkpoint_dir / "epoch-2").write_text("")
         os._exit(9)
