@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml.common.folders import new_folder
 from ml.fraud.contracts import Event
 
 NEEDED = ("occurred_at", "card_token", "amount_minor", "terminal_id")
@@ -125,16 +126,16 @@ def split_by_time(at: pd.Series) -> np.ndarray[Any, Any]:
 
 
 def freeze_frame(frame: pd.DataFrame, out_dir: Path, name: str) -> FrozenEvents:
-    """Write the immutable dataset folder; its splits are assigned here, once."""
+    """Write the immutable dataset folder, whole or not at all; its splits are assigned here, once."""
     frame = frame.assign(split=split_by_time(frame["occurred_at"]))
-    out_dir.mkdir(parents=True, exist_ok=False)
-    frame.to_parquet(out_dir / "events.parquet", index=False)
-    with (out_dir / "events.parquet").open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    splits = {str(k): int(v) for k, v in frame["split"].value_counts().items()}
-    frozen = FrozenEvents(len(frame), int(frame["fraud"].sum()), sha256, splits)
-    manifest = {"domain": "fraud", "name": name, "n": frozen.n, "events_sha256": sha256, "splits": splits}
-    (out_dir / "manifest.json").write_text(json.dumps(manifest, sort_keys=True, indent=1))
+    with new_folder(out_dir) as folder:
+        frame.to_parquet(folder / "events.parquet", index=False)
+        with (folder / "events.parquet").open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        splits = {str(k): int(v) for k, v in frame["split"].value_counts().items()}
+        frozen = FrozenEvents(len(frame), int(frame["fraud"].sum()), sha256, splits)
+        manifest = {"domain": "fraud", "name": name, "n": frozen.n, "events_sha256": sha256, "splits": splits}
+        (folder / "manifest.json").write_text(json.dumps(manifest, sort_keys=True, indent=1))
     return frozen
 
 

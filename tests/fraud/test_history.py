@@ -96,6 +96,20 @@ def test_rows_that_do_not_fit_are_named(put, site, changes, says) -> None:
         call_command("import_transactions", *put(rows().assign(**changes)), "--name", "mine")
 
 
+def test_a_freeze_that_is_cut_off_leaves_the_name_free(put, site, monkeypatch) -> None:
+    command = ["import_transactions", *put(rows()), "--name", "mine"]
+    with monkeypatch.context() as patch, pytest.raises(CommandError, match="No space left"):
+        patch.setattr("pandas.DataFrame.to_parquet", lambda *_, **__: _full())
+        call_command(*command)
+    assert not dataset_folder(site, "fraud", "mine").exists()
+    call_command(*command)
+    assert DatasetSnapshot.objects.get().name == "mine"
+
+
+def _full() -> None:
+    raise OSError(28, "No space left on device")
+
+
 def test_only_what_was_known_in_time_teaches(put, site) -> None:
     """A label that comes a month later must not teach, choose or calibrate."""
     call_command("import_transactions", *put(rows()), "--name", "mine")
