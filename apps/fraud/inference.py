@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from apps.core.status import note_loaded
@@ -23,7 +24,6 @@ from apps.modelops.selectors import artefact_dir, champion
 from ml.fraud.contracts import BatchResult, Event, EventScore, Label, Thresholds
 
 log = structlog.get_logger(__name__)
-RETRY_LOAD_S = 30.0
 LOOK_S = 0.5  # how long a look at readiness waits for a model that is being loaded
 States = Mapping[str, bytes]
 P = ParamSpec("P")
@@ -151,7 +151,7 @@ def _ready(number: int, artefact_hash: str, folder: Path) -> Champion | NoAnswer
             predictor = _load(folder, artefact_hash)
         except Exception:  # whatever is wrong with the artefact, rules still decide
             log.exception("model_unreadable", version=number)
-            _failed = (artefact_hash, time.monotonic() + RETRY_LOAD_S)
+            _failed = (artefact_hash, time.monotonic() + settings.LYNCEUS_MODEL_RETRY_S)
             return NoAnswer("model_unreadable")
         _loaded = Champion(number, artefact_hash, predictor)
         log.info("model_loaded", version=number)
