@@ -97,10 +97,11 @@ def current_champion(until: float | None = None) -> Champion | NoAnswer:
             model = _in_time(until, _ready, *wanted)
         except TimeoutError:
             return NoAnswer("deadline")
-    if isinstance(model, NoAnswer):
-        return before or model
-    _note(model)
-    return model
+    if isinstance(model, Champion):
+        _note(f"version {model.number}")
+    elif before is None:
+        _note(f"nothing: version {version.number} cannot be read, rules decide")
+    return before or model if isinstance(model, NoAnswer) else model
 
 
 def warm() -> threading.Thread:
@@ -158,16 +159,16 @@ def _ready(number: int, artefact_hash: str, folder: Path) -> Champion | NoAnswer
         return _loaded
 
 
-def _note(model: Champion) -> None:
+def _note(says: str) -> None:
     """For /status, after the transaction that decides: it must not wait for a row that others write."""
-    if _noted != model.artefact_hash:
-        transaction.on_commit(partial(_note_now, model), robust=True)
+    if _noted != says:
+        transaction.on_commit(partial(_note_now, says), robust=True)
 
 
-def _note_now(model: Champion) -> None:
+def _note_now(says: str) -> None:
     global _noted
-    note_loaded("fraud model", f"version {model.number}")
-    _noted = model.artefact_hash
+    note_loaded("fraud model", says)
+    _noted = says
 
 
 def _in_time(until: float | None, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
