@@ -87,11 +87,11 @@ class Apart:
             yield
 
     def _no_message_is_held(self) -> bool:
-        node = f"realtime@{socket.gethostname()}"
-        asked = Celery(broker=self.broker.url).control.inspect([node], timeout=5, limit=1)
-        return not self.broker.client.llen("realtime") and all(
-            held == {node: []} for held in (asked.reserved(), asked.active())
-        )
+        node, app = f"realtime@{socket.gethostname()}", Celery(broker=self.broker.url)
+        with app.connection_for_write() as connection:
+            asked = app.control.inspect([node], timeout=5, limit=1, connection=connection)
+            held = (asked.reserved(), asked.active())
+        return held == ({node: []}, {node: []}) and not self.broker.client.llen("realtime")
 
     @contextmanager
     def suspended(self, *words: str) -> Iterator[None]:
