@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from apps.core.errors import LynceusError
@@ -26,7 +27,6 @@ from ml.common.artefact import ArtefactError
 from ml.fraud.contracts import BatchResult, Event, EventScore, Thresholds
 
 log = structlog.get_logger(__name__)
-RETRY_LOAD_S = 30.0
 LOOK_S = 0.5  # how long a look at readiness waits for a model that is being loaded
 States = Mapping[str, bytes]
 P = ParamSpec("P")
@@ -102,10 +102,11 @@ def current_champion(until: float | None = None) -> Champion | NoAnswer:
             model = _in_time(until, _ready, *wanted)
         except TimeoutError:
             return NoAnswer("deadline")
-    if isinstance(model, NoAnswer):
-        return before or model
-    _note(model)
-    return model
+    if isinstance(model, Champion):
+        _note(f"version {model.number}")
+    elif before is None:
+        _note(f"nothing: version {version.number} cannot be read, rules decide")
+    return before or model if isinstance(model, NoAnswer) else model
 
 
 def warm() -> threading.Thread:
@@ -156,23 +157,23 @@ def _ready(number: int, artefact_hash: str, folder: Path) -> Champion | NoAnswer
             predictor = _load(folder, artefact_hash)
         except Exception:  # whatever is wrong with the artefact, rules still decide
             log.exception("model_unreadable", version=number)
-            _failed = (artefact_hash, time.monotonic() + RETRY_LOAD_S)
+            _failed = (artefact_hash, time.monotonic() + settings.LYNCEUS_MODEL_RETRY_S)
             return NoAnswer("model_unreadable")
         _loaded = Champion(number, artefact_hash, predictor)
         log.info("model_loaded", version=number)
         return _loaded
 
 
-def _note(model: Champion) -> None:
+def _note(says: str) -> None:
     """For /status, after the transaction that decides: it must not wait for a row that others write."""
-    if _noted != model.artefact_hash:
-        transaction.on_commit(partial(_note_now, model), robust=True)
+    if _noted != says:
+        transaction.on_commit(partial(_note_now, says), robust=True)
 
 
-def _note_now(model: Champion) -> None:
+def _note_now(says: str) -> None:
     global _noted
-    note_loaded("fraud model", f"version {model.number}")
-    _noted = model.artefact_hash
+    note_loaded("fraud model", says)
+    _noted = says
 
 
 def _in_time(until: float | None, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -178,8 +178,11 @@ def recent_latency_ms() -> list[tuple[tuple[str], float]]:
 
 
 def model_in_service() -> str:
-    """For /status: raises while nothing was promoted."""
+    """For /status: raises while nothing was promoted, and while whoever decided last could not read it."""
     version = champion("fraud")
     if version is None:
         raise RuntimeError("no model is in service: rules alone decide")
+    last = Decision.objects.order_by("-id").values_list("mode_reason", flat=True).first()
+    if last == "model_unreadable":
+        raise RuntimeError(f"version {version.number} could not be read for the last decision: rules made it")
     return f"version {version.number} is in service"

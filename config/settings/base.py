@@ -41,6 +41,8 @@ LYNCEUS_TRUSTED_PROXIES = int_env("LYNCEUS_TRUSTED_PROXIES", 0, low=0, high=10)
 
 # --- Transactions ---------------------------------------------------------------------------------
 LYNCEUS_PENDING_MAX = int_env("LYNCEUS_PENDING_MAX", 200_000, low=1, high=100_000_000)
+LYNCEUS_REALTIME_WORKERS = int_env("LYNCEUS_REALTIME_WORKERS", 1, low=1, high=16)
+LYNCEUS_MODEL_RETRY_S = int_env("LYNCEUS_MODEL_RETRY_S", 30, low=1, high=3600)
 LYNCEUS_WEBHOOK_ALLOW = networks_env("LYNCEUS_WEBHOOK_ALLOW")
 LYNCEUS_DISK_MIN_MB = int_env("LYNCEUS_DISK_MIN_MB", 512, low=0, high=1_000_000)
 

@@ -47,12 +47,13 @@ def free_port() -> int:
 class Running:
     """A demo that can be stopped and started again; `facts` is its demo.json."""
 
-    def __init__(self, var: Path, database_url: str) -> None:
+    def __init__(self, var: Path, database_url: str, **changes: str) -> None:
         self.var = var
         self.environment = {
             **os.environ, "DATABASE_URL": database_url, "LYNCEUS_VAR": str(var), "LYNCEUS_DEMO_SIZE": "tiny",
             "LYNCEUS_PORT": str(free_port()), "LYNCEUS_DICOM_PORT": str(free_port()),
             "LYNCEUS_DEMO": "", "REDIS_URL": "", "DJANGO_SETTINGS_MODULE": "config.settings.dev",
+            **changes,
         }  # fmt: skip
         self.said = var / "said.txt"
 
@@ -151,8 +152,8 @@ class Running:
         with self.as_program() as client:
             return client.get(f"/api/v1/studies/{uid}").raise_for_status().json()
 
-    def send_events(self, body: Any, **changes: str) -> httpx.Response:
-        """Signed with an implementation of Standard Webhooks that is not ours."""
+    def send_events(self, body: Any, door: str = "/api/v1/transactions", **changes: str) -> httpx.Response:
+        """Signed with an implementation of Standard Webhooks that is not ours. `door` may be a whole URL."""
         content = json.dumps(body)
         secret = changes.pop("secret", self.facts["webhook"]["secret"])
         moment = now()
@@ -165,12 +166,12 @@ class Running:
             **changes,
         }
         with self.http() as client:
-            return client.post("/api/v1/transactions", content=content, headers=headers)
+            return client.post(door, content=content, headers=headers)
 
 
 @contextmanager
-def running(var: Path, database_url: str) -> Iterator[Running]:
-    demo = Running(var, database_url)
+def running(var: Path, database_url: str, **changes: str) -> Iterator[Running]:
+    demo = Running(var, database_url, **changes)
     try:
         demo.start()
         yield demo

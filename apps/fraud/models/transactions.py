@@ -116,7 +116,7 @@ class Transaction(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["shard", "id"], condition=Q(status="pending"), name="pending_by_shard"),
+            models.Index(fields=["id"], condition=Q(status="pending"), name="pending_by_age"),
             models.Index(fields=["id"], condition=Q(status="parked"), name="parked_transactions"),
             models.Index(fields=["card_token", "occurred_at"], name="card_timeline"),
             models.Index(

@@ -1,4 +1,4 @@
-"""Claim a shard's pending transactions and decide them until none is left."""
+"""Claim shards' pending transactions and decide them, oldest first, until none is left."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from datetime import timedelta
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q, QuerySet
 
 from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
-from apps.fraud.models import LateState, ShardLock, Transaction, TransactionStatus, UnheardLabel
+from apps.fraud.models import SHARDS, LateState, ShardLock, Transaction, TransactionStatus, UnheardLabel
 from apps.fraud.services.decide import decide_transactions
 from apps.fraud.services.labels import hear_labels
 from apps.fraud.services.late import apply_late
@@ -30,68 +31,83 @@ RETRY_S = 5
 
 
 def drain_shard(shard: int) -> int:
-    """Decide the shard's pending transactions in micro-batches; returns how many were decided.
+    """Answer a shard's bell: decide what is pending in micro-batches; returns how many were decided.
 
-    Returns at once when another worker holds the shard: that worker looks again after it lets go,
-    so a transaction committed meanwhile is not left behind.
+    Oldest first over all shards that nobody else holds, and not this shard alone: which bell is heard
+    first, or twice, then changes nothing. Returns at once when other workers hold what there is: they
+    look again after they let go, so a transaction committed meanwhile is not left behind.
     """
     total, until = 0, time.monotonic() + RING_S
-    _catch_up(shard, until)
+    _catch_up(until)
     while time.monotonic() < until:
         try:
-            decided = _decide_next(shard)
+            decided = _decide_next()
         except NOT_THE_BATCH:
             raise  # the sweeper rings again
         except AlreadyDecided:
             continue  # the synchronous door was faster with one of them
         except Exception:
             log.exception("batch_failed", shard=shard)
-            decided = _bisect(shard, list(ready_rows(shard).values_list("pk", flat=True)[:BATCH]))
+            decided = _bisect(list(ready_rows().values_list("pk", flat=True)[:BATCH]))
         if decided is None:
             return total
         total += decided
-        if decided == 0 and not ready_rows(shard).exists():
+        if decided == 0 and not ready_rows().exists():
             return total
     ring("fraud.decide_pending", shard)
     return total
 
 
-def _catch_up(shard: int, until: float) -> None:
+def _catch_up(until: float) -> None:
     """Let the states hear first of what was decided without them, then of what became known."""
     for unheard, tell in ((LateState, apply_late), (UnheardLabel, hear_labels)):
-        while time.monotonic() < until and unheard.objects.filter(shard=shard).exists():
-            with transaction.atomic():
-                if not _hold(shard) or not tell(shard, BATCH):
-                    break
+        for shard in sorted(set(unheard.objects.values_list("shard", flat=True).distinct())):
+            while time.monotonic() < until and unheard.objects.filter(shard=shard).exists():
+                with transaction.atomic():
+                    if not _hold([shard]) or not tell(shard, BATCH):
+                        break
 
 
-def ready_rows(shard: int) -> QuerySet[Transaction]:
+def ready_rows() -> QuerySet[Transaction]:
     due = Q(retry_at=None) | Q(retry_at__lte=now())
-    return Transaction.objects.filter(due, shard=shard, status=TransactionStatus.PENDING).order_by("id")
+    return Transaction.objects.filter(due, status=TransactionStatus.PENDING).order_by("id")
 
 
 @transaction.atomic
-def _decide_next(shard: int, only: Sequence[int] | None = None) -> int | None:
-    """Claim and decide in one transaction. None when another worker has the shard."""
-    if not _hold(shard):
-        return None
-    rows = ready_rows(shard).select_related("source__site")
-    if only is not None:
-        rows = rows.filter(pk__in=only)
-    return len(decide_transactions(list(rows[:BATCH])))
+def _decide_next(only: Sequence[int] | None = None) -> int | None:
+    """Claim and decide in one transaction. None when other workers have the shards."""
+    rows = _claim(ready_rows() if only is None else ready_rows().filter(pk__in=only))
+    return None if rows is None else len(decide_transactions(rows))
 
 
-def _hold(shard: int) -> bool:
-    lock = ShardLock.objects.select_for_update(skip_locked=True).filter(pk=shard)
-    if lock.first() is not None:
-        return True
-    if ShardLock.objects.filter(pk=shard).exists():
-        return False
-    ShardLock.objects.bulk_create([ShardLock(number=shard)], ignore_conflicts=True)
-    return lock.first() is not None
+def _claim(ready: QuerySet[Transaction]) -> list[Transaction] | None:
+    """The oldest of `ready`, of this worker's share of shards; None where others hold all of them."""
+    share = -(-SHARDS // settings.LYNCEUS_REALTIME_WORKERS)
+    busy: list[int] = []
+    while True:
+        free = ready.exclude(shard__in=busy)
+        shards = list(dict.fromkeys(free.values_list("shard", flat=True)[:BATCH]))[:share]
+        if not shards:
+            return None if busy else []
+        if held := _hold(shards):
+            return list(free.filter(shard__in=held).select_related("source__site")[:BATCH])
+        busy += shards
 
 
-def _bisect(shard: int, pks: Sequence[int]) -> int | None:
+def _hold(shards: Sequence[int]) -> list[int]:
+    """Those of the shards that no other worker has, ours until the transaction ends."""
+    lock = ShardLock.objects.select_for_update(skip_locked=True).filter(pk__in=shards)
+    held = [row.pk for row in lock]
+    if len(held) == len(shards):
+        return held
+    known = set(ShardLock.objects.filter(pk__in=shards).values_list("pk", flat=True))
+    if not (unknown := sorted(set(shards) - known)):
+        return held
+    ShardLock.objects.bulk_create([ShardLock(number=shard) for shard in unknown], ignore_conflicts=True)
+    return [row.pk for row in lock.all()]
+
+
+def _bisect(pks: Sequence[int]) -> int | None:
     """After a batch failed: its halves, and theirs, until what cannot be decided stands alone.
 
     One bad transaction in 64 costs a dozen tries and not 64; the others are decided at once.
@@ -100,14 +116,14 @@ def _bisect(shard: int, pks: Sequence[int]) -> int | None:
     middle = (len(pks) + 1) // 2
     for half in filter(None, (pks[:middle], pks[middle:])):
         try:
-            decided = _decide_next(shard, only=half)
+            decided = _decide_next(only=half)
         except NOT_THE_BATCH:
             raise
         except AlreadyDecided:
             continue
         except Exception:
             if len(half) > 1:
-                decided = _bisect(shard, half)
+                decided = _bisect(half)
             else:
                 log.exception("transaction_not_decided", transaction=half[0])
                 _postpone(half[0])

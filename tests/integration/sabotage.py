@@ -1,0 +1,129 @@
+"""A process of the product with one guard taken out, to show what the guard is for.
+
+python -m tests.integration.sabotage GUARD web
+python -m tests.integration.sabotage GUARD celery worker ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import django
+
+if TYPE_CHECKING:
+    from apps.fraud.services.ingest import Receipt
+
+
+def none() -> None:
+    """The product as it is."""
+
+
+def commits_before_answering() -> None:
+    """It says 202 with everything written, and will commit in a moment."""
+    from django.db import transaction
+
+    from apps.fraud import api
+
+    ingest = api.ingest_transactions
+
+    def later(**event: Any) -> Receipt:
+        receipts: queue.Queue[Receipt] = queue.Queue()
+
+        def store() -> None:
+            with transaction.atomic():
+                receipts.put(ingest(**event))
+                threading.Event().wait()
+
+        threading.Thread(target=store, daemon=True).start()
+        return receipts.get()
+
+    api.ingest_transactions = later
+
+
+def knows_an_event_again() -> None:
+    """No key is kept, so that the same event sent again is a new one."""
+    from apps.fraud.models import EventKey
+
+    EventKey.objects.bulk_create = lambda rows: list(rows)  # type: ignore[method-assign, assignment]
+
+
+def claims_with_the_decision() -> None:
+    """Claims in a transaction of its own, and dies before it decides."""
+    from apps.fraud.models import TransactionStatus
+    from apps.fraud.services import drain
+
+    def claim(only=None):  # type: ignore[no-untyped-def]
+        if pks := list(drain.ready_rows().values_list("pk", flat=True)[: drain.BATCH]):
+            drain.Transaction.objects.filter(pk__in=pks).update(status=TransactionStatus.DECIDED)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    drain._decide_next = claim
+
+
+def dies_before_the_commit() -> None:
+    """No guard is gone: the worker dies with everything written and nothing committed."""
+    from apps.fraud.services import drain
+
+    decide = drain.decide_transactions
+
+    def die(rows):  # type: ignore[no-untyped-def]
+        if decide(rows):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return []
+
+    drain.decide_transactions = die
+
+
+def says_503() -> None:
+    """What the database does not answer ends as any other error of ours."""
+    from apps.fraud import api
+
+    api._stored_or_503 = contextlib.nullcontext
+
+
+def checks_the_model() -> None:
+    """Neither hashes nor golden inputs: what can be parsed decides."""
+    from ml.common import artefact
+    from ml.fraud import predict
+
+    def unchecked(folder: Path, expected_hash: str, *, kind: str) -> artefact.Artefact:
+        manifest = artefact._parse(artefact._manifest_bytes(folder))
+        return artefact.Artefact(folder, kind, manifest["meta"], expected_hash)
+
+    predict.open_artefact = unchecked  # type: ignore[assignment]
+    predict.require_golden = lambda *_, **__: None
+
+
+GUARDS: dict[str, Callable[[], None]] = {
+    guard.__name__: guard
+    for guard in (
+        none, commits_before_answering, knows_an_event_again, claims_with_the_decision,
+        dies_before_the_commit, says_503, checks_the_model,
+    )
+}  # fmt: skip
+
+
+def main(guard: str, program: str, *words: str) -> None:
+    django.setup()
+    GUARDS[guard]()
+    if program == "web":
+        from config.web import main as serve
+
+        serve()
+    else:
+        from config.celery import app
+
+        app.worker_main([*words])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
