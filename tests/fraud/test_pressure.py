@@ -57,7 +57,7 @@ def test_a_poisoned_batch_is_halved_until_the_bad_one_stands_alone(post, tries) 
 
 
 def test_without_halving_all_would_wait_for_the_bad_one(post, tries, monkeypatch) -> None:
-    monkeypatch.setattr(drain, "_bisect", lambda shard, pks: None)
+    monkeypatch.setattr(drain, "_bisect", lambda pks: None)
     send_64_with_one_poisoned(post)
     assert drain_all() == 0
     assert Transaction.objects.filter(status="pending").count() == 64
