@@ -15,7 +15,8 @@ from benchmarks.report import ROOT, report
 SIZES = {
     "LYNCEUS_FUZZ_SEED": "1",
     "LYNCEUS_FUZZ_CASES": "20000",
-    "LYNCEUS_SOAK_KILLS": "40",
+    "LYNCEUS_SOAK_KILLS": "20",
+    "LYNCEUS_SOAK_EVENTS": "10000",
     "LYNCEUS_PARITY_EVENTS": "200000",
 }
 
@@ -30,7 +31,13 @@ def main() -> int:
         )  # fmt: skip
         rows = [_row(case) for case in ET.parse(out).getroot().iter("testcase")]  # noqa: S314 - our own
     failed = sum(row["outcome"] != "passed" for row in rows)
-    measures = {"tests": len(rows), "failed": failed, "seconds": sum(row["seconds"] for row in rows)}
+    measures: dict[str, Any] = {
+        "tests": len(rows),
+        "failed": failed,
+        "seconds": sum(row["seconds"] for row in rows),
+    }
+    for row in rows:
+        measures |= row.pop("measured")
     report("soak", rows, measures, seed=int(sizes["LYNCEUS_FUZZ_SEED"]), sizes=sizes)
     return done.returncode or int(not rows)
 
@@ -41,6 +48,7 @@ def _row(case: ET.Element) -> dict[str, Any]:
         "test": f"{case.get('classname')}.{case.get('name')}",
         "outcome": outcome,
         "seconds": round(float(case.get("time") or 0), 1),
+        "measured": {one.attrib["name"]: int(one.attrib["value"]) for one in case.iter("property")},
     }
 
 

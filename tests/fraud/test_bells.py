@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from django.db import connection, transaction
 
 from apps.core.clock import now
 from apps.fraud import tasks
-from apps.fraud.models import Decision
+from apps.fraud.models import Decision, Transaction
 from apps.fraud.services import drain, verdicts
 from apps.fraud.tasks import decide_pending
 from tests.fraud.conftest import event
@@ -101,6 +102,29 @@ def anew() -> Iterator[None]:
         yield
     finally:
         transaction.savepoint_rollback(before)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_leaves_the_others_their_share_of_the_shards(post, settings, workers: int) -> None:
+    settings.LYNCEUS_REALTIME_WORKERS = workers
+    post([event(f"e{n}", card_token=f"card-{n}") for n in range(200)])
+    with transaction.atomic(), ThreadPoolExecutor(1) as pool:
+        ours = drain._claim(drain.ready_rows())
+        theirs = pool.submit(claim_elsewhere).result()
+    assert ours and [row.pk for row in ours] == sorted(row.pk for row in ours)
+    if workers == 1:
+        assert len({row.shard for row in ours}) > 8 and not theirs
+    else:
+        assert theirs and not {row.shard for row in ours} & {row.shard for row in theirs}
+
+
+def claim_elsewhere() -> list[Transaction] | None:
+    try:
+        with transaction.atomic():
+            return drain._claim(drain.ready_rows())
+    finally:
+        connection.close()
 
 
 @pytest.mark.decision

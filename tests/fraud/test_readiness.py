@@ -10,8 +10,12 @@ from django.test import Client
 
 from apps.core import status
 from apps.fraud import inference
+from apps.fraud.models import Decision, Transaction
+from apps.fraud.selectors import model_in_service
+from apps.fraud.services.drain import drain_shard
 from apps.modelops.models import Model, ModelVersion, TrainingJob
 from apps.modelops.places import artefact_folder
+from tests.fraud.conftest import event
 from tests.integration.running import eventually
 
 NAME = "fraud model of this process"
@@ -83,3 +87,12 @@ def test_a_promotion_takes_nobody_out_of_rotation(champion, site) -> None:
 def test_a_process_that_warms_itself_has_it_before_anyone_asks(champion) -> None:
     inference.warm().join(60)
     assert inference._loaded is not None
+
+
+def test_status_says_it_while_the_last_decision_was_made_without_it(unreadable, post) -> None:
+    post(event())
+    drain_shard(Transaction.objects.get().shard)
+    with pytest.raises(RuntimeError, match="version 1 could not be read"):
+        model_in_service()
+    Decision.objects.update(mode_reason="")  # as the next one is once it is back
+    assert model_in_service() == "version 1 is in service"

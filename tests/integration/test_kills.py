@@ -53,7 +53,9 @@ KINDS: list[Callable[[Apart, ExitStack], None]] = [kill_a_web_process, kill_the_
 
 
 @pytest.mark.soak
-def test_what_was_answered_is_decided_once_though_workers_and_web_die(apart: Apart) -> None:
+def test_what_was_answered_is_decided_once_though_workers_and_web_die(
+    apart: Apart, record_property: Callable[[str, object], None]
+) -> None:
     storm = Storm(apart.demo, payments(EVENTS))
     with storm.blowing(), ExitStack() as stack:
         for number, kill in enumerate(itertools.islice(itertools.cycle(KINDS), KILLS)):
@@ -61,7 +63,14 @@ def test_what_was_answered_is_decided_once_though_workers_and_web_die(apart: Apa
             eventually(lambda due=due: len(storm.accepted) >= due, within_s=300, of=f"{due} answers")
             kill(apart, stack)
     assert storm.accepted == {one["event_id"] for one in storm.events}
-    assert apart.not_decided_once(sorted(storm.accepted)) == {}
+    wrong = apart.not_decided_once(sorted(storm.accepted))
+    lost = sum("decided 0 times" in why for why in wrong.values())
+    for name, value in (
+        ("kills", KILLS), ("events", EVENTS), ("sent_again", storm.sent_again), ("lost", lost),
+        ("duplicated_or_late", len(wrong) - lost),
+    ):  # fmt: skip
+        record_property(name, value)
+    assert wrong == {}
     of_cards = Counter(one["card_token"] for one in storm.events)
     assert apart.heard_of(list(of_cards)) == of_cards
     stored = apart.postgres.rows(
