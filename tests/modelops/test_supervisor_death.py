@@ -27,7 +27,10 @@ from tests.modelops.test_jobs import expire_lease
 
 Status = TrainingJob.Status
 pytestmark = pytest.mark.usefixtures("child_can_start")
+# Who starts the tests in the background has Ctrl-C ignored, and so would all they start.
 SUPERVISE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import django
 django.setup()
 from apps.modelops.services import runner
