@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from apps.core.clock import now
 from apps.fraud import tasks
-from apps.fraud.models import Decision, Transaction
+from apps.fraud.models import SHARDS, Decision, ShardLock, Transaction
 from apps.fraud.services import drain, verdicts
 from apps.fraud.tasks import decide_pending
 from tests.fraud.conftest import event
@@ -108,6 +108,8 @@ def anew() -> Iterator[None]:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_leaves_the_others_their_share_of_the_shards(post, settings, workers: int) -> None:
     settings.LYNCEUS_REALTIME_WORKERS = workers
+    # Else the second would wait for the first one's commit: both would make the same rows.
+    ShardLock.objects.bulk_create(ShardLock(number=number) for number in range(SHARDS))
     post([event(f"e{n}", card_token=f"card-{n}") for n in range(200)])
     with transaction.atomic(), ThreadPoolExecutor(1) as pool:
         ours = drain._claim(drain.ready_rows())

@@ -143,7 +143,7 @@ class Apart:
     @contextmanager
     def _started(self, guard: str, *words: str, **changes: str) -> Iterator[subprocess.Popen[bytes]]:
         command = [sys.executable, "-m", "tests.integration.sabotage", guard or "none", *words]
-        environment = {**self.demo.environment, "LYNCEUS_DEMO": "1", **changes}
+        environment = {**self.demo.environment, "LYNCEUS_DEMO": "1", "TMPDIR": str(self.demo.var), **changes}
         with (self.demo.var / "extra.log").open("ab") as log:
             process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment)
         try:
