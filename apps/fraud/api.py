@@ -30,6 +30,7 @@ from apps.fraud.schemas import (
     Receipt,
 )
 from apps.fraud.selectors import active_source, sources_of, transaction_by_event
+from apps.fraud.services.decide_now import Asked
 from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.labels import store_labels
 from apps.fraud.services.pressure import refuse_when_full, refuse_when_storage_is_low
@@ -107,7 +108,7 @@ def decide_event(request: HttpRequest) -> dict[str, Any]:
         if len(events) != 1:
             raise LynceusError("wrong_event_count", "Send one event.", status=422)
         [item] = check_events(events, allowed_of(source))
-        return answer_of(decide_together(source=source, item=item, until=until, actor=actor))
+        return answer_of(decide_together(Asked(source, item, actor), until))
 
 
 @router.post(
