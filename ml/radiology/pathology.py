@@ -6,7 +6,9 @@ import math
 
 import numpy as np
 
-from ml.radiology.thorax import Layer, Rng, Scene, lung, noise, ramp
+from ml.radiology.anatomy import Rng
+from ml.radiology.organs import Layer, lung, noise, ramp
+from ml.radiology.thorax import Scene
 
 LABELS = ("Consolidation", "Effusion", "Nodule", "Pneumothorax", "Cardiomegaly")
 

@@ -18,10 +18,12 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from ml.radiology.anatomy import Rng, draw_anatomy, draw_pose
 from ml.radiology.contracts import FloatImage
 from ml.radiology.dicom import SYNTHETIC_MANUFACTURER
+from ml.radiology.organs import Layer, noise
 from ml.radiology.pathology import LABELS, add_distractors, add_finding
-from ml.radiology.thorax import Layer, Rng, Scene, build_scene, draw_anatomy, draw_pose, noise
+from ml.radiology.thorax import Scene, build_scene
 
 __all__ = ["LABELS", "Film", "synthetic_film", "write_films"]
 
