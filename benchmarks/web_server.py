@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -22,10 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 
 from benchmarks.report import ROOT, report
+from benchmarks.serving_place import cpu_s, free_port, memory_mb, wait_for
 
 BIN = ROOT / ".venv" / "bin"
 SERVERS = {
@@ -75,9 +74,7 @@ def prepared(var: Path) -> dict[str, str]:
 
 @contextmanager
 def serving(name: str, environment: dict[str, str]) -> Iterator[tuple[int, psutil.Process]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     program, *options = SERVERS[name]
     where = {
         "gunicorn": ["--bind", f"127.0.0.1:{port}", "--keep-alive", "30", "--log-level", "warning"],
@@ -85,13 +82,7 @@ def serving(name: str, environment: dict[str, str]) -> Iterator[tuple[int, psuti
     }
     server = subprocess.Popen([str(BIN / program), *options, *where[program]], cwd=ROOT, env=environment)
     try:
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            try:
-                if httpx.get(f"http://127.0.0.1:{port}/livez", timeout=1).status_code == 200:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.1)
+        wait_for(f"http://127.0.0.1:{port}/livez")
         yield port, psutil.Process(server.pid)
     finally:
         server.terminate()
@@ -113,7 +104,7 @@ def measured(name: str, environment: dict[str, str], requests: int) -> dict[str,
                 "p99_ms": sorted(latencies)[int(0.99 * len(latencies))] * 1e3,
                 "cpu_ms": (cpu_s(process) - before) / requests * 1e3,
             }
-        found["rss_mb"] = sum(p.memory_info().rss for p in family(process)) / 1e6
+        found["rss_mb"] = memory_mb(process)
     return found
 
 
@@ -156,14 +147,6 @@ async def _connection(port: int, request: bytes, count: int, latencies: list[flo
         await reader.readexactly(length)
         latencies.append(time.perf_counter() - start)
     writer.close()
-
-
-def family(process: psutil.Process) -> list[psutil.Process]:
-    return [process, *process.children(recursive=True)]
-
-
-def cpu_s(process: psutil.Process) -> float:
-    return sum(sum(p.cpu_times()[:2]) for p in family(process))
 
 
 def summary(name: str, runs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

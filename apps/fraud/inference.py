@@ -104,9 +104,10 @@ def current_champion(until: float | None = None) -> Champion | NoAnswer:
             return NoAnswer("deadline")
     if isinstance(model, Champion):
         _note(f"version {model.number}")
-    elif before is None:
+        return model
+    if before is None:
         _note(f"nothing: version {version.number} cannot be read, rules decide")
-    return before or model if isinstance(model, NoAnswer) else model
+    return before or model
 
 
 def warm() -> threading.Thread:

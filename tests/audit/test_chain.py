@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from apps.audit.models import AuditEvent, AuditSeal, UnsealedEvent
-from apps.audit.services import Entry, record, record_many
+from apps.audit.services import record
 from apps.audit.services.chain import problems, seal_pending
 from apps.core.clock import now
 
@@ -19,9 +19,8 @@ from apps.core.clock import now
 @pytest.fixture
 def chain(site, settings, tmp_path) -> None:
     settings.AUDIT_HEAD_PATH = tmp_path / "head.json"
-    record_many(
-        [Entry("study.viewed", f"study:{i}", {"version": i}) for i in range(5)], site=site, actor=None
-    )
+    for i in range(5):
+        record("study.viewed", site=site, actor=None, subject=f"study:{i}", detail={"version": i})
     assert seal_pending() == 5
 
 

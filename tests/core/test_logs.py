@@ -16,8 +16,7 @@ from apps.core.errors import LynceusError
 from apps.core.logging import configure
 from apps.fraud.models import Transaction
 from apps.fraud.services import verdicts
-from tests.fraud.conftest import event, post, source
-from tests.fraud.test_engine import drain_all
+from tests.fraud.conftest import drain_all, event, post, source
 
 __all__ = ["post", "source"]
 CARD = "card-that-nobody-may-read"

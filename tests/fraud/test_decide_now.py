@@ -17,8 +17,7 @@ from apps.fraud import inference
 from apps.fraud.models import CardState, Decision, EventKey, LateState, Transaction
 from apps.fraud.services import late, verdicts
 from apps.fraud.services.sources import ensure_source
-from tests.fraud.conftest import event
-from tests.fraud.test_engine import drain_all
+from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_webhook import errors_of
 
 pytestmark = pytest.mark.decision

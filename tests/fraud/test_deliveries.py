@@ -18,8 +18,7 @@ from apps.fraud.models import Decision, Delivery, OutboxRow
 from apps.fraud.services import deliver, verdicts
 from apps.fraud.services.sources import rotate_source_secret, valid_secrets
 from apps.fraud.tasks import deliver_decisions
-from tests.fraud.conftest import event
-from tests.fraud.test_engine import drain_all
+from tests.fraud.conftest import drain_all, event
 
 pytestmark = pytest.mark.decision
 

@@ -9,16 +9,12 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 
 from apps.fraud import inference
-from apps.fraud.models import SHARDS, Alert, CardState, Decision, OutboxRow, Transaction
+from apps.fraud.models import Alert, CardState, Decision, OutboxRow, Transaction
 from apps.fraud.services import decide, drain, verdicts
 from apps.modelops.places import artefact_folder
-from tests.fraud.conftest import event
+from tests.fraud.conftest import drain_all, event
 
 pytestmark = pytest.mark.decision
-
-
-def drain_all() -> int:
-    return sum(drain.drain_shard(shard) for shard in range(SHARDS))
 
 
 def test_without_a_model_rules_decide_and_say_so(post, ask) -> None:

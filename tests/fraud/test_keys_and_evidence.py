@@ -14,8 +14,7 @@ from apps.core.clock import now
 from apps.fraud.models import Decision, EventKey, Evidence, Transaction
 from apps.fraud.services import ingest, verdicts
 from ml.fraud.features import N_FEATURES
-from tests.fraud.conftest import event
-from tests.fraud.test_engine import drain_all
+from tests.fraud.conftest import drain_all, event
 
 pytestmark = pytest.mark.decision
 

@@ -13,7 +13,6 @@ from django.db import IntegrityError, transaction
 from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.fraud.models import (
-    SHARDS,
     Decision,
     Evidence,
     FraudLabel,
@@ -29,14 +28,9 @@ from apps.fraud.services.sources import ensure_source
 from ml.fraud.features import FEATURE_NAMES
 from ml.fraud.replay import replay
 from ml.fraud.state import TerminalState as Known
-from tests.fraud.conftest import event
+from tests.fraud.conftest import drain_all, event
 
 pytestmark = pytest.mark.decision
-
-
-def drain_all() -> None:
-    for shard in range(SHARDS):
-        drain.drain_shard(shard)
 
 
 def say(source: Any, *event_ids: str, fraud: bool = True, **changes: Any) -> labels.LabelReceipt:

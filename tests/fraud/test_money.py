@@ -13,9 +13,8 @@ from apps.fraud import schemas
 from apps.fraud.models import Decision, FxRate, Source, Transaction
 from apps.fraud.money import Rate, format_minor, to_reporting_minor
 from apps.fraud.services import rates
-from tests.fraud.conftest import event
+from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_decide_now import decide_now, slow_model, token, warm
-from tests.fraud.test_engine import drain_all
 from tests.fraud.test_webhook import errors_of
 
 __all__ = ["decide_now", "slow_model", "token", "warm"]

@@ -11,8 +11,7 @@ from django.test import Client
 from apps.accounts.models import Site
 from apps.audit.models import AuditEvent
 from apps.fraud.models import Decision, Source
-from tests.fraud.conftest import event
-from tests.fraud.test_engine import drain_all
+from tests.fraud.conftest import drain_all, event
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ from apps.audit.models import AuditEvent
 from apps.core.status import run_checks
 from apps.fraud.models import Transaction
 from apps.fraud.services import drain, pressure, verdicts
-from tests.fraud.conftest import event
+from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_decide_now import decide_now, token
-from tests.fraud.test_engine import drain_all
 
 __all__ = ["decide_now", "token"]
 pytestmark = pytest.mark.decision

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from apps.fraud import inference
-from apps.fraud.models import SHARDS, Decision, Evidence
-from apps.fraud.services import drain, sequence
+from apps.fraud.models import Decision, Evidence
+from apps.fraud.services import sequence
 from apps.modelops.models import ModelVersion, TrainingJob
 from apps.modelops.places import artefact_folder
 from apps.modelops.services.promotion import promote_version
 from ml.common.contracts import TrainRequest
 from ml.fraud.config import PRESETS
 from ml.fraud.features import FEATURE_NAMES
-from tests.fraud.conftest import event
+from tests.fraud.conftest import drain_all, event
 
 pytestmark = pytest.mark.decision
 
@@ -46,11 +46,6 @@ def promote(champion, trained_again, site) -> Callable[[], ModelVersion]:
         return version
 
     return do
-
-
-def drain_all() -> None:
-    for shard in range(SHARDS):
-        drain.drain_shard(shard)
 
 
 def send_some(post, start: int = 0, count: int = 6) -> None:

@@ -11,20 +11,15 @@ from django.core.management import CommandError, call_command
 
 from apps.accounts.models import Site
 from apps.core.clock import now
-from apps.fraud.models import SHARDS, CardState, HeardLater, LateState, TerminalState, Transaction
-from apps.fraud.services import drain, labels
+from apps.fraud.models import CardState, HeardLater, LateState, TerminalState, Transaction
+from apps.fraud.services import labels
 from apps.fraud.services.decide import Hurry, decide_transactions
 from apps.fraud.services.rebuild import differing, rebuild
-from tests.fraud.conftest import event
+from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_labels import say
 from tests.fraud.test_promotion import promote, trained_again  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.decision
-
-
-def drain_all() -> None:
-    for shard in range(SHARDS):
-        drain.drain_shard(shard)
 
 
 def send(post: Any, first: int, count: int) -> None:

@@ -16,9 +16,8 @@ from apps.core.clock import now
 from apps.fraud.models import Decision, Delivery, OutboxRow, Source, Transaction
 from apps.fraud.services import deliver
 from apps.fraud.tasks import deliver_decisions
-from tests.fraud.conftest import event
+from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_deliveries import make_due
-from tests.fraud.test_engine import drain_all
 
 pytestmark = pytest.mark.decision
 

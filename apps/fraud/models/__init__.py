@@ -5,19 +5,23 @@ from __future__ import annotations
 from apps.fraud.models.decisions import (
     Alert,
     AlertStatus,
-    CardState,
     Decision,
     Evidence,
-    KeyState,
-    LateState,
     Mode,
     Outcome,
-    TerminalState,
     by_thresholds,
 )
-from apps.fraud.models.labels import FraudLabel, FraudType, HeardLater, LabelSource, UnheardLabel
+from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource
 from apps.fraud.models.outbox import Delivery, OutboxRow
 from apps.fraud.models.sources import Action, FxRate, Source, SourceSecret
+from apps.fraud.models.states import (
+    CardState,
+    HeardLater,
+    KeyState,
+    LateState,
+    TerminalState,
+    UnheardLabel,
+)
 from apps.fraud.models.transactions import (
     AMOUNT_MAX_MINOR,
     SHARDS,

@@ -1,4 +1,4 @@
-"""Transactions in, decisions out, and the states a decision is made from.
+"""What was decided of a transaction, what that rests on, and the alerts that want a person.
 
 A decision's primary key is its place in the order of deciding: keys are handed out while the
 card's and terminal's states are locked, so for any one key a larger number was decided later. Decisions
@@ -97,46 +97,6 @@ class Evidence(models.Model):
 
     def __str__(self) -> str:
         return f"evidence of decision {self.decision_id}"
-
-
-class KeyState(models.Model):
-    """A running state as opaque versioned bytes, with the artefact that wrote it."""
-
-    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
-    key = models.CharField(max_length=128)
-    state = models.BinaryField(default=bytes)
-    artefact_hash = models.CharField(max_length=64, blank=True)
-    version = models.PositiveBigIntegerField(default=0)
-
-    class Meta:
-        abstract = True
-
-    def __str__(self) -> str:
-        return f"{type(self).__name__} {self.pk}"
-
-
-class CardState(KeyState):
-    class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["site", "key"], name="one_state_per_card")]
-
-
-class TerminalState(KeyState):
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["site", "key"], name="one_state_per_terminal")
-        ]
-
-
-class LateState(models.Model):
-    """A transaction decided without moving the states: the shard's worker lets them know of it, once."""
-
-    transaction = models.OneToOneField(
-        Transaction, on_delete=models.PROTECT, primary_key=True, related_name="+"
-    )
-    shard = models.PositiveSmallIntegerField(db_index=True)
-
-    def __str__(self) -> str:
-        return f"late state of transaction {self.transaction_id}"
 
 
 class AlertStatus(models.TextChoices):

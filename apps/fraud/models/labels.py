@@ -59,39 +59,3 @@ class FraudLabel(models.Model):
 
     def __str__(self) -> str:
         return f"label {self.pk}"
-
-
-class HeardLater(models.Model):
-    """What the states heard of between decisions: a payment decided without them, or a label.
-
-    Written under the locks it moved the states under: for any one card or terminal it comes after every
-    decision up to `after_decision` and before all later ones, and among its like in the order of its key.
-    """
-
-    transaction = models.ForeignKey(Transaction, on_delete=models.PROTECT, null=True, related_name="+")
-    label = models.ForeignKey(FraudLabel, on_delete=models.PROTECT, null=True, related_name="+")
-    after_decision = models.BigIntegerField()
-    artefact_hash = models.CharField(max_length=64, blank=True)
-    at = models.DateTimeField()
-
-    class Meta:
-        constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=Q(transaction=None, label__isnull=False)
-                | Q(label=None, transaction__isnull=False) & ~Q(artefact_hash=""),
-                name="heard_of_one_thing",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"heard later {self.pk}"
-
-
-class UnheardLabel(models.Model):
-    """A label the running states have not heard of yet; the shard's worker tells them, once."""
-
-    label = models.OneToOneField(FraudLabel, on_delete=models.PROTECT, primary_key=True, related_name="+")
-    shard = models.PositiveSmallIntegerField(db_index=True)
-
-    def __str__(self) -> str:
-        return f"unheard label {self.label_id}"

@@ -26,8 +26,7 @@ from apps.fraud.models import (
 )
 from apps.fraud.schemas import LabelIn
 from apps.fraud.services.ingest import DECIDED_TYPES
-from apps.fraud.services.late import heard
-from apps.fraud.services.states import lock_states, readable, store_states
+from apps.fraud.services.states import heard, lock_states, readable, store_states
 from apps.fraud.validation import error_row
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from django.db.models import Max
-
 from apps.core.bell import ring
-from apps.core.clock import now
 from apps.fraud import inference
-from apps.fraud.models import CardState, Decision, HeardLater, LateState, TerminalState, Transaction
+from apps.fraud.models import CardState, HeardLater, LateState, TerminalState, Transaction
 from apps.fraud.rows import event_of
 from apps.fraud.services.sequence import card_states
-from apps.fraud.services.states import lock_states, readable, store_states
+from apps.fraud.services.states import heard, lock_states, readable, store_states
 
 
 def keep_for_later(rows: Iterable[Transaction]) -> None:
@@ -50,12 +47,3 @@ def _absorb(model: inference.Champion, site_id: int, rows: list[Transaction]) ->
     store_states(CardState, cards, answer.card_states, model.artefact_hash)
     store_states(TerminalState, terminals, answer.terminal_states, model.artefact_hash)
     heard(HeardLater(transaction=row, artefact_hash=model.artefact_hash) for row in rows)
-
-
-def heard(rows: Iterable[HeardLater]) -> None:
-    """Keep what the states just heard of, and when, so that they can be made again. Under their locks."""
-    last, at = Decision.objects.aggregate(last=Max("pk"))["last"] or 0, now()
-    rows = list(rows)
-    for row in rows:
-        row.after_decision, row.at = last, at
-    HeardLater.objects.bulk_create(rows)

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
+from django.db.models import Max
 
-from apps.fraud.models import KeyState
+from apps.core.clock import now
+from apps.fraud.models import Decision, HeardLater, KeyState
 
 State = TypeVar("State", bound=KeyState)
 _LOCK_NOT_HAD = frozenset({"55P03", "40P01"})  # PostgreSQL: lock_not_available, deadlock_detected
@@ -87,3 +89,12 @@ def store_states(
         unique_fields=["id"],
         update_fields=["state", "artefact_hash", "version"],
     )
+
+
+def heard(rows: Iterable[HeardLater]) -> None:
+    """Keep what the states just heard of, and when, so that they can be made again. Under their locks."""
+    last, at = Decision.objects.aggregate(last=Max("pk"))["last"] or 0, now()
+    rows = list(rows)
+    for row in rows:
+        row.after_decision, row.at = last, at
+    HeardLater.objects.bulk_create(rows)

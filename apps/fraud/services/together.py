@@ -51,12 +51,10 @@ class Queue:
         with self._lock:
             self._waiting.append(request)
             request.leads, self._led = not self._led, True
-        if (
-            not request.leads
-            and not request.woken.wait(request.left_s() / 2)
-            and not self._withdrawn(request)
-        ):
-            request.woken.wait()  # its batch is at work, and keeps to a deadline like its own
+        if not request.leads:
+            in_time = request.woken.wait(request.left_s() / 2)
+            if not in_time and not self._withdrawn(request):
+                request.woken.wait()  # its batch is at work, and keeps to a deadline like its own
         if request.leads:
             self._lead(request)
 

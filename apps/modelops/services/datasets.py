@@ -29,10 +29,10 @@ def new_dataset_folder(site: Site, domain: str, name: str) -> Path:
         raise _taken(name)
     folder = places.dataset_folder(site, domain, name)
     if folder.exists():
-        # Its import was cut off between the last file and the books, or the books are others than its own.
+        # An import was cut off after its last file, or the folder is another installation's.
         raise LynceusError(
             "dataset_folder_exists",
-            f"{folder} is in no book of this installation: move it away, or choose another name.",
+            f"{folder} belongs to no dataset here: move it away, or choose another name.",
             status=409,
         )
     return folder
