@@ -142,7 +142,8 @@ def mode(apart: Apart, door: str) -> tuple[str, str | None]:
     """How a new event is decided, as its answer says."""
     sent = event()
     try:
-        answer = apart.demo.send_events(sent, door)
+        # Patiently: what the model says is asked here, not what a busy machine has time for.
+        answer = apart.demo.send_events(sent, door, **{"lynceus-deadline-ms": "2000"})
     except httpx.TransportError:
         return "", None  # its process was killed a moment ago
     if door.endswith(WEBHOOK):
