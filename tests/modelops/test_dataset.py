@@ -39,10 +39,10 @@ def test_another_sites_dataset_is_not_found(stranger, dataset) -> None:
     assert stranger.get(address_of(dataset)).status_code == 404
 
 
-def test_a_folder_in_no_book_is_named_before_anything_is_read(site, settings, tmp_path) -> None:
+def test_a_folder_of_no_dataset_is_named_before_anything_is_read(site, settings, tmp_path) -> None:
     settings.VAR_DIR = tmp_path
     folder = new_dataset_folder(site, "films", "left")
     folder.mkdir(parents=True)
-    with pytest.raises(LynceusError, match="in no book") as refused:
+    with pytest.raises(LynceusError, match="belongs to no dataset") as refused:
         new_dataset_folder(site, "films", "left")
     assert refused.value.code == "dataset_folder_exists"
