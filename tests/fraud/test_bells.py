@@ -110,7 +110,7 @@ def test_a_worker_leaves_the_others_their_share_of_the_shards(post, settings, wo
     settings.LYNCEUS_REALTIME_WORKERS = workers
     # Else the second would wait for the first one's commit: both would make the same rows.
     ShardLock.objects.bulk_create(ShardLock(number=number) for number in range(SHARDS))
-    post([event(f"e{n}", card_token=f"card-{n}") for n in range(200)])
+    post([event(f"e{n}", card_token=f"card-{n}") for n in range(drain.BATCH)])
     with transaction.atomic(), ThreadPoolExecutor(1) as pool:
         ours = drain._claim(drain.ready_rows())
         theirs = pool.submit(claim_elsewhere).result()

@@ -13,6 +13,8 @@ import redis
 from demo.redis import command, prepare_folder
 from tests.integration.running import eventually
 
+START_S = 120
+
 
 class Postgres:
     """Acknowledges a commit once it is on disk; one that did not ask for that may wait long for it."""
@@ -28,7 +30,9 @@ class Postgres:
         self._ctl("-m", "immediate", "stop")
 
     def start(self) -> None:
-        self.server.ensure_postgres_running()
+        """As it was started before. On a busy machine its recovery may take longer than the wheel waits."""
+        self._ctl("-t", str(START_S), "-l", str(self.server.log), "restart")
+        self.server.ensure_postgres_running()  # it looks which process it is now
 
     def stop(self) -> None:
         self.server.cleanup()
