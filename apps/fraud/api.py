@@ -34,6 +34,7 @@ from apps.fraud.services.decide_now import Asked
 from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.labels import store_labels
 from apps.fraud.services.pressure import refuse_when_full, refuse_when_storage_is_low
+from apps.fraud.services.reasons import reasons_of
 from apps.fraud.services.sources import allowed_of, valid_secrets
 from apps.fraud.services.states import Busy
 from apps.fraud.services.together import decide_together
@@ -44,7 +45,7 @@ log = structlog.get_logger(__name__)
 router = Router(tags=["fraud"])
 BODY_MAX_BYTES = 2 * 1024 * 1024
 RETRY_AFTER_S = 1
-_EVENT = EventIn.json_schema()
+_EVENT = EventIn.model_json_schema()
 _SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature", "lynceus-source")
 
 
@@ -67,7 +68,7 @@ _DOCUMENTED_EVENT = {
     "parameters": _headers((*_SIGNED, "lynceus-deadline-ms"), required=False), "requestBody": _json(_EVENT)
 }  # fmt: skip
 _DOCUMENTED_LABELS = {
-    "parameters": _headers(_SIGNED, required=False), "requestBody": _one_or_list(LabelIn.json_schema())
+    "parameters": _headers(_SIGNED, required=False), "requestBody": _one_or_list(LabelIn.model_json_schema())
 }  # fmt: skip
 _REFUSED = {status: Problem for status in (400, 401, 409, 413, 422, 503)}
 
@@ -205,7 +206,10 @@ def get_decision(
         )
     if row.status == TransactionStatus.PENDING:
         return 202, {"event_id": row.event_id, "status": row.status}
-    return 200, answer_of(row)
+    answer = answer_of(row)
+    if row.status == TransactionStatus.DECIDED:
+        answer["reasons"] = reasons_of(row.decision)
+    return 200, answer
 
 
 def _default_source(caller: Caller) -> str:

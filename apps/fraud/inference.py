@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
@@ -22,9 +24,9 @@ from apps.fraud.models import FraudLabel
 from apps.fraud.rows import label_of
 from apps.modelops.places import artefact_folder
 from apps.modelops.registry import load
-from apps.modelops.selectors import artefact_dir, champion
+from apps.modelops.selectors import Serving, artefact_dir, ask_serving, champion, serving_of
 from ml.common.artefact import ArtefactError
-from ml.fraud.contracts import BatchResult, Event, EventScore, Thresholds
+from ml.fraud.contracts import BatchResult, Event, EventScore, Reason, Thresholds, Vector
 
 log = structlog.get_logger(__name__)
 LOOK_S = 0.5  # how long a look at readiness waits for a model that is being loaded
@@ -40,6 +42,8 @@ class Predictor(Protocol):
     def score_batch(
         self, events: Sequence[Event], card_states: States, terminal_states: States, explain: bool = True
     ) -> BatchResult: ...
+
+    def explain(self, vectors: npt.NDArray[np.float32]) -> list[tuple[Reason, ...]]: ...
 
     def rescore(self, vector: bytes) -> float: ...
 
@@ -82,12 +86,16 @@ _pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="model")
 
 
 def current_champion(until: float | None = None) -> Champion | NoAnswer:
-    """The champion, loaded once per process and artefact; a failed load is tried again after a while.
+    """As `loaded`, of the version that is in service now."""
+    return loaded(serving_of(ask_serving("fraud")), until)
+
+
+def loaded(version: Serving | None, until: float | None = None) -> Champion | NoAnswer:
+    """This version, loaded once per process and artefact; a failed load is tried again after a while.
 
     The one before it goes on serving while it is loaded, with `until` (time.monotonic), and where it cannot
     be. Without one before, NoAnswer "deadline" where the loading lasts longer: a later call finds it done.
     """
-    version = champion("fraud")
     if version is None:
         return NoAnswer("no_model")
     before, wanted = _loaded, (version.number, version.artefact_hash, artefact_dir(version))
@@ -146,9 +154,9 @@ def loaded_here() -> str:
 
 def _ready(number: int, artefact_hash: str, folder: Path) -> Champion | NoAnswer:
     global _loaded, _failed
-    loaded = _loaded
-    if loaded is not None and loaded.artefact_hash == artefact_hash:
-        return loaded
+    before = _loaded
+    if before is not None and before.artefact_hash == artefact_hash:
+        return before
     with _lock:
         if _loaded is not None and _loaded.artefact_hash == artefact_hash:
             return _loaded
@@ -191,9 +199,9 @@ def _in_time(until: float | None, work: Callable[P, T], *args: P.args, **kwargs:
 
 def predictor_of(artefact_hash: str) -> Predictor:
     """Of any version whose artefact is still kept. LynceusError where it is not, or is not whole."""
-    loaded = _loaded
-    if loaded is not None and loaded.artefact_hash == artefact_hash:
-        return loaded.predictor
+    serving = _loaded
+    if serving is not None and serving.artefact_hash == artefact_hash:
+        return serving.predictor
     try:
         return _load(artefact_folder(artefact_hash), artefact_hash)
     except ArtefactError as error:
@@ -220,13 +228,28 @@ def score(model: Champion, events: Sequence[Event], cards: States, terminals: St
     """Score in the given order. An event the model cannot score gets None and touches no state."""
     scores: tuple[EventScore | None, ...]
     try:
-        result = model.predictor.score_batch(events, cards, terminals)
+        result = model.predictor.score_batch(events, cards, terminals, explain=False)
         scores = tuple(_usable(one) for one in result.scores)
         cards, terminals = result.card_states, result.terminal_states
     except Exception:
         log.exception("batch_not_scored", events=len(events))
         scores, cards, terminals = _score_singly(model, events, cards, terminals)
     return Answer(model.number, model.artefact_hash, model.predictor.thresholds, scores, cards, terminals)
+
+
+def explain_in_time(
+    model: Champion, vectors: Sequence[Vector], until: float | None
+) -> list[tuple[Reason, ...]]:
+    """The reasons of each; none where there is no time left, or the model fails on them."""
+    if not vectors:
+        return []
+    try:
+        return _in_time(until, model.predictor.explain, np.stack(vectors))
+    except TimeoutError:
+        return []
+    except Exception:  # the score stands, whatever is wrong with its explanation
+        log.exception("scores_not_explained", events=len(vectors))
+        return []
 
 
 def _score_singly(
@@ -236,7 +259,7 @@ def _score_singly(
     cards, terminals = dict(cards), dict(terminals)
     for event in events:
         try:
-            result = model.predictor.score_batch([event], cards, terminals)
+            result = model.predictor.score_batch([event], cards, terminals, explain=False)
             scores.append(_usable(result.scores[0]))
         except Exception as error:
             log.warning("event_not_scored", error=type(error).__name__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from apps.fraud.models import Channel, EntryMode, Outcome, Transaction
 from apps.fraud.money import REPORTING_CURRENCY, format_minor
@@ -36,7 +36,18 @@ class RuleHit:
     baseline: float | str
 
 
-def apply_rules(row: Transaction, earlier: Sequence[Transaction]) -> list[RuleHit]:
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A payment of the same card that arrived before, as much of it as the rules look at."""
+
+    pk: int
+    occurred_at: datetime
+    country: str
+    entry_mode: str
+    channel: str
+
+
+def apply_rules(row: Transaction, earlier: Sequence[Earlier]) -> list[RuleHit]:
     """`earlier`: the card's transactions that arrived before and happened within WINDOW of this one."""
     found = (_large_amount(row), _burst(row, earlier), _two_countries(row, earlier))
     return [hit for hit in found if hit is not None]
@@ -60,7 +71,7 @@ def _large_amount(row: Transaction) -> RuleHit | None:
     )
 
 
-def _burst(row: Transaction, earlier: Sequence[Transaction]) -> RuleHit | None:
+def _burst(row: Transaction, earlier: Sequence[Earlier]) -> RuleHit | None:
     count = 1 + sum(abs(row.occurred_at - other.occurred_at) <= BURST_WINDOW for other in earlier)
     if count < REVIEW_BURST:
         return None
@@ -74,7 +85,7 @@ def _burst(row: Transaction, earlier: Sequence[Transaction]) -> RuleHit | None:
     )
 
 
-def _two_countries(row: Transaction, earlier: Sequence[Transaction]) -> RuleHit | None:
+def _two_countries(row: Transaction, earlier: Sequence[Earlier]) -> RuleHit | None:
     if not _present(row):
         return None
     elsewhere = {other.country for other in earlier if _present(other)} - {row.country}
@@ -90,5 +101,5 @@ def _two_countries(row: Transaction, earlier: Sequence[Transaction]) -> RuleHit 
     )
 
 
-def _present(row: Transaction) -> bool:
+def _present(row: Transaction | Earlier) -> bool:
     return row.entry_mode in PRESENT and row.channel in (Channel.POS, Channel.ATM)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 from pydantic_core import PydanticCustomError
 
 from apps.core.clock import now
@@ -123,7 +123,7 @@ Ip = Annotated[Text, AfterValidator(address)]
 STRICT = ConfigDict(extra="forbid")
 
 
-class ThreeDs(Schema):
+class ThreeDs(BaseModel):
     model_config = STRICT
     version: Code | None = None
     trans_status: Code | None = None
@@ -131,7 +131,7 @@ class ThreeDs(Schema):
     liability_shift: StrictBool | None = None
 
 
-class EventIn(Schema):
+class EventIn(BaseModel):  # not ninja's Schema, which wraps every value to read it
     """One card event. Optional fields may be null or left out; unknown fields are refused."""
 
     model_config = STRICT
@@ -165,7 +165,7 @@ class EventIn(Schema):
     initiator: Literal["CIT", "MIT"] | None = None
 
 
-class LabelIn(Schema):
+class LabelIn(BaseModel):
     """What became known of one event. The sender says whether it was fraud; codes are kept as they came."""
 
     model_config = STRICT

@@ -30,6 +30,7 @@ from apps.fraud.selectors import (
     recent_decisions_for,
     waiting_for,
 )
+from apps.fraud.services.reasons import reasons_of
 
 ROWS_MAX = 100
 VERDICTS = {
@@ -86,7 +87,7 @@ def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
             actor=request.user,  # type: ignore[arg-type]
             subject=f"transaction:{found.transaction_id}",
         )
-    reasons = found.reasons
+    reasons = reasons_of(found)
     context = {
         "decision": found,
         "event": found.transaction,

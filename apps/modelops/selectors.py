@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from apps.accounts.models import Site
 from apps.core.clock import now
 from apps.core.errors import LynceusError
+from apps.core.sql import Answered, run
 from apps.modelops import places
 from apps.modelops.models import DatasetSnapshot, ModelVersion, Promotion, TrainingJob
 
@@ -24,7 +26,29 @@ def champion(domain: str) -> ModelVersion | None:
     return serving.select_related("model").first()
 
 
-def artefact_dir(version: ModelVersion) -> Path:
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """As much of the version in service as a decision needs."""
+
+    number: int
+    artefact_hash: str
+
+
+def ask_serving(domain: str) -> Answered:
+    """As `champion`, within a round trip of the caller's; read with `serving_of` after it."""
+    return run(
+        "SELECT v.number, v.artefact_hash FROM modelops_model m"
+        " JOIN modelops_modelversion v ON v.id = m.champion_id WHERE m.domain = %s",
+        [domain],
+    )
+
+
+def serving_of(asked: Answered) -> Serving | None:
+    rows = asked.fetchall()
+    return Serving(*rows[0]) if rows else None
+
+
+def artefact_dir(version: ModelVersion | Serving) -> Path:
     return places.artefact_folder(version.artefact_hash)
 
 

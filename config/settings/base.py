@@ -58,6 +58,9 @@ LYNCEUS_DECODE_TIMEOUT_S = int_env("LYNCEUS_DECODE_TIMEOUT_S", 60, low=1, high=2
 # --- Database -----------------------------------------------------------------------------------
 DATABASE_URL = env("DATABASE_URL", f"sqlite:///{VAR_DIR / 'lynceus.sqlite3'}")
 DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
+if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # apps/core/sql.py keeps its plans on the server; a pooler between must keep them apart by session.
+    DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 3
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a transaction that reads then writes takes the write lock at once, so two
     # writers wait for each other instead of one failing with "database is locked".

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ml.common.artefact import Artefact, ArtefactError, open_artefact, require_golden
 from ml.common.calibration import sigmoid
 from ml.fraud.absorb import absorb, absorb_label
-from ml.fraud.contracts import BatchResult, Event, EventBatch, EventScore, Label, Thresholds, Vector
+from ml.fraud.contracts import BatchResult, Event, EventBatch, EventScore, Label, Reason, Thresholds, Vector
 from ml.fraud.features import FEATURE_NAMES, N_FEATURES, observe
 from ml.fraud.reasons import reasons_for
 from ml.fraud.rnn import Gru
@@ -126,16 +126,14 @@ class FraudPredictor:
         memory = Memory.of(events, card_states, terminal_states)
         vectors = np.stack([memory.advance(event, self.gru) for event in events])
         scores = self.probabilities(self.margins(vectors))
-        contributions = self._contributions(vectors) if explain else None
+        reasons = self.explain(vectors) if explain else [()] * len(events)
         told = tuple(
             EventScore(
                 event_id=event.event_id,
                 score=float(scores[i]),
                 gru_logit=float(vectors[i, -1]),
                 vector=vectors[i],
-                reasons=()
-                if contributions is None
-                else reasons_for(vectors[i], contributions[i], self.usual),
+                reasons=reasons[i],
             )
             for i, event in enumerate(events)
         )
@@ -159,11 +157,15 @@ class FraudPredictor:
         state.hidden = hidden
         return state.to_bytes()
 
-    def _contributions(self, vectors: Matrix) -> Matrix:
+    def explain(self, vectors: Matrix) -> list[tuple[Reason, ...]]:
+        """For each row of (n, N_FEATURES + 1), which groups of features moved its score and how much."""
         import xgboost
 
         data = xgboost.DMatrix(vectors, nthread=1)
-        return np.asarray(self.trees.predict(data, pred_contribs=True), np.float32)
+        contributions = np.asarray(self.trees.predict(data, pred_contribs=True), np.float32)
+        return [
+            reasons_for(row, weights, self.usual) for row, weights in zip(vectors, contributions, strict=True)
+        ]
 
 
 def learn_batch(labels: Sequence[Label], card_states: States, terminal_states: States) -> BatchResult:

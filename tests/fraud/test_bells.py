@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +13,10 @@ from celery import current_app
 from django.db import connection, transaction
 
 from apps.core.clock import now
+from apps.core.sql import run as sql
 from apps.fraud import tasks
 from apps.fraud.models import SHARDS, Decision, ShardLock, Transaction
-from apps.fraud.services import drain, verdicts
+from apps.fraud.services import drain, look
 from apps.fraud.tasks import decide_pending
 from tests.fraud.conftest import event
 
@@ -150,8 +150,8 @@ def test_were_a_bell_for_its_own_shard_alone_the_scores_would_differ(run, monkey
 
 
 def test_without_the_claim_and_the_unique_key_it_would_be_decided_again(run, monkeypatch) -> None:
-    never_claimed = SimpleNamespace(PENDING="pending", DECIDED="pending")
-    monkeypatch.setattr(verdicts, "TransactionStatus", never_claimed)
+    found = "SELECT id FROM fraud_transaction WHERE id = ANY(%s)"
+    monkeypatch.setattr(look, "_claim", lambda rows: sql(found, [[row.pk for row in rows]]))
     monkeypatch.setattr(drain, "RING_S", 0.05)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE fraud_decision DROP CONSTRAINT fraud_decision_transaction_id_key")

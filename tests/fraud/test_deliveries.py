@@ -28,7 +28,7 @@ def make_due() -> None:
 
 
 def test_it_works(champion, listener, post, ask, source) -> None:
-    post(event())
+    post(event(amount_minor=300_000))
     drain_all()
     deliver_decisions()
     [(headers, body)] = listener.heard

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 
 from apps.fraud import inference
-from apps.fraud.models import Alert, CardState, Decision, OutboxRow, Transaction
-from apps.fraud.services import decide, drain, verdicts
+from apps.fraud.models import Alert, CardState, Decision, Evidence, OutboxRow, Transaction
+from apps.fraud.services import decide, drain, look, verdicts
 from apps.modelops.places import artefact_folder
 from tests.fraud.conftest import drain_all, event
 
@@ -34,6 +35,38 @@ def test_the_champion_decides_with_reasons(champion, post, ask) -> None:
     assert 0 <= answer["score"] <= 1
     assert len(answer["reasons"]) >= 5
     assert all(reason["text"] for reason in answer["reasons"])
+
+
+def test_reasons_of_what_was_approved_are_made_when_asked_for(champion, post, ask) -> None:
+    post(event())
+    drain_all()
+    made = Decision.objects.select_related("evidence").get()
+    assert (made.outcome, made.evidence.reasons) == ("approve", [])
+    reasons = ask("e1").json()["reasons"]
+    margin = inference.current_champion().predictor.margins(
+        np.frombuffer(made.evidence.features, "<f4")[None, :]
+    )
+    assert sum(reason["weight"] for reason in reasons) == pytest.approx(float(margin[0]), abs=1e-4)
+    assert Evidence.objects.get().reasons == []
+
+
+def test_reasons_of_what_was_not_approved_are_kept_with_it(champion, post, ask, monkeypatch) -> None:
+    post(event(amount_minor=300_000))
+    drain_all()
+    made = Decision.objects.select_related("evidence").get()
+    assert made.outcome == "review"
+    kept = made.evidence.reasons
+    assert kept[0]["code"] == "rule_large_amount" and len(kept) >= 6
+    artefact_folder(champion.artefact_hash).unlink()
+    assert ask("e1").json()["reasons"] == kept
+
+
+def test_where_the_version_is_gone_what_was_approved_has_no_reasons(champion, post, ask) -> None:
+    post(event())
+    drain_all()
+    Decision.objects.update(artefact_hash="0" * 64)
+    answer = ask("e1")
+    assert (answer.status_code, answer.json()["reasons"]) == (200, [])
 
 
 def test_the_cards_state_moves_with_each_decision(champion, post, ask) -> None:
@@ -84,10 +117,10 @@ def test_one_poisoned_transaction_delays_only_itself(champion, post, monkeypatch
     post([event("good"), event("poison", amount_minor=666)])
     honest = verdicts._decision
 
-    def poisoned(item, at):
+    def poisoned(pk, item, at):
         if item.row.amount_minor == 666:
             raise ValueError("cannot be decided")
-        return honest(item, at)
+        return honest(pk, item, at)
 
     monkeypatch.setattr(verdicts, "_decision", poisoned)
     assert drain_all() == 1
@@ -100,7 +133,7 @@ def test_a_decided_row_is_not_decided_again(champion, post) -> None:
     post(event())
     row = Transaction.objects.select_related("source__site").get()
     drain_all()
-    with pytest.raises(verdicts.AlreadyDecided), transaction.atomic():
+    with pytest.raises(look.AlreadyDecided), transaction.atomic():
         decide.decide_transactions([row])
     assert Decision.objects.count() == 1
 
@@ -164,15 +197,17 @@ def test_one_old_event_does_not_open_the_history_of_the_others(post) -> None:
         event("live", card_token="b"),
     )
     post([event("past", card_token="b", occurred_at="2021-05-01T00:00:00Z"), old, live])
-    found = Transaction.objects.filter(decide._near(list(Transaction.objects.exclude(event_id="past"))))
-    assert {row.event_id for row in found} == {"old", "live"}
+    rows = list(Transaction.objects.exclude(event_id="past").select_related("source__site").order_by("pk"))
+    near = look._ask_near(rows[0].source.site, rows).fetchall()
+    assert {pk for pk, *_ in near} == {row.pk for row in rows}
 
 
 def test_a_token_that_many_share_is_not_read_whole(post, monkeypatch) -> None:
-    monkeypatch.setattr(decide, "NEAR_MAX", 3)
+    monkeypatch.setattr(look, "NEAR_MAX", 3)
     post([event(f"e{i}") for i in range(9)])
-    [last] = decide._last_hour(Transaction.objects.first().source.site, [Transaction.objects.last()])
-    assert {row.event_id for row in last} == {"e6", "e7"}
+    rows = list(Transaction.objects.select_related("source__site").order_by("pk"))
+    [last] = look._earlier(look._ask_near(rows[-1].source.site, rows[-1:]), rows[-1:])
+    assert {other.pk for other in last} == {rows[6].pk, rows[7].pk}
 
 
 def test_the_tasks_time_limit_is_no_transactions_fault(champion, post, monkeypatch) -> None:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.accounts.models import ApiClient, Site, User
 from apps.audit.models import AuditEvent, UnsealedEvent
 from apps.core.clock import now
+from apps.core.sql import run
 
 Actor = User | ApiClient | None
+# One statement, for every decision waits for it.
+_BOTH = """
+WITH event AS (
+    INSERT INTO audit_auditevent (at, site_id, actor, action, subject, detail)
+    VALUES (%s, %s, %s, %s, %s, %s::jsonb) RETURNING id
+)
+INSERT INTO audit_unsealedevent (event_id) SELECT id FROM event
+"""
 
 
 def record(
@@ -23,15 +33,14 @@ def record(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Add one event to the caller's transaction: it commits with the action or not at all."""
+    event = AuditEvent(
+        at=now(), site=site, actor=name_of(actor), action=action, subject=subject, detail=dict(detail or {})
+    )
+    if connection.vendor == "postgresql":
+        run(_BOTH, [event.at, event.site_id, event.actor, action, subject, json.dumps(event.detail)])
+        return
     with transaction.atomic():
-        event = AuditEvent.objects.create(
-            at=now(),
-            site=site,
-            actor=name_of(actor),
-            action=action,
-            subject=subject,
-            detail=dict(detail or {}),
-        )
+        event.save()
         UnsealedEvent.objects.create(event=event)
 
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from django.db import transaction
-from django.db.models import Q
 
-from apps.accounts.models import Site
 from apps.fraud import inference
-from apps.fraud.models import CardState, Decision, EventType, Mode, TerminalState, Transaction
+from apps.fraud.models import CardState, Decision, Mode, Outcome, TerminalState, Transaction
 from apps.fraud.rows import event_of
-from apps.fraud.rules import WINDOW, RuleHit, apply_rules
+from apps.fraud.rules import RuleHit, apply_rules
+from apps.fraud.services.look import Looked, look
 from apps.fraud.services.sequence import card_states
-from apps.fraud.services.states import lock_states, readable, store_states
-from apps.fraud.services.verdicts import DEADLINE, STATE_BUSY, Judged, write_decisions
+from apps.fraud.services.states import readable, store_states
+from apps.fraud.services.verdicts import DEADLINE, STATE_BUSY, Judged, outcome_of, write_decisions
 
 SEQUENCE_ANEW = "sequence_anew"
-NEAR_MAX = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,72 +28,56 @@ class Hurry:
     without_state: bool = False
 
 
-def decide_transactions(batch: Sequence[Transaction], hurry: Hurry | None = None) -> list[Decision]:
-    """Decide pending transactions, oldest first, inside the caller's transaction.
+def decide_transactions(
+    batch: Sequence[Transaction], hurry: Hurry | None = None, first: Callable[[], None] | None = None
+) -> list[Decision]:
+    """Decide transactions, oldest first, inside the caller's transaction; `first` may store them.
 
     Decision, evidence, alert, new states, outbox and audit rows commit with it or not at all.
-    Raises AlreadyDecided when a row is not pending.
+    Raises AlreadyDecided when a row that was pending is not any more.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("decide_transactions needs a transaction round it")
     decisions: list[Decision] = []
     by_site = sorted(batch, key=lambda row: (row.source.site_id, row.pk))
     for _, rows in groupby(by_site, key=lambda row: row.source.site_id):
-        decisions += _decide_for_site(list(rows), hurry)
+        decisions += _decide_for_site(list(rows), hurry, first)
+        first = None
     return decisions
 
 
-def _decide_for_site(rows: list[Transaction], hurry: Hurry | None) -> list[Decision]:
-    site = rows[0].source.site
-    cards: dict[str, CardState] = {}
-    terminals: dict[str, TerminalState] = {}
-    if not (hurry and hurry.without_state):
-        cards = lock_states(CardState, site.pk, (row.card_token for row in rows))
-        terminals = lock_states(TerminalState, site.pk, (row.terminal_id for row in rows))
-    hits = [apply_rules(row, earlier) for row, earlier in zip(rows, _last_hour(site, rows), strict=True)]
-    model = inference.current_champion(hurry.until if hurry else None)
+def _decide_for_site(
+    rows: list[Transaction], hurry: Hurry | None, first: Callable[[], None] | None
+) -> list[Decision]:
+    site, until = rows[0].source.site, hurry.until if hurry else None
+    cold = hurry is not None and hurry.without_state
+    seen = look(site, rows, locking=not cold, first=first)
+    hits = [apply_rules(row, earlier) for row, earlier in zip(rows, seen.earlier, strict=True)]
+    model = inference.loaded(seen.serving, until)
     if isinstance(model, inference.NoAnswer):
-        judged = _by_rules(rows, hits, model.reason)
-    elif hurry and hurry.without_state:
-        judged = _judge_cold(model, rows, hits, hurry.until)
-    else:
-        judged = _judge(model, site, rows, hits, cards, terminals, hurry.until if hurry else None)
-    return write_decisions(site, judged)
+        return write_decisions(site, _by_rules(rows, hits, model.reason), seen.decision_ids)
+    known, forgotten = ({}, set()) if cold else card_states(model, site.pk, seen.cards)
+    answer = inference.score_in_time(
+        model, [event_of(row) for row in rows], known, readable(seen.terminals), until
+    )
+    if answer is None:
+        return write_decisions(site, _by_rules(rows, hits, DEADLINE), seen.decision_ids)
+    # Without the states each is judged as if its card and terminal were new: somebody else holds them.
+    modes = [
+        (Mode.NO_STATE, STATE_BUSY) if cold else (Mode.FULL, SEQUENCE_ANEW * (row.card_token in forgotten))
+        for row in rows
+    ]
+    judged = _explained(model, _judged(answer, rows, hits, modes), until)
+    return write_decisions(site, judged, seen.decision_ids, None if cold else lambda: _keep(seen, answer))
+
+
+def _keep(seen: Looked, answer: inference.Answer) -> None:
+    store_states(CardState, seen.cards, answer.card_states, answer.artefact_hash)
+    store_states(TerminalState, seen.terminals, answer.terminal_states, answer.artefact_hash)
 
 
 def _by_rules(rows: list[Transaction], hits: list[list[RuleHit]], why: str) -> list[Judged]:
     return [Judged(row, hit, None, Mode.RULES_ONLY, why) for row, hit in zip(rows, hits, strict=True)]
-
-
-def _judge(
-    model: inference.Champion,
-    site: Site,
-    rows: list[Transaction],
-    hits: list[list[RuleHit]],
-    cards: dict[str, CardState],
-    terminals: dict[str, TerminalState],
-    until: float | None,
-) -> list[Judged]:
-    events = [event_of(row) for row in rows]
-    known, forgotten = card_states(model, site.pk, cards)
-    answer = inference.score_in_time(model, events, known, readable(terminals), until)
-    if answer is None:
-        return _by_rules(rows, hits, DEADLINE)
-    store_states(CardState, cards, answer.card_states, model.artefact_hash)
-    store_states(TerminalState, terminals, answer.terminal_states, model.artefact_hash)
-    reasons = [SEQUENCE_ANEW if row.card_token in forgotten else "" for row in rows]
-    return _judged(answer, rows, hits, [(Mode.FULL, reason) for reason in reasons])
-
-
-def _judge_cold(
-    model: inference.Champion, rows: list[Transaction], hits: list[list[RuleHit]], until: float
-) -> list[Judged]:
-    """Each as if its card and terminal were new: somebody else holds their states."""
-    events = [event_of(row) for row in rows]
-    answer = inference.score_in_time(model, events, {}, {}, until)
-    if answer is None:
-        return _by_rules(rows, hits, DEADLINE)
-    return _judged(answer, rows, hits, [(Mode.NO_STATE, STATE_BUSY)] * len(rows))
 
 
 def _judged(
@@ -114,36 +94,14 @@ def _judged(
     ]
 
 
-def _last_hour(site: Site, rows: list[Transaction]) -> list[list[Transaction]]:
-    """For each row, the card's transactions stored before it that happened within WINDOW of it.
-
-    The newest NEAR_MAX for all of them: a token that a thousand people share must not be read whole.
-    """
-    near = Transaction.objects.filter(
-        _near(rows), source__site=site, type__in=(EventType.AUTHORIZATION, EventType.ADVICE)
-    ).only("id", "card_token", "occurred_at", "country", "entry_mode", "channel")
-    by_card: dict[str, list[Transaction]] = defaultdict(list)
-    for other in near.order_by("-id")[:NEAR_MAX]:
-        by_card[other.card_token].append(other)
-    return [
-        [
-            other
-            for other in by_card[row.card_token]
-            if other.pk < row.pk and abs(other.occurred_at - row.occurred_at) <= WINDOW
-        ]
-        for row in rows
-    ]
-
-
-def _near(rows: list[Transaction]) -> Q:
-    """The rows' cards, each about its own times: one old event must not open years of the others."""
-    times: dict[str, list[datetime]] = defaultdict(list)
-    for row in rows:
-        times[row.card_token].append(row.occurred_at)
-    first, last = min(map(min, times.values())), max(map(max, times.values()))
-    if last - first <= WINDOW:  # the usual case, and one condition is read faster than sixty
-        return Q(card_token__in=times, occurred_at__range=(first - WINDOW, last + WINDOW))
-    near = Q()
-    for card, at in times.items():
-        near |= Q(card_token=card, occurred_at__range=(min(at) - WINDOW, max(at) + WINDOW))
-    return near
+def _explained(model: inference.Champion, judged: list[Judged], until: float | None) -> list[Judged]:
+    """With the model's reasons for what is not simply approved; of the rest they are made when somebody
+    asks, from the vector that is kept."""
+    told = {
+        at: item.score for at, item in enumerate(judged) if item.score and outcome_of(item) != Outcome.APPROVE
+    }
+    reasons = inference.explain_in_time(model, [score.vector for score in told.values()], until)
+    scores = {
+        at: replace(score, reasons=why) for (at, score), why in zip(told.items(), reasons, strict=False)
+    }
+    return [replace(item, score=scores.get(at, item.score)) for at, item in enumerate(judged)]

@@ -10,11 +10,12 @@ from itertools import groupby
 from django.db import IntegrityError
 
 from apps.audit.services import Actor
-from apps.fraud.models import EventKey, Source, Transaction, TransactionStatus
+from apps.core.sql import new_ids, round_trip
+from apps.fraud.models import Source, Transaction, TransactionStatus
 from apps.fraud.services.decide import Hurry, decide_transactions
-from apps.fraud.services.ingest import event_conflict, store_events
+from apps.fraud.services.ingest import ask_known, event_conflict, rows_of, store_rows
+from apps.fraud.services.look import AlreadyDecided
 from apps.fraud.services.states import Busy, hurried
-from apps.fraud.services.verdicts import AlreadyDecided
 from apps.fraud.validation import CheckedEvent, error_row
 
 COMMIT_S = 0.005  # kept back from the model, for writing the answer down
@@ -70,36 +71,78 @@ def decide_asked(batch: Sequence[Asked], hurry: Hurry, wait_s: float) -> list[Tr
     nothing of the batch is kept.
     """
     with hurried(wait_s):
-        stored = _stored(batch)
-        pks = [pk for pk, _ in stored.values()]
-        # Not locked: a worker locks the states before it claims rows, and so do we, or each could wait for
-        # the other. Who claims second raises AlreadyDecided and looks again.
-        pending = Transaction.objects.select_related("source__site").filter(
-            pk__in=pks, status=TransactionStatus.PENDING
-        )
-        decide_transactions(list(pending.order_by("pk")), hurry)
-    answered = Transaction.objects.select_related("source", "decision__evidence", "duplicate_of")
-    rows = {row.pk: row for row in answered.filter(pk__in=pks)}
-    found = [(asked, *stored[asked.key]) for asked in batch]
-    return [rows[pk] if body_sha256 == asked.item.body_sha256 else None for asked, pk, body_sha256 in found]
+        known, ids = _look_up(batch)
+        first = {asked.key: asked for asked in reversed(batch) if asked.key not in known}
+        fresh = _fresh(list(first.values()), ids)
+        rows = [*_pending([pk for pk, _ in known.values()]), *(row for group in fresh for row in group.rows)]
+        if rows:
+            decide_transactions(rows, hurry, lambda: _store(fresh))
+    of_key: dict[Key, Transaction] = {(row.source_id, row.event_id): row for row in rows if row.pk in ids}
+    read = _answered([pk for pk, _ in known.values()])
+    of_key |= {key: read[pk] for key, (pk, _) in known.items()}
+    bodies = {key: asked.item.body_sha256 for key, asked in first.items()}
+    bodies |= {key: body_sha256 for key, (_, body_sha256) in known.items()}
+    return [of_key[one.key] if bodies[one.key] == one.item.body_sha256 else None for one in batch]
 
 
-def _stored(batch: Sequence[Asked]) -> dict[Key, tuple[int, str]]:
-    """The transaction of each event and the hash of the body it was first sent with; new ones are stored."""
-    found: dict[Key, tuple[int, str]] = {}
-    for source, of_source in groupby(sorted(batch, key=_by_source), key=lambda asked: asked.source):
-        first = {asked.key: asked for asked in reversed(list(of_source))}
-        keys = EventKey.objects.filter(source=source, event_id__in=[event_id for _, event_id in first])
-        known = {(source.pk, key.event_id): (key.transaction_id, key.body_sha256) for key in keys}
-        fresh = [asked for key, asked in first.items() if key not in known]
-        for actor in {asked.actor for asked in fresh}:
-            mine = [asked for asked in fresh if asked.actor == actor]
-            rows = store_events(source=source, events=[asked.item for asked in mine], actor=actor)
-            for asked, row in zip(mine, rows, strict=True):
-                found[asked.key] = row.pk, asked.item.body_sha256
-        found |= known
-    return found
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Events of one source and caller that nobody has seen before, and the rows they will be."""
+
+    asked: list[Asked]
+    rows: list[Transaction]
 
 
-def _by_source(asked: Asked) -> int:
-    return asked.source.pk
+def _look_up(batch: Sequence[Asked]) -> tuple[dict[Key, tuple[int, str]], list[int]]:
+    """What is known of the ids, as (transaction, hash of its body), and keys for those that are not."""
+    ids_of: dict[int, list[str]] = {}
+    for asked in batch:
+        ids_of.setdefault(asked.source.pk, []).append(asked.item.event.event_id)
+    with round_trip():
+        known = {source: ask_known(source, event_ids) for source, event_ids in ids_of.items()}
+        ids = new_ids(Transaction, len(batch))
+    found: dict[Key, tuple[int, str]] = {
+        (source, event_id): (pk, body_sha256)
+        for source, answered in known.items()
+        for event_id, pk, body_sha256 in answered.fetchall()
+    }
+    return found, [pk for (pk,) in ids.fetchall()]
+
+
+def _fresh(asked: list[Asked], ids: list[int]) -> list[Fresh]:
+    """Their decisions come with them: nobody shall claim these rows."""
+    groups = []
+    for _, group in groupby(sorted(asked, key=_by_sender), key=_by_sender):
+        mine = list(group)
+        rows = rows_of(mine[0].source, [one.item for one in mine], ids)
+        ids = ids[len(mine) :]
+        for row in rows:
+            if row.status == TransactionStatus.PENDING:
+                row.status = TransactionStatus.DECIDED
+        groups.append(Fresh(mine, rows))
+    return groups
+
+
+def _by_sender(asked: Asked) -> tuple[int, int]:
+    return asked.source.pk, asked.actor.pk if asked.actor else 0
+
+
+def _store(fresh: Sequence[Fresh]) -> None:
+    for group in fresh:
+        store_rows(group.rows, [one.item for one in group.asked], actor=group.asked[0].actor)
+
+
+def _pending(pks: Sequence[int]) -> list[Transaction]:
+    """Those that wait for a worker. Not locked: a worker locks the states before it claims rows, and so do
+    we, or each could wait for the other. Who claims second raises AlreadyDecided and looks again."""
+    if not pks:
+        return []
+    pending = Transaction.objects.filter(pk__in=pks, status=TransactionStatus.PENDING)
+    return list(pending.select_related("source__site").order_by("pk"))
+
+
+def _answered(pks: Sequence[int]) -> dict[int, Transaction]:
+    if not pks:
+        return {}
+    rows = Transaction.objects.select_related("source", "decision__evidence", "duplicate_of")
+    return {row.pk: row for row in rows.filter(pk__in=pks)}

@@ -19,7 +19,7 @@ from apps.fraud.models import SHARDS, LateState, ShardLock, Transaction, Transac
 from apps.fraud.services.decide import decide_transactions
 from apps.fraud.services.labels import hear_labels
 from apps.fraud.services.late import apply_late
-from apps.fraud.services.verdicts import AlreadyDecided
+from apps.fraud.services.look import AlreadyDecided
 
 log = structlog.get_logger(__name__)
 BATCH = 64

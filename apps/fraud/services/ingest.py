@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -15,6 +15,7 @@ from apps.audit.services import Actor, record
 from apps.core.bell import ring
 from apps.core.clock import now
 from apps.core.errors import LynceusError
+from apps.core.sql import Answered, insert, new_ids, one_of, round_trip, run
 from apps.fraud.models import SHARDS, EventKey, EventType, Source, Transaction, TransactionStatus
 from apps.fraud.money import Rate, to_reporting_minor
 from apps.fraud.services.rates import business_day, rates_of
@@ -58,11 +59,10 @@ def ingest_transactions(*, source: Source, events: Sequence[CheckedEvent]) -> Re
 
 @transaction.atomic
 def _ingest(source: Source, events: Sequence[CheckedEvent]) -> Receipt:
-    known = dict(
-        EventKey.objects.filter(
-            source=source, event_id__in={item.event.event_id for item in events}
-        ).values_list("event_id", "body_sha256")
-    )
+    with round_trip():
+        asked = ask_known(source.pk, [item.event.event_id for item in events])
+        ids = new_ids(Transaction, len(events))
+    known = {event_id: body_sha256 for event_id, _, body_sha256 in asked.fetchall()}
     receipt = Receipt([], [])
     fresh: list[CheckedEvent] = []
     conflicts: list[dict[str, Any]] = []
@@ -79,10 +79,22 @@ def _ingest(source: Source, events: Sequence[CheckedEvent]) -> Receipt:
     if conflicts:
         raise event_conflict(conflicts)
     if fresh:
-        rows = store_events(source=source, events=fresh, actor=None)
+        rows = rows_of(source, fresh, [pk for (pk,) in ids.fetchall()])
+        with round_trip():
+            store_rows(rows, fresh, actor=None)
         for shard in sorted({row.shard for row in rows if row.status == TransactionStatus.PENDING}):
             ring("fraud.decide_pending", shard)
     return receipt
+
+
+def ask_known(source_id: int, event_ids: Sequence[str]) -> Answered:
+    """Rows of (event id, transaction, hash of its body) for those of the ids that are known."""
+    among, wanted = one_of(event_ids)
+    return run(
+        "SELECT event_id, transaction_id, body_sha256 FROM fraud_eventkey"
+        f" WHERE source_id = %s AND event_id {among}",
+        [source_id, wanted],
+    )
 
 
 def event_conflict(errors: list[dict[str, Any]]) -> LynceusError:
@@ -94,21 +106,37 @@ def event_conflict(errors: list[dict[str, Any]]) -> LynceusError:
     )
 
 
-def store_events(*, source: Source, events: Sequence[CheckedEvent], actor: Actor) -> list[Transaction]:
-    """Rows, keys and the audit's record of new events, in the caller's transaction.
+def rows_of(source: Source, events: Sequence[CheckedEvent], ids: Sequence[int]) -> list[Transaction]:
+    """The transactions as they will be stored, the first of the ids for the first of the events."""
+    wanted = {(item.event.currency, business_day(item.event.occurred_at)) for item in events}
+    rates = rates_of(wanted)
+    at = now()
+    rows = [
+        _row(pk, source, item, rates[item.event.currency, business_day(item.event.occurred_at)], at)
+        for pk, item in zip(ids, events, strict=False)
+    ]
+    mark_repeats(source, rows)
+    return rows
+
+
+def store_rows(rows: Sequence[Transaction], events: Sequence[CheckedEvent], *, actor: Actor) -> None:
+    """Rows of one source, their keys and the audit's record of them, in the caller's transaction.
 
     IntegrityError when another request stored one of the ids first.
     """
-    rates = rates_of((item.event.currency, business_day(item.event.occurred_at)) for item in events)
-    rows = Transaction.objects.bulk_create(
-        _row(source, item, rates[item.event.currency, business_day(item.event.occurred_at)])
-        for item in events
+    source = rows[0].source
+    insert(rows)
+    insert(
+        [
+            EventKey(
+                transaction_id=row.pk,
+                source_id=source.pk,
+                event_id=row.event_id,
+                body_sha256=item.body_sha256,
+            )
+            for row, item in zip(rows, events, strict=True)
+        ]
     )
-    EventKey.objects.bulk_create(
-        EventKey(transaction=row, source=source, event_id=row.event_id, body_sha256=item.body_sha256)
-        for row, item in zip(rows, events, strict=True)
-    )
-    mark_repeats(source, rows)
     record(
         "transactions.received",
         site=source.site,
@@ -116,7 +144,12 @@ def store_events(*, source: Source, events: Sequence[CheckedEvent], actor: Actor
         subject=f"source:{source.pk}",
         detail={"count": len(rows), "first_id": rows[0].pk, "last_id": rows[-1].pk},
     )
-    return rows
+
+
+def _key(row: Transaction, item: CheckedEvent) -> EventKey:
+    return EventKey(
+        transaction_id=row.pk, source_id=row.source_id, event_id=row.event_id, body_sha256=item.body_sha256
+    )
 
 
 def mark_repeats(source: Source, rows: Sequence[Transaction]) -> None:
@@ -133,30 +166,30 @@ def mark_repeats(source: Source, rows: Sequence[Transaction]) -> None:
         network_reference__in={row.network_reference for row in referenced},
         received_at__gte=now() - REPEATS_WITHIN,
     )
-    first = {
+    first: dict[tuple[Any, ...], int] = {
         tuple(row[name] for name in _PAYMENT): row["first"]
         for row in same.values(*_PAYMENT).annotate(first=Min("id")).order_by()
     }
-    repeats = [row for row in referenced if first[_payment(row)] != row.pk]
-    for row in repeats:
-        row.duplicate_of_id = first[_payment(row)]
-    Transaction.objects.bulk_update(repeats, ["duplicate_of"])
+    for row in referenced:
+        if (pk := first.setdefault(_payment(row), row.pk)) != row.pk:
+            row.duplicate_of_id = pk
 
 
 def _payment(row: Transaction) -> tuple[Any, ...]:
     return tuple(getattr(row, name) for name in _PAYMENT)
 
 
-def _row(source: Source, item: CheckedEvent, rate: Rate) -> Transaction:
+def _row(pk: int, source: Source, item: CheckedEvent, rate: Rate, at: datetime) -> Transaction:
     event = item.event
     pending = event.type in DECIDED_TYPES
     return Transaction(
+        pk=pk,
         source=source,
         amount_reporting_minor=to_reporting_minor(event.amount_minor, event.currency, rate),
         fx_rate=rate.value,
         fx_date=rate.since,
         three_ds=event.three_ds.model_dump(exclude_none=True) if event.three_ds else None,
-        received_at=now(),
+        received_at=at,
         shard=shard_of(source.site_id, event.card_token),
         status=TransactionStatus.PENDING if pending else TransactionStatus.NOT_APPLICABLE,
         **{name: getattr(event, name) for name in _SAME},

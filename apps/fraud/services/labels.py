@@ -117,8 +117,9 @@ def hear_labels(shard: int, limit: int) -> int:
 
 
 def _tell(site_id: int, rows: list[FraudLabel]) -> None:
-    cards = lock_states(CardState, site_id, (row.transaction.card_token for row in rows))
-    terminals = lock_states(TerminalState, site_id, (row.transaction.terminal_id for row in rows))
+    cards, terminals = lock_states(
+        site_id, (row.transaction.card_token for row in rows), (row.transaction.terminal_id for row in rows)
+    )
     learnt = inference.learn(rows, readable(cards), readable(terminals))
     store_states(CardState, cards, learnt.card_states)
     store_states(TerminalState, terminals, learnt.terminal_states)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from apps.core.bell import ring
+from apps.core.sql import insert
 from apps.fraud import inference
 from apps.fraud.models import CardState, HeardLater, LateState, TerminalState, Transaction
 from apps.fraud.rows import event_of
@@ -16,7 +17,7 @@ from apps.fraud.services.states import heard, lock_states, readable, store_state
 def keep_for_later(rows: Iterable[Transaction]) -> None:
     """Remember them in the caller's transaction and ring their shards."""
     late = [LateState(transaction=row, shard=row.shard) for row in rows]
-    LateState.objects.bulk_create(late)
+    insert(late)
     for shard in sorted({row.shard for row in late}):
         ring("fraud.decide_pending", shard)
 
@@ -40,8 +41,9 @@ def apply_late(shard: int, limit: int) -> int:
 
 
 def _absorb(model: inference.Champion, site_id: int, rows: list[Transaction]) -> None:
-    cards = lock_states(CardState, site_id, (row.card_token for row in rows))
-    terminals = lock_states(TerminalState, site_id, (row.terminal_id for row in rows))
+    cards, terminals = lock_states(
+        site_id, (row.card_token for row in rows), (row.terminal_id for row in rows)
+    )
     known, _ = card_states(model, site_id, cards)
     answer = inference.score(model, [event_of(row) for row in rows], known, readable(terminals))
     store_states(CardState, cards, answer.card_states, model.artefact_hash)

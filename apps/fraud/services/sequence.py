@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from apps.fraud.inference import Champion
-from apps.fraud.models import CardState, Evidence
-from apps.fraud.services.states import readable
+from apps.fraud.models import Evidence
+from apps.fraud.services.states import Held, readable
 
 EVENTS = 100  # more than a network of this kind remembers of
 
 
-def card_states(
-    model: Champion, site_id: int, rows: Mapping[str, CardState]
-) -> tuple[dict[str, bytes], set[str]]:
+def card_states(model: Champion, site_id: int, rows: Mapping[str, Held]) -> tuple[dict[str, bytes], set[str]]:
     """States this champion can go on from, and the cards whose vectors are no longer kept.
 
     Of those the network knows nothing yet, while their counts and windows are whole.

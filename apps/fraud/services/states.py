@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.db.models import Max
 
 from apps.core.clock import now
-from apps.fraud.models import Decision, HeardLater, KeyState
+from apps.core.sql import Answered, for_update, one_of, round_trip, run, table_of
+from apps.fraud.models import CardState, Decision, HeardLater, KeyState, TerminalState
 
-State = TypeVar("State", bound=KeyState)
 _LOCK_NOT_HAD = frozenset({"55P03", "40P01"})  # PostgreSQL: lock_not_available, deadlock_detected
 
 
@@ -32,10 +32,10 @@ def hurried(wait_s: float) -> Iterator[None]:
     on_sqlite = connection.vendor == "sqlite"
     try:
         if on_sqlite:
-            _run(f"PRAGMA busy_timeout = {wait_ms}")
+            run(f"PRAGMA busy_timeout = {wait_ms}")
         with transaction.atomic():
             if not on_sqlite:
-                _run(f"SET LOCAL lock_timeout = {wait_ms}")
+                run(f"SET LOCAL lock_timeout = {wait_ms}")
             yield
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") in _LOCK_NOT_HAD or "database is locked" in str(error):
@@ -44,33 +44,64 @@ def hurried(wait_s: float) -> Iterator[None]:
     finally:
         if on_sqlite and connection.connection is not None:
             usual_s = settings.DATABASES["default"].get("OPTIONS", {}).get("timeout", 30)
-            _run(f"PRAGMA busy_timeout = {int(usual_s * 1000)}")
+            run(f"PRAGMA busy_timeout = {int(usual_s * 1000)}")
 
 
-def _run(statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A state's row, ours until the transaction ends. No bytes where nothing was written to it yet."""
+
+    pk: int
+    state: bytes
+    artefact_hash: str
 
 
-def lock_states(model: type[State], site_id: int, keys: Iterable[str]) -> dict[str, State]:
-    """The states by key, made empty where there was none, locked until the transaction ends."""
-    ordered = sorted(set(keys))
-    states = model._default_manager.filter(site_id=site_id, key__in=ordered)
-    known = set(states.values_list("key", flat=True))
-    if fresh := [key for key in ordered if key not in known]:
-        made: list[Any] = [model(site_id=site_id, key=key) for key in fresh]
-        model._default_manager.bulk_create(made, ignore_conflicts=True)
-    return {row.key: row for row in states.select_for_update().order_by("key")}
+Locked = tuple[dict[str, Held], dict[str, Held]]
 
 
-def readable(rows: Mapping[str, KeyState]) -> dict[str, bytes]:
+def lock_states(site_id: int, cards: Iterable[str], terminals: Iterable[str]) -> Locked:
+    """The states of these cards and of these terminals by key."""
+    with round_trip():
+        asked = ask_states(site_id, cards, terminals)
+    return held(asked)
+
+
+def ask_states(site_id: int, cards: Iterable[str], terminals: Iterable[str]) -> tuple[Answered, Answered]:
+    """Lock them, made empty where there was none; read with `held` after the round trip."""
+    return _ask(CardState, site_id, cards), _ask(TerminalState, site_id, terminals)
+
+
+def held(asked: tuple[Answered, Answered]) -> Locked:
+    cards, terminals = (
+        {key: Held(pk, bytes(state), writer) for pk, key, state, writer in one.fetchall()} for one in asked
+    )
+    return cards, terminals
+
+
+def _ask(model: type[KeyState], site_id: int, keys: Iterable[str]) -> Answered:
+    ordered, table = sorted(set(keys)), model._meta.db_table
+    given, values = table_of(ordered, types="text")
+    run(
+        f"INSERT INTO {table} (site_id, key, state, artefact_hash, version) SELECT %s, a, %s, %s, 0"
+        f" FROM {given} WHERE true ON CONFLICT (site_id, key) DO NOTHING",
+        [site_id, b"", "", *values],
+    )
+    among, wanted = one_of(ordered)
+    return run(
+        f"SELECT id, key, state, artefact_hash FROM {table} WHERE site_id = %s AND key {among} ORDER BY key"
+        f"{for_update()}",
+        [site_id, wanted],
+    )
+
+
+def readable(rows: Mapping[str, Held]) -> dict[str, bytes]:
     """The states by key, without those nothing was written to yet."""
-    return {key: bytes(row.state) for key, row in rows.items() if row.state}
+    return {key: row.state for key, row in rows.items() if row.state}
 
 
 def store_states(
-    model: type[State],
-    rows: Mapping[str, State],
+    model: type[KeyState],
+    rows: Mapping[str, Held],
     states: Mapping[str, bytes],
     artefact_hash: str | None = None,
 ) -> None:
@@ -79,16 +110,15 @@ def store_states(
     for key, state in states.items():
         row = rows[key]
         writer = row.artefact_hash if artefact_hash is None else artefact_hash
-        if bytes(row.state) != state or row.artefact_hash != writer:
-            row.state, row.artefact_hash, row.version = state, writer, row.version + 1
-            changed.append(row)
-    # The rows are there and ours: an insert that always meets them is a third of the cost of an update.
-    model._default_manager.bulk_create(
-        changed,
-        update_conflicts=True,
-        unique_fields=["id"],
-        update_fields=["state", "artefact_hash", "version"],
-    )
+        if row.state != state or row.artefact_hash != writer:
+            changed.append((row.pk, state, writer))
+    if changed:
+        given, values = table_of(*zip(*changed, strict=True), types="bigint bytea text")
+        run(
+            f"UPDATE {model._meta.db_table} SET state = g.b, artefact_hash = g.c, version = version + 1"
+            f" FROM {given} WHERE id = g.a",
+            values,
+        )
 
 
 def heard(rows: Iterable[HeardLater]) -> None:

@@ -17,8 +17,8 @@ from django.db import DatabaseError
 from apps.fraud.models import Transaction
 from apps.fraud.services.decide import Hurry
 from apps.fraud.services.decide_now import COMMIT_S, Asked, decide_asked, decide_now
+from apps.fraud.services.look import AlreadyDecided
 from apps.fraud.services.states import Busy
-from apps.fraud.services.verdicts import AlreadyDecided
 
 BATCH = 64
 LIKE = 2.0  # who has more than this times as long, or less than its inverse, goes in another batch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from apps.accounts.models import Site
 from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
+from apps.core.sql import insert, round_trip
 from apps.fraud import rules
 from apps.fraud.models import (
     Alert,
@@ -22,19 +24,14 @@ from apps.fraud.models import (
     OutboxRow,
     Outcome,
     Transaction,
-    TransactionStatus,
     by_thresholds,
 )
 from apps.fraud.rules import RuleHit, severest
 from apps.fraud.services.late import keep_for_later
-from ml.fraud.contracts import EventScore, Thresholds
+from ml.fraud.contracts import EventScore, Reason, Thresholds
 
 DEADLINE = "deadline"
 STATE_BUSY = "state_busy"
-
-
-class AlreadyDecided(Exception):
-    """A row of the batch is no longer pending: nothing of the batch may be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,31 +48,32 @@ class Judged:
     thresholds: Thresholds | None = None
 
 
-def write_decisions(site: Site, judged: list[Judged]) -> list[Decision]:
-    """Raises AlreadyDecided when a row is not pending any more."""
+def write_decisions(
+    site: Site, judged: list[Judged], ids: Sequence[int], beside: Callable[[], None] | None = None
+) -> list[Decision]:
+    """One decision for each, with these primary keys. `beside` may write more in the same round trip."""
     at = now()
-    ids = [item.row.pk for item in judged]
-    claimed = Transaction.objects.filter(pk__in=ids, status=TransactionStatus.PENDING).update(
-        status=TransactionStatus.DECIDED
-    )
-    if claimed != len(ids):
-        raise AlreadyDecided
-    decisions = Decision.objects.bulk_create(_decision(item, at) for item in judged)
-    Evidence.objects.bulk_create(
-        _evidence(decision, item) for decision, item in zip(decisions, judged, strict=True)
-    )
-    keep_for_later(item.row for item in judged if item.mode_reason in (DEADLINE, STATE_BUSY))
-    Alert.objects.bulk_create(
-        _alert(site, decision) for decision in decisions if decision.outcome != Outcome.APPROVE
-    )
+    decisions = [_decision(pk, item, at) for pk, item in zip(ids, judged, strict=True)]
     told = [
         OutboxRow(topic="decision.made", decision=decision, created_at=at, due_at=at)
         for decision in decisions
         if decision.transaction.source.webhook_url
     ]
+    with round_trip():
+        if beside:
+            beside()
+        insert(decisions)
+        insert([_evidence(decision, item) for decision, item in zip(decisions, judged, strict=True)])
+        keep_for_later([item.row for item in judged if item.mode_reason in (DEADLINE, STATE_BUSY)])
+        insert([_alert(site, decision) for decision in decisions if decision.outcome != Outcome.APPROVE])
+        insert(told)
+        _record(site, decisions)
     if told:
-        OutboxRow.objects.bulk_create(told)
         ring("fraud.deliver_decisions")
+    return decisions
+
+
+def _record(site: Site, decisions: Sequence[Decision]) -> None:
     record(
         "decisions.made",
         site=site,
@@ -85,14 +83,14 @@ def write_decisions(site: Site, judged: list[Judged]) -> list[Decision]:
             **Counter(str(decision.outcome) for decision in decisions),
         },
     )  # fmt: skip
-    return decisions
 
 
-def _decision(item: Judged, at: datetime) -> Decision:
+def _decision(pk: int, item: Judged, at: datetime) -> Decision:
     score, limits = item.score, item.thresholds
     return Decision(
+        pk=pk,
         transaction=item.row,
-        outcome=_outcome(item),
+        outcome=outcome_of(item),
         score=score.score if score else None,
         mode=item.mode,
         mode_reason=item.mode_reason,
@@ -120,7 +118,7 @@ def _main_reason(item: Judged) -> str:
     return next((hit.text for hit in item.hits), next(raising, ""))[:200]
 
 
-def _outcome(item: Judged) -> Outcome:
+def outcome_of(item: Judged) -> Outcome:
     outcomes = [hit.outcome for hit in item.hits]
     if item.score is not None and item.thresholds is not None:
         outcomes.append(by_thresholds(item.score.score, item.thresholds.review, item.thresholds.decline))
@@ -134,8 +132,12 @@ def _outcome(item: Judged) -> Outcome:
 def _reasons(item: Judged) -> list[dict[str, Any]]:
     """Rules first: they are certain. Then the model's, as it ranked them."""
     rules = [_reason(hit.code, hit.text, hit.value, hit.baseline, None) for hit in item.hits]
-    model = item.score.reasons if item.score else ()
-    return rules + [_reason(r.code, r.text, r.value, r.baseline, r.weight) for r in model]
+    return rules + as_rows(item.score.reasons if item.score else ())
+
+
+def as_rows(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
+    """The model's reasons as evidence keeps them."""
+    return [_reason(r.code, r.text, r.value, r.baseline, r.weight) for r in reasons]
 
 
 def _reason(code: str, text: str, value: Any, baseline: Any, weight: float | None) -> dict[str, Any]:

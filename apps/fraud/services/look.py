@@ -1,0 +1,109 @@
+"""All that deciding a batch needs to know, asked in one round trip once the states are locked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from apps.accounts.models import Site
+from apps.core.sql import Answered, from_column, new_ids, one_of, round_trip, run, table_of, to_column
+from apps.fraud.models import Decision, Transaction, TransactionStatus
+from apps.fraud.rules import WINDOW, Earlier
+from apps.fraud.services.states import Held, ask_states, held
+from apps.modelops.selectors import Serving, ask_serving, serving_of
+
+NEAR_MAX = 2000
+
+
+class AlreadyDecided(Exception):
+    """A row of the batch is no longer pending: nothing of the batch may be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Locked states by key, each row's last hour, keys for the decisions, and the version in service."""
+
+    cards: dict[str, Held]
+    terminals: dict[str, Held]
+    earlier: list[list[Earlier]]
+    decision_ids: list[int]
+    serving: Serving | None
+
+
+def look(
+    site: Site, rows: Sequence[Transaction], *, locking: bool, first: Callable[[], None] | None = None
+) -> Looked:
+    """`first` may store the rows themselves. Those that are pending are claimed: AlreadyDecided where
+    somebody else was faster."""
+    pending = [row for row in rows if row.status == TransactionStatus.PENDING]
+    with round_trip():
+        if first:
+            first()
+        states = ask_states(site.pk, *_keys(rows)) if locking else None
+        claimed = _claim(pending) if pending else None
+        near = _ask_near(site, rows)
+        # After the locks: for any one card or terminal a larger key is a later decision.
+        ids = new_ids(Decision, len(rows))
+        serving = ask_serving("fraud")
+    cards, terminals = held(states) if states else ({}, {})
+    if claimed and len(claimed.fetchall()) != len(pending):
+        raise AlreadyDecided
+    for row in pending:
+        row.status = TransactionStatus.DECIDED
+    return Looked(
+        cards, terminals, _earlier(near, rows), [pk for (pk,) in ids.fetchall()], serving_of(serving)
+    )
+
+
+def _keys(rows: Sequence[Transaction]) -> tuple[list[str], list[str]]:
+    return [row.card_token for row in rows], [row.terminal_id for row in rows]
+
+
+def _claim(rows: Sequence[Transaction]) -> Answered:
+    among, wanted = one_of([row.pk for row in rows])
+    return run(
+        f"UPDATE fraud_transaction SET status = 'decided' WHERE id {among} AND status = 'pending'"
+        " RETURNING id",
+        [wanted],
+    )
+
+
+def _ask_near(site: Site, rows: Sequence[Transaction]) -> Answered:
+    """The cards' payments about the rows' own times: one old event must not open years of the others.
+
+    The newest NEAR_MAX for all of them: a token that a thousand people share must not be read whole.
+    """
+    times: dict[str, list[datetime]] = defaultdict(list)
+    for row in rows:
+        times[row.card_token].append(row.occurred_at)
+    given, values = table_of(
+        list(times),
+        [to_column(min(at) - WINDOW) for at in times.values()],
+        [to_column(max(at) + WINDOW) for at in times.values()],
+        types="text timestamptz timestamptz",
+    )
+    return run(
+        "SELECT t.id, t.card_token, t.occurred_at, t.country, t.entry_mode, t.channel"
+        f" FROM {given} JOIN fraud_transaction t ON t.card_token = g.a AND t.occurred_at BETWEEN g.b AND g.c"
+        " WHERE t.type IN ('authorization', 'advice')"
+        " AND t.source_id IN (SELECT id FROM fraud_source WHERE site_id = %s)"
+        f" ORDER BY t.id DESC LIMIT {NEAR_MAX}",
+        [*values, site.pk],
+    )
+
+
+def _earlier(near: Answered, rows: Sequence[Transaction]) -> list[list[Earlier]]:
+    """For each row, the card's payments stored before it that happened within WINDOW of it."""
+    by_card: dict[str, list[Earlier]] = defaultdict(list)
+    for pk, card_token, at, *of_place in near.fetchall():
+        by_card[card_token].append(Earlier(pk, from_column(at), *of_place))
+    return [
+        [
+            other
+            for other in by_card[row.card_token]
+            if other.pk < row.pk and abs(other.occurred_at - row.occurred_at) <= WINDOW
+        ]
+        for row in rows
+    ]
