@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from django.middleware.csrf import CsrfViewMiddleware
 from apps.accounts.models import ApiClient, Site, User
 from apps.accounts.services import client_for_token
 from apps.core.errors import LynceusError
+from apps.core.recent import recently
+
+BEARER = "Bearer "
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +42,36 @@ def csrf_fails(request: HttpRequest) -> bool:
 
 def caller_of(request: HttpRequest, *, scope: str, roles: tuple[str, ...]) -> Caller:
     """The caller, or LynceusError 401/403. A session that writes must carry its CSRF token."""
-    header = request.headers.get("Authorization", "")
-    if header.startswith("Bearer "):
-        client = client_for_token(header.removeprefix("Bearer ").strip())
-        if client is None:
-            raise LynceusError("invalid_token", "The bearer token is unknown or has expired.", status=401)
-        if scope not in client.scopes:
-            raise LynceusError("forbidden", f"This client has no scope {scope!r}.", status=403)
-        return Caller(site=client.site, client=client)
+    if request.headers.get("Authorization", "").startswith(BEARER):
+        return client_of(request.headers, scope=scope)
     user = request.user
     if not isinstance(user, User):
-        raise LynceusError("unauthenticated", "Sign in or send a bearer token.", status=401)
+        raise _unauthenticated()
     if user.role not in roles:
         raise LynceusError("forbidden", "Your role may not do this.", status=403)
     if csrf_fails(request):
         raise LynceusError("csrf_failed", "The CSRF token is missing or wrong: reload the page.", status=403)
     return Caller(site=user.site, user=user)
+
+
+def client_of(headers: Mapping[str, str], *, scope: str) -> Caller:
+    """The program that sends this bearer token, or LynceusError 401/403."""
+    header = headers.get("Authorization", "")
+    if not header.startswith(BEARER):
+        raise _unauthenticated()
+    client = _client(header.removeprefix(BEARER).strip())
+    if client is None:
+        raise LynceusError("invalid_token", "The bearer token is unknown or has expired.", status=401)
+    if scope not in client.scopes:
+        raise LynceusError("forbidden", f"This client has no scope {scope!r}.", status=403)
+    return Caller(site=client.site, client=client)
+
+
+_client = recently(client_for_token)
+
+
+def _unauthenticated() -> LynceusError:
+    return LynceusError("unauthenticated", "Sign in or send a bearer token.", status=401)
 
 
 def role_required(*roles: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:

@@ -35,7 +35,10 @@ class LynceusError(Exception):
         self.extra = dict(extra or {})
 
 
-def problem_response(error: LynceusError) -> HttpResponse:
+PROBLEM = "application/problem+json"
+
+
+def problem_body(error: LynceusError) -> bytes:
     """The error as RFC 9457 problem details."""
     body = {
         "type": "about:blank",
@@ -47,10 +50,19 @@ def problem_response(error: LynceusError) -> HttpResponse:
         "retryable": error.retryable,
         **error.extra,
     }
-    response = HttpResponse(json.dumps(body), status=error.status, content_type="application/problem+json")
+    return json.dumps(body).encode()
+
+
+def problem_response(error: LynceusError) -> HttpResponse:
+    response = HttpResponse(problem_body(error), status=error.status, content_type=PROBLEM)
     if error.retry_after_s is not None:
         response["Retry-After"] = str(error.retry_after_s)
     return response
+
+
+def internal_error() -> LynceusError:
+    """What a program hears of an error of ours."""
+    return LynceusError("internal_error", "Something went wrong on our side. It has been logged.", status=500)
 
 
 def wants_json(path: str, accept: str) -> bool:

@@ -61,10 +61,14 @@ def count_requests(get_response: GetResponse) -> GetResponse:
         # The pattern, never the path: a path holds ids.
         route = request.resolver_match.route if request.resolver_match else "none"
         method = request.method if request.method in ("GET", "HEAD", "POST") else "other"
-        HTTP.labels(route, method, str(response.status_code)).observe(time.perf_counter() - start)
+        observe(route, method, response.status_code, time.perf_counter() - start)
         return response
 
     return middleware
+
+
+def observe(route: str, method: str, status: int, took_s: float) -> None:
+    HTTP.labels(route, method, str(status)).observe(took_s)
 
 
 def exposition() -> bytes:

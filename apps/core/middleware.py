@@ -31,15 +31,20 @@ POLICY = "; ".join(
 
 def request_id(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-Id", "")
-        value = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=value)
+        value = bind_request_id(request.headers.get("X-Request-Id", ""))
         response = get_response(request)
         response["X-Request-Id"] = value
         return response
 
     return middleware
+
+
+def bind_request_id(given: str) -> str:
+    """The caller's own id where it may be one, else a new one; every line of the log has it from now on."""
+    value = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=value)
+    return value
 
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:

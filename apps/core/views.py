@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_safe
 
-from apps.core.errors import LynceusError, problem_response, wants_json
+from apps.core.errors import LynceusError, internal_error, problem_response, wants_json
 from apps.core.metrics import exposition
 from apps.core.status import loaded_parts, queue_report, run_checks, worker_nodes
 
@@ -72,10 +72,13 @@ def status(request: HttpRequest) -> HttpResponse:
 
 
 def _error(request: HttpRequest, code: str, message: str, status: int) -> HttpResponse:
-    error = LynceusError(code, message, status=status)
+    return _say(request, LynceusError(code, message, status=status))
+
+
+def _say(request: HttpRequest, error: LynceusError) -> HttpResponse:
     if wants_json(request.path, request.headers.get("Accept", "")):
         return problem_response(error)
-    return render(request, "errors/known.html", {"error": error}, status=status)
+    return render(request, "errors/known.html", {"error": error}, status=error.status)
 
 
 def error_400(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -91,4 +94,4 @@ def error_404(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def error_500(request: HttpRequest) -> HttpResponse:
-    return _error(request, "internal_error", "Something went wrong on our side. It has been logged.", 500)
+    return _say(request, internal_error())

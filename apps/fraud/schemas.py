@@ -181,12 +181,12 @@ class LabelIn(BaseModel):
     known_at: Moment | None = None
 
 
-class LabelReceiptOut(Schema):
+class LabelReceiptOut(BaseModel):
     accepted: int
     duplicates: int
 
 
-class Receipt(Schema):
+class Receipt(BaseModel):
     accepted: list[str]
     duplicates: list[str]
 
@@ -209,7 +209,7 @@ class Problem(Schema):
     errors: list[EventError] | None = None
 
 
-class ReasonOut(Schema):
+class ReasonOut(BaseModel):
     code: str
     text: str
     value: float | str | None
@@ -217,7 +217,7 @@ class ReasonOut(Schema):
     weight: float | None
 
 
-class DecisionOut(Schema):
+class DecisionOut(BaseModel):
     """`decision` is null for events that are only recorded: reversals and refunds."""
 
     event_id: str

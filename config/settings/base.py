@@ -42,6 +42,7 @@ LYNCEUS_TRUSTED_PROXIES = int_env("LYNCEUS_TRUSTED_PROXIES", 0, low=0, high=10)
 # --- Transactions ---------------------------------------------------------------------------------
 LYNCEUS_PENDING_MAX = int_env("LYNCEUS_PENDING_MAX", 200_000, low=1, high=100_000_000)
 LYNCEUS_REALTIME_WORKERS = int_env("LYNCEUS_REALTIME_WORKERS", 1, low=1, high=16)
+LYNCEUS_CALLER_CACHE_S = int_env("LYNCEUS_CALLER_CACHE_S", 1, low=0, high=60)
 LYNCEUS_MODEL_RETRY_S = int_env("LYNCEUS_MODEL_RETRY_S", 30, low=1, high=3600)
 LYNCEUS_WEBHOOK_ALLOW = networks_env("LYNCEUS_WEBHOOK_ALLOW")
 LYNCEUS_DISK_MIN_MB = int_env("LYNCEUS_DISK_MIN_MB", 512, low=0, high=1_000_000)
@@ -59,8 +60,11 @@ LYNCEUS_DECODE_TIMEOUT_S = int_env("LYNCEUS_DECODE_TIMEOUT_S", 60, low=1, high=2
 DATABASE_URL = env("DATABASE_URL", f"sqlite:///{VAR_DIR / 'lynceus.sqlite3'}")
 DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
-    # apps/core/sql.py keeps its plans on the server; a pooler between must keep them apart by session.
-    DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 3
+    # apps/core/sql.py keeps its plans on the server; a pooler between must keep them apart by session. A plan
+    # made for any values goes by the indexes, also in a young table of which nothing is known yet.
+    OPTIONS = DATABASES["default"].setdefault("OPTIONS", {})
+    OPTIONS["prepare_threshold"] = 0
+    OPTIONS["options"] = f"{OPTIONS.get('options', '')} -c plan_cache_mode=force_generic_plan".strip()
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a transaction that reads then writes takes the write lock at once, so two
     # writers wait for each other instead of one failing with "database is locked".

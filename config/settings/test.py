@@ -3,6 +3,7 @@
 from config.settings.dev import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+LYNCEUS_CALLER_CACHE_S = 0  # a test that takes a key away looks at once whether it still opens
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, as in the demo: an in-memory database locks by table and not by waiting.

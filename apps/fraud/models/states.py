@@ -15,7 +15,7 @@ from apps.fraud.models.transactions import Transaction
 class KeyState(models.Model):
     """A running state as opaque versioned bytes, with the artefact that wrote it."""
 
-    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+", db_index=False)
     key = models.CharField(max_length=128)
     state = models.BinaryField(default=bytes)
     artefact_hash = models.CharField(max_length=64, blank=True)

@@ -49,7 +49,8 @@ class TransactionStatus(models.TextChoices):
 class Transaction(models.Model):
     """One event as it was sent. Never changed after it is stored, but for its status."""
 
-    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="transactions")
+    # Without an index of its own: all of a source is never what is looked for.
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="transactions", db_index=False)
     event_id = models.CharField(max_length=128)
     type = models.CharField(max_length=16, choices=EventType.choices)
     occurred_at = models.DateTimeField()

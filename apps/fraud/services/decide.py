@@ -68,12 +68,14 @@ def _decide_for_site(
         for row in rows
     ]
     judged = _explained(model, _judged(answer, rows, hits, modes), until)
-    return write_decisions(site, judged, seen.decision_ids, None if cold else lambda: _keep(seen, answer))
+    return write_decisions(
+        site, judged, seen.decision_ids, None if cold else lambda: _keep(site.pk, seen, answer)
+    )
 
 
-def _keep(seen: Looked, answer: inference.Answer) -> None:
-    store_states(CardState, seen.cards, answer.card_states, answer.artefact_hash)
-    store_states(TerminalState, seen.terminals, answer.terminal_states, answer.artefact_hash)
+def _keep(site_id: int, seen: Looked, answer: inference.Answer) -> None:
+    store_states(CardState, site_id, seen.cards, answer.card_states, answer.artefact_hash)
+    store_states(TerminalState, site_id, seen.terminals, answer.terminal_states, answer.artefact_hash)
 
 
 def _by_rules(rows: list[Transaction], hits: list[list[RuleHit]], why: str) -> list[Judged]:

@@ -15,7 +15,7 @@ from apps.fraud.models import Source, Transaction, TransactionStatus
 from apps.fraud.services.decide import Hurry, decide_transactions
 from apps.fraud.services.ingest import ask_known, event_conflict, rows_of, store_rows
 from apps.fraud.services.look import AlreadyDecided
-from apps.fraud.services.states import Busy, hurried
+from apps.fraud.services.states import Busy, hurried, limit_waits
 from apps.fraud.validation import CheckedEvent, error_row
 
 COMMIT_S = 0.005  # kept back from the model, for writing the answer down
@@ -71,7 +71,7 @@ def decide_asked(batch: Sequence[Asked], hurry: Hurry, wait_s: float) -> list[Tr
     nothing of the batch is kept.
     """
     with hurried(wait_s):
-        known, ids = _look_up(batch)
+        known, ids = _look_up(batch, wait_s)
         first = {asked.key: asked for asked in reversed(batch) if asked.key not in known}
         fresh = _fresh(list(first.values()), ids)
         rows = [*_pending([pk for pk, _ in known.values()]), *(row for group in fresh for row in group.rows)]
@@ -93,12 +93,13 @@ class Fresh:
     rows: list[Transaction]
 
 
-def _look_up(batch: Sequence[Asked]) -> tuple[dict[Key, tuple[int, str]], list[int]]:
+def _look_up(batch: Sequence[Asked], wait_s: float) -> tuple[dict[Key, tuple[int, str]], list[int]]:
     """What is known of the ids, as (transaction, hash of its body), and keys for those that are not."""
     ids_of: dict[int, list[str]] = {}
     for asked in batch:
         ids_of.setdefault(asked.source.pk, []).append(asked.item.event.event_id)
     with round_trip():
+        limit_waits(wait_s)
         known = {source: ask_known(source, event_ids) for source, event_ids in ids_of.items()}
         ids = new_ids(Transaction, len(batch))
     found: dict[Key, tuple[int, str]] = {

@@ -121,6 +121,6 @@ def _tell(site_id: int, rows: list[FraudLabel]) -> None:
         site_id, (row.transaction.card_token for row in rows), (row.transaction.terminal_id for row in rows)
     )
     learnt = inference.learn(rows, readable(cards), readable(terminals))
-    store_states(CardState, cards, learnt.card_states)
-    store_states(TerminalState, terminals, learnt.terminal_states)
+    store_states(CardState, site_id, cards, learnt.card_states)
+    store_states(TerminalState, site_id, terminals, learnt.terminal_states)
     heard(HeardLater(label=row) for row in rows)

@@ -46,6 +46,6 @@ def _absorb(model: inference.Champion, site_id: int, rows: list[Transaction]) ->
     )
     known, _ = card_states(model, site_id, cards)
     answer = inference.score(model, [event_of(row) for row in rows], known, readable(terminals))
-    store_states(CardState, cards, answer.card_states, model.artefact_hash)
-    store_states(TerminalState, terminals, answer.terminal_states, model.artefact_hash)
+    store_states(CardState, site_id, cards, answer.card_states, model.artefact_hash)
+    store_states(TerminalState, site_id, terminals, answer.terminal_states, model.artefact_hash)
     heard(HeardLater(transaction=row, artefact_hash=model.artefact_hash) for row in rows)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from itertools import chain
 
 from apps.accounts.models import Site
-from apps.core.sql import Answered, from_column, new_ids, one_of, round_trip, run, table_of, to_column
+from apps.core.sql import Answered, from_column, new_ids, one_of, round_trip, run, to_column
 from apps.fraud.models import Decision, Transaction, TransactionStatus
 from apps.fraud.rules import WINDOW, Earlier
 from apps.fraud.services.states import Held, ask_states, held
@@ -70,39 +70,41 @@ def _claim(rows: Sequence[Transaction]) -> Answered:
     )
 
 
-def _ask_near(site: Site, rows: Sequence[Transaction]) -> Answered:
-    """The cards' payments about the rows' own times: one old event must not open years of the others.
+def _ask_near(site: Site, rows: Sequence[Transaction]) -> list[Answered]:
+    """Payments of the rows' cards about the rows' times: one statement, or one more for each row that lies
+    far from the others, for one old event must not open years of all cards.
 
-    The newest NEAR_MAX for all of them: a token that a thousand people share must not be read whole.
+    The newest NEAR_MAX of each: a token that a thousand people share must not be read whole.
     """
-    times: dict[str, list[datetime]] = defaultdict(list)
-    for row in rows:
-        times[row.card_token].append(row.occurred_at)
-    given, values = table_of(
-        list(times),
-        [to_column(min(at) - WINDOW) for at in times.values()],
-        [to_column(max(at) + WINDOW) for at in times.values()],
-        types="text timestamptz timestamptz",
-    )
+    groups: list[list[Transaction]] = []
+    for row in sorted(rows, key=lambda row: row.occurred_at):
+        if not groups or row.occurred_at - groups[-1][0].occurred_at > WINDOW:
+            groups.append([])
+        groups[-1].append(row)
+    return [_ask_about(site, group) for group in groups]
+
+
+def _ask_about(site: Site, rows: Sequence[Transaction]) -> Answered:
+    among, cards = one_of(sorted({row.card_token for row in rows}))
     return run(
-        "SELECT t.id, t.card_token, t.occurred_at, t.country, t.entry_mode, t.channel"
-        f" FROM {given} JOIN fraud_transaction t ON t.card_token = g.a AND t.occurred_at BETWEEN g.b AND g.c"
-        " WHERE t.type IN ('authorization', 'advice')"
-        " AND t.source_id IN (SELECT id FROM fraud_source WHERE site_id = %s)"
-        f" ORDER BY t.id DESC LIMIT {NEAR_MAX}",
-        [*values, site.pk],
+        "SELECT id, card_token, occurred_at, country, entry_mode, channel FROM fraud_transaction"
+        f" WHERE card_token {among} AND occurred_at BETWEEN %s AND %s AND type IN ('authorization', 'advice')"
+        " AND source_id IN (SELECT id FROM fraud_source WHERE site_id = %s)"
+        # Not by its key, or PostgreSQL might read the table backwards for it.
+        f" ORDER BY occurred_at DESC LIMIT {NEAR_MAX}",
+        [cards, to_column(rows[0].occurred_at - WINDOW), to_column(rows[-1].occurred_at + WINDOW), site.pk],
     )
 
 
-def _earlier(near: Answered, rows: Sequence[Transaction]) -> list[list[Earlier]]:
+def _earlier(near: Sequence[Answered], rows: Sequence[Transaction]) -> list[list[Earlier]]:
     """For each row, the card's payments stored before it that happened within WINDOW of it."""
-    by_card: dict[str, list[Earlier]] = defaultdict(list)
-    for pk, card_token, at, *of_place in near.fetchall():
-        by_card[card_token].append(Earlier(pk, from_column(at), *of_place))
+    by_card: dict[str, dict[int, Earlier]] = defaultdict(dict)
+    for pk, card_token, at, *of_place in chain.from_iterable(one.fetchall() for one in near):
+        by_card[card_token][pk] = Earlier(pk, from_column(at), *of_place)
     return [
         [
             other
-            for other in by_card[row.card_token]
+            for other in by_card[row.card_token].values()
             if other.pk < row.pk and abs(other.occurred_at - row.occurred_at) <= WINDOW
         ]
         for row in rows

@@ -24,18 +24,15 @@ class Busy(Exception):
 
 @contextmanager
 def hurried(wait_s: float) -> Iterator[None]:
-    """A transaction that waits `wait_s` for a lock and then raises Busy.
+    """A transaction that raises Busy where a lock was not had: on PostgreSQL within what `limit_waits` says.
 
     SQLite has one lock for all that write, and takes it when the transaction begins.
     """
-    wait_ms = max(1, int(wait_s * 1000))
     on_sqlite = connection.vendor == "sqlite"
     try:
         if on_sqlite:
-            run(f"PRAGMA busy_timeout = {wait_ms}")
+            run(f"PRAGMA busy_timeout = {_ms(wait_s)}")
         with transaction.atomic():
-            if not on_sqlite:
-                run(f"SET LOCAL lock_timeout = {wait_ms}")
             yield
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") in _LOCK_NOT_HAD or "database is locked" in str(error):
@@ -45,6 +42,16 @@ def hurried(wait_s: float) -> Iterator[None]:
         if on_sqlite and connection.connection is not None:
             usual_s = settings.DATABASES["default"].get("OPTIONS", {}).get("timeout", 30)
             run(f"PRAGMA busy_timeout = {int(usual_s * 1000)}")
+
+
+def limit_waits(wait_s: float) -> None:
+    """In the first round trip of a `hurried` transaction."""
+    if connection.vendor != "sqlite":
+        run(f"SET LOCAL lock_timeout = {_ms(wait_s)}")
+
+
+def _ms(wait_s: float) -> int:
+    return max(1, int(wait_s * 1000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,7 @@ def readable(rows: Mapping[str, Held]) -> dict[str, bytes]:
 
 def store_states(
     model: type[KeyState],
+    site_id: int,
     rows: Mapping[str, Held],
     states: Mapping[str, bytes],
     artefact_hash: str | None = None,
@@ -111,13 +119,18 @@ def store_states(
         row = rows[key]
         writer = row.artefact_hash if artefact_hash is None else artefact_hash
         if row.state != state or row.artefact_hash != writer:
-            changed.append((row.pk, state, writer))
+            changed.append((row.pk, key, state, writer))
     if changed:
-        given, values = table_of(*zip(*changed, strict=True), types="bigint bytea text")
+        table = model._meta.db_table
+        given, values = table_of(*zip(*changed, strict=True), types="bigint text bytea text")
+        # The rows are there and ours. An insertion that always meets them finds each by its index, while an
+        # update may read the whole table for them.
         run(
-            f"UPDATE {model._meta.db_table} SET state = g.b, artefact_hash = g.c, version = version + 1"
-            f" FROM {given} WHERE id = g.a",
-            values,
+            f"INSERT INTO {table} (id, site_id, key, state, artefact_hash, version)"
+            f" SELECT a, %s, b, c, d, 0 FROM {given} WHERE true ON CONFLICT (id) DO UPDATE SET"
+            " state = excluded.state, artefact_hash = excluded.artefact_hash,"
+            f" version = {table}.version + 1",
+            [site_id, *values],
         )
 
 
