@@ -1,8 +1,9 @@
 """Statements for the hot path: many rows in each, several in one round trip, prepared once.
 
 The ORM costs a third of a millisecond a statement, and PostgreSQL parses what it sends anew every time. Here
-the text of a statement never changes with the number of rows, so that PostgreSQL keeps its plan. SQLite knows
-neither pipelines nor arrays; there the same calls do the same, one statement after the other.
+the text of a statement never changes with the number of rows, so that PostgreSQL keeps its plan: whatever is
+many goes in as one JSON parameter. SQLite has no pipeline; there the same calls do the same, one statement
+after the other.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import psycopg
-from django.db import connection
+from django.conf import settings
+from django.db import connection, connections
 from django.db.models import Model
+
+ON_POSTGRES = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+FOR_UPDATE = " FOR UPDATE" if ON_POSTGRES else ""  # SQLite has one lock, taken when a transaction begins
 
 
 class Answered(Protocol):
@@ -30,84 +35,82 @@ class Answered(Protocol):
 @contextmanager
 def round_trip() -> Iterator[None]:
     """Send the statements inside together: PostgreSQL answers them in turn, and the first error ends all."""
-    if connection.vendor != "postgresql":
+    if not ON_POSTGRES:
         yield
         return
-    connection.ensure_connection()
-    with connection.wrap_database_errors, connection.connection.pipeline():
+    wrapper = connections["default"]
+    wrapper.ensure_connection()
+    with wrapper.wrap_database_errors, wrapper.connection.pipeline():
         yield
 
 
 def run(statement: str, values: Sequence[Any] = ()) -> Answered:
-    if connection.vendor != "postgresql":
-        cursor = connection.cursor()
+    wrapper = connections["default"]
+    if not ON_POSTGRES:
+        cursor = wrapper.cursor()
         cursor.execute(statement, values)
         return cursor
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        return psycopg.Cursor(connection.connection).execute(statement, values)
+    wrapper.ensure_connection()
+    with wrapper.wrap_database_errors:
+        return psycopg.Cursor(wrapper.connection).execute(statement, values)
 
 
-def one_of(values: Sequence[Any]) -> tuple[str, Any]:
-    """A condition for any number of values, and the one parameter it takes."""
-    if connection.vendor != "postgresql":
+def one_of(values: Sequence[Any], kind: str = "text") -> tuple[str, str]:
+    """A condition for any number of values, and the one parameter it takes; `kind` as PostgreSQL's."""
+    if not ON_POSTGRES:
         return "IN (SELECT value FROM json_each(%s))", json.dumps(values)
-    return "= ANY(%s)", list(values)
+    return f"= ANY(ARRAY(SELECT value::{kind} FROM json_array_elements_text(%s::json)))", json.dumps(values)
 
 
-def table_of(*columns: Sequence[Any], types: str) -> tuple[str, list[Any]]:
-    """A table of these columns for FROM, called g(a, b, ...), and its parameters; types as PostgreSQL's."""
-    names = [chr(ord("a") + at) for at in range(len(columns))]
-    if connection.vendor != "postgresql":
-        # Rows as values: SQLite's JSON knows no bytes.
-        rows = list(zip(*columns, strict=True)) or [(None,) * len(columns)]
-        one = f"({', '.join(['%s'] * len(columns))})"
-        given = f"(SELECT {', '.join(f'column{at + 1} AS {name}' for at, name in enumerate(names))}"
-        return f"{given} FROM (VALUES {', '.join([one] * len(rows))})) AS g", [v for row in rows for v in row]
-    arrays = ", ".join(f"%s::{kind}[]" for kind in types.split())
-    return f"unnest({arrays}) AS g({', '.join(names)})", [list(column) for column in columns]
-
-
-def for_update() -> str:
-    """SQLite has no row locks: its transactions take the only lock there is when they begin."""
-    return " FOR UPDATE" if connection.vendor == "postgresql" else ""
+def texts(values: Sequence[str]) -> tuple[str, str]:
+    """A table for FROM with a row for each in its column `value`, and the one parameter it takes."""
+    function = "json_array_elements_text(%s::json)" if ON_POSTGRES else "json_each(%s)"
+    return f"{function} AS given", json.dumps(values)
 
 
 def new_ids(model: type[Model], count: int) -> Answered:
     """Rows of one column: the next primary keys, in order, nobody else's from now on."""
     table = model._meta.db_table
-    if connection.vendor == "postgresql":
-        sequence = "nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
-        return run(f"SELECT {sequence}", [table, count])
+    if ON_POSTGRES:
+        return run("SELECT nextval(%s) FROM generate_series(1, %s)", [f"{table}_id_seq", count])
     last = "(SELECT COALESCE(max(seq), 0) FROM sqlite_sequence WHERE name = %s)"
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %s)"
     return run(f"{numbers} SELECT i + {last} FROM n", [count, table])
 
 
-def insert(objects: Sequence[Model]) -> None:
-    """Add rows of one model. Where the first has no primary key yet, none of them gets to know its own."""
-    if not objects:
-        return
-    model = type(objects[0])
-    if connection.vendor != "postgresql":
-        model._base_manager.bulk_create(objects)
-        return
-    statement, names = _insertion(model, objects[0].pk is not None)
-    rows = [{column: getattr(row, name) for column, name in names} for row in objects]
-    run(statement, [json.dumps(rows, default=_plain, allow_nan=False)])
-    for row in objects:
-        row._state.adding, row._state.db = False, connection.alias
+def insert(*groups: Sequence[Model]) -> None:
+    """Add rows, those of each group of one model. Rows without a primary key do not get to know theirs."""
+    groups = tuple(group for group in groups if group)
+    if not ON_POSTGRES:
+        for group in groups:
+            type(group[0])._base_manager.bulk_create(group)
+    elif groups:
+        kinds = tuple((type(group[0]), group[0].pk is not None) for group in groups)
+        statement, names = _insertion(kinds)
+        run(statement, [_as_json(group, columns) for group, columns in zip(groups, names, strict=True)])
+
+
+def _as_json(rows: Sequence[Model], columns: Sequence[tuple[str, str]]) -> str:
+    given = [{column: getattr(row, name) for column, name in columns} for row in rows]
+    for row in rows:
+        row._state.adding, row._state.db = False, "default"
+    return json.dumps(given, default=_plain, allow_nan=False)
 
 
 @cache
-def _insertion(model: type[Model], with_key: bool) -> tuple[str, list[tuple[str, str]]]:
-    """The statement, and each column with the attribute it is filled from."""
-    fields = [field for field in model._meta.local_concrete_fields if with_key or not field.primary_key]
-    names = [(str(field.column), field.attname) for field in fields]
-    columns = ", ".join(f'"{column}"' for column, _ in names)
-    table = f'"{model._meta.db_table}"'
-    given = f"json_populate_recordset(NULL::{table}, %s::json)"
-    return f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {given}", names
+def _insertion(
+    kinds: Sequence[tuple[type[Model], bool]],
+) -> tuple[str, list[list[tuple[str, str]]]]:
+    """The statement, and for each kind its columns with the attributes they are filled from."""
+    parts, names = [], []
+    for number, (model, with_key) in enumerate(kinds):
+        fields = [field for field in model._meta.local_concrete_fields if with_key or not field.primary_key]
+        columns = ", ".join(f'"{field.column}"' for field in fields)
+        table = f'"{model._meta.db_table}"'
+        given = f"json_populate_recordset(NULL::{table}, %s::json)"
+        parts.append(f"g{number} AS (INSERT INTO {table} ({columns}) SELECT {columns} FROM {given})")
+        names.append([(str(field.column), field.attname) for field in fields])
+    return f"WITH {', '.join(parts)} SELECT 1", names
 
 
 def to_column(at: datetime) -> Any:

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.accounts.models import ApiClient, Site, User
 from apps.audit.models import AuditEvent, UnsealedEvent
 from apps.core.clock import now
-from apps.core.sql import run
+from apps.core.sql import ON_POSTGRES, run
 
 Actor = User | ApiClient | None
 # One statement, for every decision waits for it.
@@ -36,7 +36,7 @@ def record(
     event = AuditEvent(
         at=now(), site=site, actor=name_of(actor), action=action, subject=subject, detail=dict(detail or {})
     )
-    if connection.vendor == "postgresql":
+    if ON_POSTGRES:
         run(_BOTH, [event.at, event.site_id, event.actor, action, subject, json.dumps(event.detail)])
         return
     with transaction.atomic():

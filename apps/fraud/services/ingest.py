@@ -125,18 +125,7 @@ def store_rows(rows: Sequence[Transaction], events: Sequence[CheckedEvent], *, a
     IntegrityError when another request stored one of the ids first.
     """
     source = rows[0].source
-    insert(rows)
-    insert(
-        [
-            EventKey(
-                transaction_id=row.pk,
-                source_id=source.pk,
-                event_id=row.event_id,
-                body_sha256=item.body_sha256,
-            )
-            for row, item in zip(rows, events, strict=True)
-        ]
-    )
+    insert(rows, [_key(row, item) for row, item in zip(rows, events, strict=True)])
     record(
         "transactions.received",
         site=source.site,

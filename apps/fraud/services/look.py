@@ -62,7 +62,7 @@ def _keys(rows: Sequence[Transaction]) -> tuple[list[str], list[str]]:
 
 
 def _claim(rows: Sequence[Transaction]) -> Answered:
-    among, wanted = one_of([row.pk for row in rows])
+    among, wanted = one_of([row.pk for row in rows], "bigint")
     return run(
         f"UPDATE fraud_transaction SET status = 'decided' WHERE id {among} AND status = 'pending'"
         " RETURNING id",

@@ -12,9 +12,19 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Max
 
 from apps.core.clock import now
-from apps.core.sql import Answered, for_update, one_of, round_trip, run, table_of
+from apps.core.sql import FOR_UPDATE, ON_POSTGRES, Answered, one_of, round_trip, run, texts
 from apps.fraud.models import CardState, Decision, HeardLater, KeyState, TerminalState
 
+_UPDATE = "UPDATE {table} SET state = %s, artefact_hash = %s, version = version + 1 WHERE id = %s"
+# The rows are there and ours. An insertion that always meets them finds each by its index, while an update of
+# many may read the whole table for them. Arrays, and not JSON, which knows no bytes.
+_UPSERT = """
+INSERT INTO {table} (id, site_id, key, state, artefact_hash, version)
+SELECT pk, %s, key, state, writer, 0
+FROM unnest(%b::bigint[], %b::text[], %b::bytea[], %b::text[]) AS given(pk, key, state, writer)
+ON CONFLICT (id) DO UPDATE
+SET state = excluded.state, artefact_hash = excluded.artefact_hash, version = {table}.version + 1
+"""
 _LOCK_NOT_HAD = frozenset({"55P03", "40P01"})  # PostgreSQL: lock_not_available, deadlock_detected
 
 
@@ -28,9 +38,8 @@ def hurried(wait_s: float) -> Iterator[None]:
 
     SQLite has one lock for all that write, and takes it when the transaction begins.
     """
-    on_sqlite = connection.vendor == "sqlite"
     try:
-        if on_sqlite:
+        if not ON_POSTGRES:
             run(f"PRAGMA busy_timeout = {_ms(wait_s)}")
         with transaction.atomic():
             yield
@@ -39,14 +48,14 @@ def hurried(wait_s: float) -> Iterator[None]:
             raise Busy from None
         raise
     finally:
-        if on_sqlite and connection.connection is not None:
+        if not ON_POSTGRES and connection.connection is not None:
             usual_s = settings.DATABASES["default"].get("OPTIONS", {}).get("timeout", 30)
             run(f"PRAGMA busy_timeout = {int(usual_s * 1000)}")
 
 
 def limit_waits(wait_s: float) -> None:
     """In the first round trip of a `hurried` transaction."""
-    if connection.vendor != "sqlite":
+    if ON_POSTGRES:
         run(f"SET LOCAL lock_timeout = {_ms(wait_s)}")
 
 
@@ -87,16 +96,16 @@ def held(asked: tuple[Answered, Answered]) -> Locked:
 
 def _ask(model: type[KeyState], site_id: int, keys: Iterable[str]) -> Answered:
     ordered, table = sorted(set(keys)), model._meta.db_table
-    given, values = table_of(ordered, types="text")
+    given, wanted = texts(ordered)
     run(
-        f"INSERT INTO {table} (site_id, key, state, artefact_hash, version) SELECT %s, a, %s, %s, 0"
+        f"INSERT INTO {table} (site_id, key, state, artefact_hash, version) SELECT %s, value, %s, '', 0"
         f" FROM {given} WHERE true ON CONFLICT (site_id, key) DO NOTHING",
-        [site_id, b"", "", *values],
+        [site_id, b"", wanted],
     )
     among, wanted = one_of(ordered)
     return run(
         f"SELECT id, key, state, artefact_hash FROM {table} WHERE site_id = %s AND key {among} ORDER BY key"
-        f"{for_update()}",
+        f"{FOR_UPDATE}",
         [site_id, wanted],
     )
 
@@ -120,18 +129,11 @@ def store_states(
         writer = row.artefact_hash if artefact_hash is None else artefact_hash
         if row.state != state or row.artefact_hash != writer:
             changed.append((row.pk, key, state, writer))
-    if changed:
-        table = model._meta.db_table
-        given, values = table_of(*zip(*changed, strict=True), types="bigint text bytea text")
-        # The rows are there and ours. An insertion that always meets them finds each by its index, while an
-        # update may read the whole table for them.
-        run(
-            f"INSERT INTO {table} (id, site_id, key, state, artefact_hash, version)"
-            f" SELECT a, %s, b, c, d, 0 FROM {given} WHERE true ON CONFLICT (id) DO UPDATE SET"
-            " state = excluded.state, artefact_hash = excluded.artefact_hash,"
-            f" version = {table}.version + 1",
-            [site_id, *values],
-        )
+    if changed and ON_POSTGRES:
+        run(_UPSERT.format(table=model._meta.db_table), [site_id, *map(list, zip(*changed, strict=True))])
+        return
+    for pk, _, state, writer in changed:
+        run(_UPDATE.format(table=model._meta.db_table), [state, writer, pk])
 
 
 def heard(rows: Iterable[HeardLater]) -> None:

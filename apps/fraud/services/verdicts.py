@@ -59,14 +59,13 @@ def write_decisions(
         for decision in decisions
         if decision.transaction.source.webhook_url
     ]
+    evidence = [_evidence(decision, item) for decision, item in zip(decisions, judged, strict=True)]
+    alerts = [_alert(site, decision) for decision in decisions if decision.outcome != Outcome.APPROVE]
     with round_trip():
         if beside:
             beside()
-        insert(decisions)
-        insert([_evidence(decision, item) for decision, item in zip(decisions, judged, strict=True)])
+        insert(decisions, evidence, alerts, told)
         keep_for_later([item.row for item in judged if item.mode_reason in (DEADLINE, STATE_BUSY)])
-        insert([_alert(site, decision) for decision in decisions if decision.outcome != Outcome.APPROVE])
-        insert(told)
         _record(site, decisions)
     if told:
         ring("fraud.deliver_decisions")
