@@ -29,7 +29,7 @@ END_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """`batch` is the most events of one batch; ours takes whoever waits, to 64. `durable` for a peer: it writes."""
+    """`batch`: the most events that are taken together. `durable`, of a peer: whether it writes."""
 
     side: str
     workers: int
@@ -113,8 +113,8 @@ def artefact(place: Place) -> Path:
     """Of the version in service."""
     with psycopg.connect(place.database_url) as connection:
         row = connection.execute(
-            "SELECT v.artefact_hash FROM modelops_modelversion v JOIN modelops_model m ON m.champion_id = v.id"
-            " WHERE m.domain = 'fraud'"
+            "SELECT v.artefact_hash FROM modelops_modelversion v"
+            " JOIN modelops_model m ON m.champion_id = v.id WHERE m.domain = 'fraud'"
         ).fetchone()
     if row is None:
         raise SystemExit("No fraud model is in service.")

@@ -8,7 +8,8 @@ import bentoml
 
 from benchmarks.peers.scoring import BATCH, WORKERS, scorer
 
-LATENCY_MAX_MS = 2000  # what would take longer is refused; for how long to wait for company it finds out itself
+# What would take longer is refused; how long to wait for company it finds out itself.
+LATENCY_MAX_MS = 2000
 
 
 @bentoml.service(

@@ -1,7 +1,7 @@
-"""What every peer does with a batch: the event as sent in, the score of the same artefact out, rows kept if asked.
+"""What every peer does with a batch: events as they were sent in, scores of the artefact out.
 
-How a peer is set up comes from the environment: PEER_ARTEFACT (folder), PEER_DATABASE (URL, empty for the model
-only), PEER_PORT, PEER_WORKERS, PEER_BATCH and PEER_WAIT_MS.
+How a peer is set up comes from the environment: PEER_ARTEFACT (folder), PEER_DATABASE (URL of where rows are
+kept, empty for the model only), PEER_PORT, PEER_WORKERS, PEER_BATCH and PEER_WAIT_MS.
 """
 
 from __future__ import annotations
