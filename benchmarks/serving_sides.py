@@ -55,12 +55,15 @@ def serving(setup: Setup, place: Place, python: str) -> Iterator[tuple[psutil.Pr
         ready = "readyz" if setup.side == "bentoml" else "ready"
     with psycopg.connect(place.database_url, autocommit=True) as connection:
         connection.execute("CHECKPOINT")  # none is due because of who came before
-    started = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    said = Path(place.environment["LYNCEUS_VAR"]) / f"{setup.side}.log"
+    with said.open("wb") as log:
+        started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     process = psutil.Process(started.pid)
     try:
-        wait_for(f"http://127.0.0.1:{errand.port}/{ready}")
+        try:
+            wait_for(f"http://127.0.0.1:{errand.port}/{ready}")
+        except SystemExit as error:
+            raise SystemExit(f"{error} {setup}: {said.read_text(errors='replace')[-2000:]}") from None
         yield process, errand
     finally:
         _end(process)

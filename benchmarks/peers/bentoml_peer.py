@@ -10,6 +10,7 @@ from benchmarks.peers.scoring import BATCH, WORKERS, scorer
 
 # What would take longer is refused; how long to wait for company it finds out itself.
 LATENCY_MAX_MS = 2000
+BATCHING = {"batchable": True, "max_batch_size": BATCH, "max_latency_ms": LATENCY_MAX_MS} if BATCH > 1 else {}
 
 
 @bentoml.service(
@@ -22,7 +23,7 @@ class Peer:
     def __init__(self) -> None:
         self.scorer = scorer()
 
-    @bentoml.api(route="/score", batchable=BATCH > 1, max_batch_size=BATCH, max_latency_ms=LATENCY_MAX_MS)
+    @bentoml.api(route="/score", **BATCHING)
     def score(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """A request brings a list, as batches do here; this comparison's requests bring one event."""
         return self.scorer.answers(events)

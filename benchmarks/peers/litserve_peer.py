@@ -35,7 +35,7 @@ class Peer(litserve.LitAPI):
 if __name__ == "__main__":
     peer = Peer(max_batch_size=BATCH, batch_timeout=WAIT_S, api_path="/score")
     server = litserve.LitServer(
-        peer, accelerator="cpu", workers_per_device=WORKERS, healthcheck_path="/ready", fast_queue=True
+        peer, accelerator="cpu", workers_per_device=WORKERS, healthcheck_path="/ready"
     )
     server.run(
         host="127.0.0.1", port=PORT, num_api_servers=WORKERS, generate_client_file=False, log_level="error",
