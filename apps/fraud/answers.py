@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apps.fraud.models import Transaction, TransactionStatus
+from apps.fraud.schemas import ReasonOut
 from apps.fraud.selectors import action_for
 
 
@@ -25,7 +26,8 @@ def answer_of(row: Transaction) -> dict[str, Any]:
         "mode": made.mode,
         "mode_reason": made.mode_reason or None,
         "duplicate_of": row.duplicate_of.event_id if row.duplicate_of else None,
-        "reasons": made.reasons,
+        # What a rule in shadow would have done is for the analyst, not for the sender.
+        "reasons": [_told(reason) for reason in made.reasons if not reason.get("shadow")],
         "thresholds": thresholds,
         "model_version": made.model_version,
         "artefact_hash": made.artefact_hash or None,
@@ -34,3 +36,7 @@ def answer_of(row: Transaction) -> dict[str, Any]:
         "decided_at": made.decided_at,
         "latency_ms": made.latency_ms,
     }
+
+
+def _told(reason: dict[str, Any]) -> dict[str, Any]:
+    return {name: reason.get(name) for name in ReasonOut.model_fields}

@@ -215,6 +215,7 @@ class ReasonOut(Schema):
     value: float | str | None
     baseline: float | str | None
     weight: float | None
+    action: str | None = None  # what a rule or list asked for; null for the model's
 
 
 class DecisionOut(Schema):

@@ -15,7 +15,9 @@ from apps.accounts.models import Site
 from apps.fraud import inference
 from apps.fraud.models import CardState, Decision, EventType, Mode, TerminalState, Transaction
 from apps.fraud.rows import event_of
-from apps.fraud.rules import WINDOW, RuleHit, apply_rules
+from apps.fraud.rules import WINDOW
+from apps.fraud.services.rulesets import active_rules
+from apps.fraud.services.seen import Ask, asks_of
 from apps.fraud.services.sequence import card_states
 from apps.fraud.services.states import lock_states, readable, store_states
 from apps.fraud.services.verdicts import DEADLINE, STATE_BUSY, Judged, write_decisions
@@ -54,26 +56,27 @@ def _decide_for_site(rows: list[Transaction], hurry: Hurry | None) -> list[Decis
     if not (hurry and hurry.without_state):
         cards = lock_states(CardState, site.pk, (row.card_token for row in rows))
         terminals = lock_states(TerminalState, site.pk, (row.terminal_id for row in rows))
-    hits = [apply_rules(row, earlier) for row, earlier in zip(rows, _last_hour(site, rows), strict=True)]
+    rules = active_rules(site)
+    asks = asks_of(rules, rows, _last_hour(site, rows), cards, terminals)
     model = inference.current_champion(hurry.until if hurry else None)
     if isinstance(model, inference.NoAnswer):
-        judged = _by_rules(rows, hits, model.reason)
+        judged = _by_rules(rows, asks, model.reason)
     elif hurry and hurry.without_state:
-        judged = _judge_cold(model, rows, hits, hurry.until)
+        judged = _judge_cold(model, rows, asks, hurry.until)
     else:
-        judged = _judge(model, site, rows, hits, cards, terminals, hurry.until if hurry else None)
-    return write_decisions(site, judged)
+        judged = _judge(model, site, rows, asks, cards, terminals, hurry.until if hurry else None)
+    return write_decisions(site, judged, rules.version)
 
 
-def _by_rules(rows: list[Transaction], hits: list[list[RuleHit]], why: str) -> list[Judged]:
-    return [Judged(row, hit, None, Mode.RULES_ONLY, why) for row, hit in zip(rows, hits, strict=True)]
+def _by_rules(rows: list[Transaction], asks: list[Ask], why: str) -> list[Judged]:
+    return [Judged(row, ask(None), None, Mode.RULES_ONLY, why) for row, ask in zip(rows, asks, strict=True)]
 
 
 def _judge(
     model: inference.Champion,
     site: Site,
     rows: list[Transaction],
-    hits: list[list[RuleHit]],
+    asks: list[Ask],
     cards: dict[str, CardState],
     terminals: dict[str, TerminalState],
     until: float | None,
@@ -82,36 +85,39 @@ def _judge(
     known, forgotten = card_states(model, site.pk, cards)
     answer = inference.score_in_time(model, events, known, readable(terminals), until)
     if answer is None:
-        return _by_rules(rows, hits, DEADLINE)
+        return _by_rules(rows, asks, DEADLINE)
     store_states(CardState, cards, answer.card_states, model.artefact_hash)
     store_states(TerminalState, terminals, answer.terminal_states, model.artefact_hash)
     reasons = [SEQUENCE_ANEW if row.card_token in forgotten else "" for row in rows]
-    return _judged(answer, rows, hits, [(Mode.FULL, reason) for reason in reasons])
+    return _judged(answer, rows, asks, [(Mode.FULL, reason) for reason in reasons])
 
 
 def _judge_cold(
-    model: inference.Champion, rows: list[Transaction], hits: list[list[RuleHit]], until: float
+    model: inference.Champion, rows: list[Transaction], asks: list[Ask], until: float
 ) -> list[Judged]:
     """Each as if its card and terminal were new: somebody else holds their states."""
     events = [event_of(row) for row in rows]
     answer = inference.score_in_time(model, events, {}, {}, until)
     if answer is None:
-        return _by_rules(rows, hits, DEADLINE)
-    return _judged(answer, rows, hits, [(Mode.NO_STATE, STATE_BUSY)] * len(rows))
+        return _by_rules(rows, asks, DEADLINE)
+    return _judged(answer, rows, asks, [(Mode.NO_STATE, STATE_BUSY)] * len(rows))
 
 
 def _judged(
     answer: inference.Answer,
     rows: list[Transaction],
-    hits: list[list[RuleHit]],
+    asks: list[Ask],
     modes: list[tuple[Mode, str]],
 ) -> list[Judged]:
     return [
-        Judged(row, hit, None, Mode.RULES_ONLY, "model_failed")
+        Judged(row, ask(None), None, Mode.RULES_ONLY, "model_failed")
         if score is None
-        else Judged(row, hit, score, mode, why, answer.number, answer.artefact_hash, answer.thresholds)
-        for row, hit, score, (mode, why) in zip(rows, hits, answer.scores, modes, strict=True)
-    ]
+        else Judged(
+            row, ask(score.vector if mode == Mode.FULL else None), score, mode, why,
+            answer.number, answer.artefact_hash, answer.thresholds,
+        )
+        for row, ask, score, (mode, why) in zip(rows, asks, answer.scores, modes, strict=True)
+    ]  # fmt: skip
 
 
 def _last_hour(site: Site, rows: list[Transaction]) -> list[list[Transaction]]:

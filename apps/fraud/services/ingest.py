@@ -101,7 +101,7 @@ def store_events(*, source: Source, events: Sequence[CheckedEvent], actor: Actor
     """
     rates = rates_of((item.event.currency, business_day(item.event.occurred_at)) for item in events)
     rows = Transaction.objects.bulk_create(
-        _row(source, item, rates[item.event.currency, business_day(item.event.occurred_at)])
+        row_of(source, item, rates[item.event.currency, business_day(item.event.occurred_at)])
         for item in events
     )
     EventKey.objects.bulk_create(
@@ -147,7 +147,7 @@ def _payment(row: Transaction) -> tuple[Any, ...]:
     return tuple(getattr(row, name) for name in _PAYMENT)
 
 
-def _row(source: Source, item: CheckedEvent, rate: Rate) -> Transaction:
+def row_of(source: Source, item: CheckedEvent, rate: Rate) -> Transaction:
     event = item.event
     pending = event.type in DECIDED_TYPES
     return Transaction(

@@ -12,7 +12,6 @@ from apps.accounts.models import Site
 from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
-from apps.fraud import rules
 from apps.fraud.models import (
     Alert,
     Decision,
@@ -25,7 +24,7 @@ from apps.fraud.models import (
     TransactionStatus,
     by_thresholds,
 )
-from apps.fraud.rules import RuleHit, severest
+from apps.fraud.rules import RuleHit, main_hit, settle
 from apps.fraud.services.late import keep_for_later
 from ml.fraud.contracts import EventScore, Thresholds
 
@@ -51,7 +50,7 @@ class Judged:
     thresholds: Thresholds | None = None
 
 
-def write_decisions(site: Site, judged: list[Judged]) -> list[Decision]:
+def write_decisions(site: Site, judged: list[Judged], ruleset_version: int) -> list[Decision]:
     """Raises AlreadyDecided when a row is not pending any more."""
     at = now()
     ids = [item.row.pk for item in judged]
@@ -60,7 +59,7 @@ def write_decisions(site: Site, judged: list[Judged]) -> list[Decision]:
     )
     if claimed != len(ids):
         raise AlreadyDecided
-    decisions = Decision.objects.bulk_create(_decision(item, at) for item in judged)
+    decisions = Decision.objects.bulk_create(_decision(item, at, ruleset_version) for item in judged)
     Evidence.objects.bulk_create(
         _evidence(decision, item) for decision, item in zip(decisions, judged, strict=True)
     )
@@ -88,7 +87,7 @@ def write_decisions(site: Site, judged: list[Judged]) -> list[Decision]:
     return decisions
 
 
-def _decision(item: Judged, at: datetime) -> Decision:
+def _decision(item: Judged, at: datetime, ruleset_version: int) -> Decision:
     score, limits = item.score, item.thresholds
     return Decision(
         transaction=item.row,
@@ -97,7 +96,7 @@ def _decision(item: Judged, at: datetime) -> Decision:
         mode=item.mode,
         mode_reason=item.mode_reason,
         main_reason=_main_reason(item),
-        ruleset_version=rules.VERSION,
+        ruleset_version=ruleset_version,
         deadline_hit=item.mode_reason in (DEADLINE, STATE_BUSY),
         model_version=item.number,
         artefact_hash=item.artefact_hash,
@@ -114,17 +113,21 @@ def _evidence(decision: Decision, item: Judged) -> Evidence:
 
 
 def _main_reason(item: Judged) -> str:
-    """What spoke most for fraud: a rule, else the model's strongest reason that raised the score."""
+    """What spoke most for fraud: a rule, else the model's strongest reason that raised the score.
+
+    For what a rule or list allowed, that.
+    """
     model = item.score.reasons if item.score else ()
     raising = (reason.text for reason in model if reason.code != "other" and reason.weight > 0)
-    return next((hit.text for hit in item.hits), next(raising, ""))[:200]
+    hit = main_hit(item.hits)
+    return (hit.text if hit else next(raising, ""))[:200]
 
 
 def _outcome(item: Judged) -> Outcome:
-    outcomes = [hit.outcome for hit in item.hits]
+    by_model = None
     if item.score is not None and item.thresholds is not None:
-        outcomes.append(by_thresholds(item.score.score, item.thresholds.review, item.thresholds.decline))
-    outcome = severest(outcomes)
+        by_model = by_thresholds(item.score.score, item.thresholds.review, item.thresholds.decline)
+    outcome = settle(item.hits, by_model)
     # An advice tells of a payment that has been made: there is nothing left to decline.
     if outcome == Outcome.DECLINE and item.row.type == EventType.ADVICE:
         return Outcome.REVIEW
@@ -133,7 +136,11 @@ def _outcome(item: Judged) -> Outcome:
 
 def _reasons(item: Judged) -> list[dict[str, Any]]:
     """Rules first: they are certain. Then the model's, as it ranked them."""
-    rules = [_reason(hit.code, hit.text, hit.value, hit.baseline, None) for hit in item.hits]
+    rules = [
+        _reason(hit.code, hit.text, hit.value, hit.baseline, None)
+        | {"action": str(hit.outcome), "shadow": hit.shadow}
+        for hit in item.hits
+    ]
     model = item.score.reasons if item.score else ()
     return rules + [_reason(r.code, r.text, r.value, r.baseline, r.weight) for r in model]
 
