@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from apps.core.clock import now
-from apps.fraud.models import ListEntry, ListKind, ListName, Transaction
+from apps.fraud.models import ListKind, ListName, Transaction
 
 BLOCK_LIST = "block_list"
 ALLOW_LIST = "allow_list"
@@ -30,13 +30,15 @@ class Listed:
         default_factory=lambda: {name: defaultdict(dict) for name in ListName.values}
     )
 
-    def learn(self, entry: ListEntry) -> None:
+    def learn(
+        self, pk: int, name: str, kind: str, value: str, holds: bool, expires_at: datetime | None
+    ) -> None:
         """Take in one that is new or has ended; the newest of the same thing counts."""
-        known = self.by_list[entry.list][ListKind(entry.kind)]
-        if entry.ended_at is None:
-            known[entry.value] = entry.pk, entry.expires_at
-        elif known.get(entry.value, (None,))[0] == entry.pk:
-            del known[entry.value]
+        known = self.by_list[name][ListKind(kind)]
+        if holds:
+            known[value] = pk, expires_at
+        elif known.get(value, (None,))[0] == pk:
+            del known[value]
 
     def blocked(self, row: Transaction) -> Entry | None:
         return self._found(self.by_list[ListName.BLOCK], row)

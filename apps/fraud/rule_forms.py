@@ -39,7 +39,9 @@ class RuleForm(forms.Form):
         required=False, max_length=BASELINE_MAX, help_text="A number, a word or another field."
     )
     when = forms.CharField(
-        max_length=LENGTH_MAX, label="When", widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"})
+        max_length=LENGTH_MAX,
+        label="When",
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false", "class": "code"}),
     )
     text = forms.CharField(
         max_length=TEXT_MAX, label="Why, in words", help_text="May hold {value} and {baseline}."
@@ -150,7 +152,7 @@ class EntryForm(forms.Form):
     )
 
     def __init__(self, data: Any = None, *, site: Site) -> None:
-        super().__init__(data)
+        super().__init__(data, label_suffix="")
         self.site = site
 
     def clean_expires_at(self) -> Any:

@@ -33,9 +33,11 @@ from apps.fraud.services.dry_run import EVENTS_MAX, RECENT_MAX, DryRun, try_on_e
 from apps.fraud.services.lists import add_entry, end_entry
 from apps.fraud.services.rulesets import activate_version, save_version, who_else
 from apps.fraud.validation import check_events, parse_body
+from ml.fraud.features import FEATURE_NAMES
 
 WATCH = (Role.FRAUD_ANALYST, Role.OPERATOR)
 SHOWN_MAX = 100
+TRIED_SHOWN = 50  # those that would be decided otherwise first
 ACTIVE = {"active": "rules"}
 
 
@@ -180,8 +182,9 @@ def _editor(
         "rules": rules,
         "about": about,
         "tried": tried,
-        "shown": tried.hit[:SHOWN_MAX] if tried else [],
-        "fields": [(name, field) for name, field in FIELDS.items()],
+        "shown": sorted(tried.hit, key=lambda one: not one.changed)[:TRIED_SHOWN] if tried else [],
+        "fields": [(name, field) for name, field in FIELDS.items() if name not in FEATURE_NAMES],
+        "features": FEATURE_NAMES,
         "start": version_in_service(_user(request).site),
         **ACTIVE,
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import decimal
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,3 +139,10 @@ def test_every_feature_is_a_field_and_no_name_means_two_things() -> None:
     assert all(name.isidentifier() for name in KINDS)
     assert "card_token" not in FIELDS
     assert "score" not in FIELDS
+
+
+def test_every_field_is_in_the_documentation() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/rules.md").read_text()
+    told = {name: kind for name, kind in re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", page, re.M)}
+    own = {name: field for name, field in FIELDS.items() if name not in FEATURE_NAMES}
+    assert told == {name: field.kind.value.removeprefix("a ") for name, field in own.items()}

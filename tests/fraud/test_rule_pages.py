@@ -108,7 +108,7 @@ def test_the_fault_is_marked_in_the_text(analyst) -> None:
     page = analyst.post(
         "/fraud/rules/new/", fields({**RULE, "when": "hour > 3 and amout > 5"})
     ).content.decode()
-    assert "<code>hour &gt; 3 and <mark>amout</mark> &gt; 5</code>" in page
+    assert '<code>hour &gt; 3 and <span class="chip critical">amout</span> &gt; 5</code>' in page
 
 
 def test_a_set_is_bounded_and_a_code_stands_once(analyst) -> None:

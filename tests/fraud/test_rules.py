@@ -266,6 +266,15 @@ def test_what_has_expired_can_be_listed_again(site, listed) -> None:
     assert len(active_rules(site).listed) == 1
 
 
+def test_lists_are_bounded(listed, monkeypatch) -> None:
+    monkeypatch.setattr(lists, "ENTRIES_MAX", 1)
+    listed("block", "ip", "192.0.2.1")
+    with pytest.raises(LynceusError) as refused:
+        listed("block", "ip", "192.0.2.2")
+    assert refused.value.code == "list_full"
+    assert ListEntry.objects.count() == 1
+
+
 # A rule that fails.
 
 FAILS = rule(code="rule_ratio", when="original_amount_minor / amount_minor > 1")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from operator import itemgetter
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Max
 
 from apps.accounts.models import Role, Site, User
@@ -26,8 +27,9 @@ _lock = threading.Lock()
 
 def active_rules(site: Site) -> Rules:
     """The rules and lists in service: one query of one row unless something changed since the last look."""
-    numbers = RuleRevision.objects.filter(site=site).values_list("number", flat=True)
-    revision = next(iter(numbers), 0)
+    with connection.cursor() as cursor:  # by hand: the ORM takes three times as long to ask
+        cursor.execute("SELECT number FROM fraud_rulerevision WHERE site_id = %s", [site.pk])
+        [revision] = cursor.fetchone() or (0,)
     kept = _kept.get(site.pk)
     if kept is not None and kept.revision == revision:
         return kept
@@ -51,15 +53,23 @@ def _read(site: Site, before: Rules | None, revision: int) -> Rules:
         rules = before.rules
     else:
         rules = compiled_version(active)
-    listed = before.listed if before is not None else Listed()
-    changed = ListEntry.objects.filter(site=site)
-    if before is None:
-        changed = changed.filter(ended_at=None).exclude(expires_at__lte=now())
-    else:
-        changed = changed.filter(revision__gt=before.revision)
-    for entry in changed.order_by("revision", "pk").iterator(chunk_size=5000):
-        listed.learn(entry)
+    listed = _listed(site, before)
     return Rules(active.number, rules, listed, revision)
+
+
+def _listed(site: Site, before: Rules | None) -> Listed:
+    """All that holds, or what is known already with what changed since."""
+    listed = before.listed if before is not None else Listed()
+    entries = ListEntry.objects.filter(site=site)
+    if before is not None:
+        entries = entries.filter(revision__gt=before.revision)
+    else:
+        entries = entries.filter(ended_at=None).exclude(expires_at__lte=now())
+    columns = entries.values_list("revision", "pk", "list", "kind", "value", "expires_at", "ended_at")
+    # In the order of the changes, and sorted here: the database took a minute for a full list.
+    for _, pk, name, kind, value, expires_at, ended_at in sorted(columns.order_by(), key=itemgetter(0, 1)):
+        listed.learn(pk, name, kind, value, ended_at is None, expires_at)
+    return listed
 
 
 def compiled_version(version: RuleSet) -> tuple[CompiledRule, ...]:
