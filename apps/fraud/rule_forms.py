@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
+from django.http import QueryDict
 
 from apps.accounts.models import Site
 from apps.core.clock import now
@@ -68,6 +69,8 @@ class RuleForm(forms.Form):
 
     def show(self, fault: RuleFault) -> None:
         message = fault.message
+        if fault.at is not None and holds_card_number(self.written):
+            return  # what is wrong with it would repeat it
         if fault.at is not None:
             text, end = self.written, fault.at + len(fault.near)
             message = f"Character {fault.at + 1}: {message}"
@@ -103,6 +106,13 @@ RuleFormSet = cast(
         absolute_max=RULES_MAX + 10, validate_max=True,
     ),
 )  # fmt: skip
+
+
+def without_card_numbers(data: QueryDict) -> None:
+    """Take out of what a page would show again whatever looks like a card number, once it was refused."""
+    for name, value in data.items():
+        if isinstance(value, str) and holds_card_number(value):
+            data[name] = ""
 
 
 def as_initial(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -17,7 +17,14 @@ from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.fraud.facts import FIELDS
 from apps.fraud.models import ListKind, ListName, RuleSet
-from apps.fraud.rule_forms import BaseRules, EntryForm, RuleFormSet, VersionForm, as_initial
+from apps.fraud.rule_forms import (
+    BaseRules,
+    EntryForm,
+    RuleFormSet,
+    VersionForm,
+    as_initial,
+    without_card_numbers,
+)
 from apps.fraud.rulebook import (
     activations_of,
     changes,
@@ -178,6 +185,8 @@ def _editor(
     tried: DryRun | None = None,
     status: int = 200,
 ) -> HttpResponse:
+    if isinstance(rules.data, QueryDict) and (rules.total_error_count() or about.errors):
+        without_card_numbers(rules.data)
     context = {
         "rules": rules,
         "about": about,
@@ -196,7 +205,8 @@ def _editor(
 def lists(request: HttpRequest) -> HttpResponse:
     """What is blocked and allowed; a POST adds one. No value is ever in the address."""
     user = _user(request)
-    form = EntryForm(request.POST if request.method == "POST" else None, site=user.site)
+    data = request.POST.copy() if request.method == "POST" else None
+    form = EntryForm(data, site=user.site)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:
@@ -209,6 +219,8 @@ def lists(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, "It counts from the next transaction on.")
             return redirect("fraud:lists")
+    if data is not None and form.errors:
+        without_card_numbers(data)
     return render(request, "fraud/lists.html", _lists(request, form), status=422 if form.errors else 200)
 
 

@@ -104,6 +104,28 @@ def test_a_fault_is_shown_at_its_place_and_nothing_is_saved(analyst, changes, sa
     assert not RuleSet.objects.exists()
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"when": 'merchant_id == "4111111111111111" and hour > '},
+        {"when": "4111111111111111 hour"},
+        {"text": "4111 1111 1111 1111"},
+        {"baseline": "4111111111111111"},
+    ],
+)
+def test_a_card_number_is_not_shown_again(analyst, given) -> None:
+    page = analyst.post("/fraud/rules/new/", fields({**RULE, **given})).content.decode()
+    assert "looks like a card number" in page
+    assert "4111" not in page.replace(" ", "")
+
+
+def test_nor_one_that_was_pasted_or_listed(analyst, source) -> None:
+    events = json.dumps(event(card_token="4111111111111111"))
+    pasted = analyst.post("/fraud/rules/new/", fields(RULE, do="test", on="events", events=events))
+    listed = analyst.post("/fraud/rules/lists/", {**ENTRY, "value": "4111111111111111"})
+    assert "4111" not in (pasted.content + listed.content).decode()
+
+
 def test_the_fault_is_marked_in_the_text(analyst) -> None:
     page = analyst.post(
         "/fraud/rules/new/", fields({**RULE, "when": "hour > 3 and amout > 5"})

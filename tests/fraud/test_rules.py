@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
@@ -41,6 +41,8 @@ from apps.fraud.services.seen import observed
 from apps.fraud.validation import check_events
 from ml.fraud.features import N_FEATURES
 from tests.fraud.conftest import drain_all, event
+
+pytestmark = pytest.mark.decision
 
 
 def rule(**changes: Any) -> Rule:
@@ -357,6 +359,13 @@ def test_going_back_is_another_activation(site, serve, second, post) -> None:
     [made] = decide(post, event())
     assert (made.outcome, made.ruleset_version) == ("approve", 1)
     assert [one.ruleset_id is None for one in RuleActivation.objects.order_by("pk")] == [False, True]
+
+
+@pytest.mark.parametrize("model", [RuleSet, RuleActivation])
+def test_the_database_lets_nothing_be_rewritten(serve, model) -> None:
+    serve(rule())
+    with pytest.raises(DatabaseError, match="never changed"), transaction.atomic():
+        model.objects.update(site_id=0)
 
 
 def test_a_batch_asks_one_small_question(site, serve, django_assert_num_queries) -> None:

@@ -5,6 +5,37 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+KEPT = ('fraud_ruleset', 'fraud_ruleactivation')
+
+
+def add_triggers(apps, schema_editor):
+    """A decision names its version and a person answers for it: the database lets neither be rewritten."""
+    if schema_editor.connection.vendor == 'postgresql':
+        schema_editor.execute(
+            "CREATE FUNCTION rules_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'rules are never changed once saved'; END $$"
+        )
+    for table in KEPT:
+        if schema_editor.connection.vendor == 'postgresql':
+            schema_editor.execute(
+                f"CREATE TRIGGER {table}_kept BEFORE UPDATE ON {table} "
+                "FOR EACH ROW EXECUTE FUNCTION rules_refuse()"
+            )
+        else:
+            schema_editor.execute(
+                f"CREATE TRIGGER {table}_kept BEFORE UPDATE ON {table} "
+                "BEGIN SELECT RAISE(ABORT, 'rules are never changed once saved'); END"
+            )
+
+
+def drop_triggers(apps, schema_editor):
+    on_postgresql = schema_editor.connection.vendor == 'postgresql'
+    for table in KEPT:
+        schema_editor.execute(f"DROP TRIGGER {table}_kept" + (f" ON {table}" if on_postgresql else ""))
+    if on_postgresql:
+        schema_editor.execute("DROP FUNCTION rules_refuse()")
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -76,4 +107,5 @@ class Migration(migrations.Migration):
             model_name='ruleactivation',
             index=models.Index(fields=['site', '-id'], name='activation_newest'),
         ),
+        migrations.RunPython(add_triggers, drop_triggers),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from operator import itemgetter
 
@@ -50,11 +51,11 @@ def _read(site: Site, before: Rules | None, revision: int) -> Rules:
         before = None  # another database than before: restored, or a test's
     active = version_in_service(site)
     if before is not None and before.version == active.number:
-        rules = before.rules
+        rules, failures = before.rules, before.failures
     else:
-        rules = compiled_version(active)
+        rules, failures = compiled_version(active), Counter()
     listed = _listed(site, before)
-    return Rules(active.number, rules, listed, revision)
+    return Rules(active.number, rules, listed, revision, failures)
 
 
 def _listed(site: Site, before: Rules | None) -> Listed:
