@@ -84,10 +84,10 @@ def test_one_poisoned_transaction_delays_only_itself(champion, post, monkeypatch
     post([event("good"), event("poison", amount_minor=666)])
     honest = verdicts._decision
 
-    def poisoned(item, *others):
+    def poisoned(item, at):
         if item.row.amount_minor == 666:
             raise ValueError("cannot be decided")
-        return honest(item, *others)
+        return honest(item, at)
 
     monkeypatch.setattr(verdicts, "_decision", poisoned)
     assert drain_all() == 1

@@ -59,7 +59,10 @@ def write_decisions(site: Site, judged: list[Judged], ruleset_version: int) -> l
     )
     if claimed != len(ids):
         raise AlreadyDecided
-    decisions = Decision.objects.bulk_create(_decision(item, at, ruleset_version) for item in judged)
+    made = [_decision(item, at) for item in judged]
+    for one in made:
+        one.ruleset_version = ruleset_version
+    decisions = Decision.objects.bulk_create(made)
     Evidence.objects.bulk_create(
         _evidence(decision, item) for decision, item in zip(decisions, judged, strict=True)
     )
@@ -87,7 +90,7 @@ def write_decisions(site: Site, judged: list[Judged], ruleset_version: int) -> l
     return decisions
 
 
-def _decision(item: Judged, at: datetime, ruleset_version: int) -> Decision:
+def _decision(item: Judged, at: datetime) -> Decision:
     score, limits = item.score, item.thresholds
     return Decision(
         transaction=item.row,
@@ -96,7 +99,6 @@ def _decision(item: Judged, at: datetime, ruleset_version: int) -> Decision:
         mode=item.mode,
         mode_reason=item.mode_reason,
         main_reason=_main_reason(item),
-        ruleset_version=ruleset_version,
         deadline_hit=item.mode_reason in (DEADLINE, STATE_BUSY),
         model_version=item.number,
         artefact_hash=item.artefact_hash,
