@@ -108,7 +108,7 @@ def test_a_signed_batch_is_taken_alike(both, post) -> None:
 
 def test_nobody_hears_of_an_error_of_ours_and_the_log_does(both, monkeypatch, capfd) -> None:
     def broken(*_: object) -> None:
-        raise ZeroDivisionError("card-0001")
+        raise ZeroDivisionError("card-" + "0001")
 
     monkeypatch.setattr(doors, "decide_together", broken)
     monkeypatch.setattr("django.core.handlers.exception.settings.DEBUG_PROPAGATE_EXCEPTIONS", False)
