@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,6 +33,7 @@ from benchmarks.handbook_protocol import (
     Floats,
     Handbook,
     Mask,
+    Rows,
     day_of,
     load,
     published_rows,
@@ -42,16 +44,16 @@ from ml.fraud.config import TrainConfig
 from ml.fraud.contracts import Vector
 from ml.fraud.features import FEATURE_NAMES, SEQUENCE
 from ml.fraud.replay import events_in, labels_in, replay
+from ml.fraud.rnn import Gru
 from ml.fraud.sequence import train_gru
 
 Matrix = npt.NDArray[np.float32]
-EVERYTHING = tuple(range(len(FEATURE_NAMES)))
 SEED, BOOTSTRAP = 0, 200
 WARM_DAY = 40  # the first weeks, whose states are still cold, teach nothing
 TEST_END = 21  # days from a fold's start
 MEMORY_DAYS = 21  # of history that the network reads before the week that teaches, or the test
 NET_7DAY = TrainConfig(hidden=16, head=8, epochs=9, share=0.5)
-NET_FULL = TrainConfig(hidden=32, head=16, epochs=8, share=1.0)
+NET_FULL = TrainConfig(hidden=32, head=16, epochs=10, share=1.0)
 TREES_7DAY = {"max_depth": 4, "eta": 0.05, "min_child_weight": 1.5, "subsample": 0.8,
               "colsample_bytree": 0.4, "tree_method": "exact", "rounds": 200}  # fmt: skip
 TREES_FULL = {"max_depth": 7, "eta": 0.04, "min_child_weight": 2.0, "subsample": 0.7,
@@ -113,6 +115,8 @@ def _scores(book: Handbook, features: Matrix, starts: list[int]) -> dict[tuple[s
     out: dict[tuple[str, str], list[Floats]] = {}
     kept, weights = _kept(book, features)
     usable = ~_blocked(features)
+    whole = Lesson(TREES_FULL, NET_FULL, WARM_DAY, WARM_DAY, usable & kept, weights)
+    long_networks = whole.networks(book, features, starts[0])  # on all there is before the first fold
     for start in starts:
         test, week = book.test_rows(start), book.train_rows(start)
 
@@ -122,71 +126,70 @@ def _scores(book: Handbook, features: Matrix, starts: list[int]) -> dict[tuple[s
             sys.stderr.write(f"day {start}, {name}, {training}: {shown}\n")
 
         add("XGBoost, the book's features", "7 days", _book_xgboost(book, week)(book.book[test]))
-        history = (book.day >= WARM_DAY) & (book.day < start + TRAIN_DAYS)
-        recent = (book.day >= start - MEMORY_DAYS) & (book.day < start + TRAIN_DAYS)
-        for training, learnt, read, trees, net, of in (
-            ("7 days", week, recent, TREES_7DAY, NET_7DAY, None),
-            ("all before the delay", history, history, TREES_FULL, NET_FULL, weights),
+        short = Lesson(TREES_7DAY, NET_7DAY, start - MEMORY_DAYS, start, usable, None)
+        for training, lesson, networks in (
+            ("7 days", short, short.networks(book, features, start)),
+            ("all before the delay", whole, long_networks),
         ):
             add("rule: amount over 220", training, book.book[test, 0])
-            taught = learnt & usable & (kept if of is not None else True)
-            scores = _model(book, features, start, taught, learnt, read, trees, net, of)
-            for name, of_rows in scores.items():
-                add(name, training, of_rows[test])
+            for name, scores in lesson.scores(book, features, start, networks).items():
+                add(name, training, scores[test])
     return out
 
 
-def _model(
-    book: Handbook, features: Matrix, start: int, taught: Mask, learnt: Mask, read: Mask,
-    trees: dict[str, Any], config: TrainConfig, weights: Floats | None,
-) -> dict[str, Floats]:  # fmt: skip
-    """Scores of all rows by the trees (which learn from `taught`), by the network alone and by both.
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What teaches: payments from the day `first_taught` to the end of a fold's training week.
 
-    The network reads the rows `read` and learns from `learnt` of them.
+    The trees learn from the `usable` of them, with `weights`; the network reads on from `first_read`.
     """
-    params = {name: value for name, value in trees.items() if name != "rounds"}
 
-    def grown(rows: Mask) -> xgboost.Booster:
-        weight = None if weights is None else weights[rows]
-        data = xgboost.DMatrix(features[rows], book.fraud[rows], weight=weight)
-        return grow(data, trees["rounds"], params, SEED)
+    trees: dict[str, Any]
+    net: TrainConfig
+    first_read: int
+    first_taught: int
+    usable: Mask
+    weights: Floats | None
 
-    margins = np.zeros(len(features), np.float32)
-    shown = read | ((book.day >= start - MEMORY_DAYS) & (book.day < start + TEST_END))
-    margins[shown] = margins_of(grown(taught), features[shown])
-    unseen = np.zeros(len(features), np.float32)
-    unseen[read] = margins_unseen(
-        features[read], book.card[read], taught[read], lambda part: grown(_in(read, part)), SEED
-    )
-    added = _network(book, features, start, unseen, margins, read, learnt, config, SEQUENCE)
-    nothing = np.zeros(len(features), np.float32)
-    alone = _network(book, features, start, nothing, nothing, read, learnt, config, EVERYTHING)
-    return {"XGBoost": margins, "GRU": alone, "stack": margins + added}
-
-
-def _in(outer: Mask, part: Mask) -> Mask:
-    """The rows of `part`, which is a mask within `outer`, among all rows."""
-    rows = np.zeros(len(outer), bool)
-    rows[np.flatnonzero(outer)[part]] = True
-    return rows
-
-
-def _network(
-    book: Handbook, features: Matrix, start: int, unseen: Vector, margins: Vector, read: Mask, learnt: Mask,
-    config: TrainConfig, columns: Sequence[int],
-) -> Vector:  # fmt: skip
-    """What it adds to `margins` (n,), having learnt from `unseen` ones."""
-    with TemporaryDirectory() as folder:
-        gru = train_gru(
-            features, unseen, _by_card(book, read), book.fraud.astype(np.float32), learnt.astype(np.float32),
-            config, seed=SEED, device="cpu", checkpoint_dir=Path(folder), resume=False,
-            progress=lambda event: None, columns=columns,
+    def networks(self, book: Handbook, features: Matrix, start: int) -> tuple[Gru, Gru]:
+        """The one that corrects the trees, and one of all features alone, for comparison."""
+        read = (book.day >= self.first_read) & (book.day < start + TRAIN_DAYS)
+        learnt = (read & (book.day >= self.first_taught)).astype(np.float32)
+        unseen, nothing = np.zeros((2, len(features)), np.float32)
+        unseen[read] = margins_unseen(
+            features[read], book.card[read], (self.usable & (learnt > 0))[read],
+            lambda part: self._grown(book, features, np.flatnonzero(read)[part]), SEED,
         )  # fmt: skip
-    added = np.zeros(len(features), np.float32)
-    shown = (book.day >= start - MEMORY_DAYS) & (book.day < start + TEST_END)
-    for rows, values in gru.run(features, margins, _by_card(book, shown)):
-        added[rows] = values
-    return added
+
+        def trained(margins: Vector, columns: Sequence[int]) -> Gru:
+            with TemporaryDirectory() as folder:
+                return train_gru(
+                    features, margins, _by_card(book, read), book.fraud.astype(np.float32), learnt, self.net,
+                    seed=SEED, device="cpu", checkpoint_dir=Path(folder), resume=False,
+                    progress=lambda event: None, columns=columns,
+                )  # fmt: skip
+
+        return trained(unseen, SEQUENCE), trained(nothing, range(len(FEATURE_NAMES)))
+
+    def scores(
+        self, book: Handbook, features: Matrix, start: int, networks: tuple[Gru, Gru]
+    ) -> dict[str, Vector]:
+        """Of all rows (n,), made from those of the weeks before the test and of the test."""
+        taught = self.usable & (book.day >= self.first_taught) & (book.day < start + TRAIN_DAYS)
+        shown = (book.day >= start - MEMORY_DAYS) & (book.day < start + TEST_END)
+        margins, added, alone = np.zeros((3, len(features)), np.float32)
+        margins[shown] = margins_of(self._grown(book, features, np.flatnonzero(taught)), features[shown])
+        cards = _by_card(book, shown)
+        for gru, before, out in zip(networks, (margins, np.zeros_like(margins)), (added, alone), strict=True):
+            for rows, values in gru.run(features, before, cards):
+                out[rows] = values
+        return {"XGBoost": margins, "GRU": alone, "stack": margins + added}
+
+    def _grown(self, book: Handbook, features: Matrix, rows: Rows) -> xgboost.Booster:
+        weight = None if self.weights is None else self.weights[rows]
+        params = {name: value for name, value in self.trees.items() if name != "rounds"}
+        data = xgboost.DMatrix(features[rows], book.fraud[rows], weight=weight)
+        return grow(data, self.trees["rounds"], params, SEED)
 
 
 def _book_xgboost(book: Handbook, rows: Mask) -> Any:

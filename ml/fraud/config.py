@@ -13,7 +13,7 @@ from ml.common.options import from_params, option
 class TrainConfig:
     hidden: int = option(32, 4, 256, "units of the recurrent network")
     head: int = option(16, 2, 256, "units of the layer that reads the network's state")
-    epochs: int = option(8, 1, 100, "passes of the recurrent network over the training time")
+    epochs: int = option(10, 1, 100, "passes of the recurrent network over the training time")
     learning_rate: float = option(5e-3, 1e-5, 0.1, "of the recurrent network (AdamW), falling to nothing")
     weight_decay: float = option(0.1, 0.0, 10.0, "of the recurrent network")
     share: float = option(0.75, 0.05, 1.0, "of what the network would add to the trees, what it may")
@@ -32,7 +32,7 @@ class TrainConfig:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"hidden": 8, "epochs": 2, "trees": 30, "depth": 3, "tree_rate": 0.1},
+    "tiny": {"hidden": 8, "head": 8, "epochs": 2, "trees": 30, "depth": 3, "tree_rate": 0.1},
     "demo": {},
-    "full": {"epochs": 12, "trees": 1000, "depth": 7, "tree_rate": 0.04},
+    "full": {"epochs": 15, "trees": 1000, "depth": 7, "tree_rate": 0.04},
 }

@@ -24,6 +24,7 @@ from ml.fraud.features import SEQUENCE
 from ml.fraud.rnn import Gru, inputs
 
 Matrix = npt.NDArray[np.float32]
+WARM_UP = 0.1
 
 
 class GruNet(nn.Module):
@@ -75,10 +76,11 @@ def train_gru(
     ticker = Ticker(total=int(used.sum()) * (config.epochs - first))
     for epoch in range(first, config.epochs):
         rng = np.random.default_rng((seed, epoch))
-        for group in optimiser.param_groups:
-            group["lr"] = config.learning_rate * _pace(epoch, config.epochs)
         total, count = 0.0, 0.0
-        for batch in _batches(rng, rows_of_cards, config.cards_per_batch):
+        batches = list(_batches(rng, rows_of_cards, config.cards_per_batch))
+        for number, batch in enumerate(batches):
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate * _pace((epoch + number / len(batches)) / config.epochs)
             hidden = None
             for start in range(0, batch.shape[1], config.chunk):
                 rows = batch[:, start : start + config.chunk]
@@ -103,9 +105,11 @@ def train_gru(
     return _to_numpy(net, chosen, mean, scale, config.share)
 
 
-def _pace(epoch: int, epochs: int) -> float:
-    """The share of the learning rate in this epoch: falling along a cosine to nearly nothing."""
-    return 0.5 + 0.5 * math.cos(math.pi * epoch / epochs)
+def _pace(done: float) -> float:
+    """The share of the learning rate when this share of training is done: soon up, then down on a cosine."""
+    if done < WARM_UP:
+        return done / WARM_UP + 0.01
+    return 0.5 + 0.5 * math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))
 
 
 def _event(epoch: int, epochs: int, ticker: Ticker, metrics: dict[str, float] | None = None) -> ProgressEvent:
