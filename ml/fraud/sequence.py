@@ -28,9 +28,10 @@ WARM_UP = 0.1
 
 
 class GruNet(nn.Module):
-    def __init__(self, n_inputs: int, hidden: int, head: int) -> None:
+    def __init__(self, n_inputs: int, hidden: int, head: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.gru = nn.GRU(n_inputs, hidden, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
         self.mid = nn.Linear(hidden + n_inputs, head)
         self.out = nn.Linear(head, 1)
         nn.init.zeros_(self.out.weight)  # it begins with nothing to add
@@ -39,7 +40,8 @@ class GruNet(nn.Module):
     def forward(self, x: torch.Tensor, hidden: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (cards, events) and the hidden state after them."""
         states, last = self.gru(x, hidden)
-        return self.out(torch.tanh(self.mid(torch.cat([states, x], -1)))).squeeze(-1), last
+        seen = self.dropout(torch.cat([states, x], -1))
+        return self.out(torch.tanh(self.mid(seen))).squeeze(-1), last
 
 
 def train_gru(
@@ -69,7 +71,7 @@ def train_gru(
     offset = torch.from_numpy(margins).to(device)
     y, w = torch.from_numpy(labels).to(device), torch.from_numpy(weights).to(device)
     torch.manual_seed(seed)
-    net = GruNet(len(mean), config.hidden, config.head).to(device)
+    net = GruNet(len(mean), config.hidden, config.head, config.dropout).to(device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     first = _restore(net, checkpoint_dir) if resume else 0
     loss_of = nn.BCEWithLogitsLoss(reduction="none")
