@@ -1,10 +1,11 @@
 """How many decisions a second the doors carry, on PostgreSQL, with everything on this machine.
 
-    python -m benchmarks.fraud_serving [--seconds 30] [--rates 100,200,300,500]
+    python -m benchmarks.fraud_serving [--seconds 30] [--rates 100,200,300,500] [--peers VENV/bin/python]
 
 Open loop: each request has a moment at which it is due, and its latency counts from then, however late it was
 sent. Features, network, trees, reasons, rules and the commit are all in it. Everything answered is looked for
-afterwards: `lost` and `duplicated` count what was not decided exactly once.
+afterwards: `lost` and `duplicated` count what was not decided exactly once. With --peers, the comparison of
+benchmarks/serving_peers.py follows on the same installation.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import psutil
 
 from benchmarks.report import report
 from benchmarks.serving_load import Load, Sent, send
+from benchmarks.serving_peers import PEER_ROUNDS, PEER_SECONDS, Compared, compare
 from benchmarks.serving_place import (
     Place,
     counted,
@@ -46,6 +48,7 @@ def main() -> None:
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--web-workers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=16)
+    parser.add_argument("--peers", default="", help="the peers' interpreter, to be compared with them too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lyn-") as var:
         place = prepared(Path(var), given.preset)
@@ -53,6 +56,9 @@ def main() -> None:
             send(Load("decisions", 50, 4), place.port, headers(place))  # warm
             table = [sync_row(place, server, float(rate), given.seconds) for rate in given.rates.split(",")]
             webhook = webhook_row(place, server, given.seconds)
+        peers = Compared([], [], {})
+        if given.peers:
+            peers = compare(place, given.peers, PEER_SECONDS, PEER_ROUNDS)
     kept = [row["answered_per_s"] for row in table if row["answered_per_s"] >= KEPT_UP * row["rate"]]
     at_500 = [row["p99_ms"] for row in table if row["rate"] == 500]
     measures = {
@@ -64,10 +70,12 @@ def main() -> None:
         "duplicated": sum(row["duplicated"] for row in [*table, webhook]),
         "full_share": min(row["full_share"] for row in table),
         **({"sync_p99_ms_at_500": at_500[0]} if at_500 else {}),
+        **{name: value for name, value in peers.measures.items() if name.endswith("_best_peer")},
     }
     report(
         "fraud_serving", [*table, webhook], measures, web_workers=given.web_workers, threads=given.threads,
         seconds=given.seconds, preset=given.preset, deadline_ms=DEADLINE_MS,
+        peers=peers.table, peers_sweep=peers.sweep,
     )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Plain services round the same model, to measure ours against."""
