@@ -4,7 +4,9 @@
 
 DATA holds fraud/handbook_to_2018-09-04.parquet (default LYNCEUS_DATA, then ../shared/data). Our features come
 out of the reducer that serves, in one replay over all events with every label let in when it was known, seven
-days after its payment. `--folds earlier` runs the weeks before, on which parameters were chosen.
+days after its payment. A fold's model is made as `manage.py train fraud` makes one: trees, then the network
+on margins of trees that never saw the card. `--folds earlier` runs the weeks before,
+on which parameters were chosen.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,31 +33,31 @@ from benchmarks.handbook_protocol import (
     Floats,
     Handbook,
     Mask,
+    Rows,
     day_of,
     load,
     published_rows,
 )
 from benchmarks.report import report
+from ml.fraud.booster import grow, margins_of, margins_unseen
 from ml.fraud.config import TrainConfig
-from ml.fraud.features import FEATURE_NAMES
+from ml.fraud.contracts import Vector
+from ml.fraud.features import FEATURE_NAMES, SEQUENCE
 from ml.fraud.replay import events_in, labels_in, replay
+from ml.fraud.rnn import Gru
 from ml.fraud.sequence import train_gru
 
 Matrix = npt.NDArray[np.float32]
 SEED, BOOTSTRAP = 0, 200
 WARM_DAY = 40  # the first weeks, whose states are still cold, teach nothing
 TEST_END = 21  # days from a fold's start
-GRU_DAYS = 28  # of history before the week that teaches
-GRU_7DAY = TrainConfig(hidden=16, epochs=12, cards_per_batch=64, learning_rate=0.01)
-GRU_FULL = TrainConfig(hidden=24, epochs=4, cards_per_batch=64, learning_rate=0.005)
-RISING = {
-    "amount_log", "amount_over_usual", "amount_deviation", "amount_over_mean_30d", "terminal_plain_30d",
-    "terminal_run", "terminal_bad_30d", "terminal_risk_14d", "card_surprise", "gru_logit",
-}  # fmt: skip
+MEMORY_DAYS = 21  # of history that the network reads before the week that teaches, or the test
+NET_7DAY = TrainConfig(hidden=16, head=8, epochs=9, share=0.5)
+NET_FULL = TrainConfig(hidden=32, head=16, epochs=10, share=1.0)
 TREES_7DAY = {"max_depth": 4, "eta": 0.05, "min_child_weight": 1.5, "subsample": 0.8,
               "colsample_bytree": 0.4, "tree_method": "exact", "rounds": 200}  # fmt: skip
 TREES_FULL = {"max_depth": 7, "eta": 0.04, "min_child_weight": 2.0, "subsample": 0.7,
-              "colsample_bytree": 0.4, "tree_method": "hist", "max_bin": 1024, "rounds": 220}  # fmt: skip
+              "colsample_bytree": 0.4, "tree_method": "hist", "max_bin": 8192, "rounds": 220}  # fmt: skip
 EASY_SHARE = 0.05  # of payments without any sign; their weight makes up for the others
 BLOCKED_DAYS = 21
 
@@ -69,7 +73,9 @@ def main() -> None:
     book = load(given.data or Path(os.environ.get("LYNCEUS_DATA", "../shared/data")), given.shuffled)
     features, replay_per_s = _features(book, given.cache)
     starts = [day_of(start) for start in (STARTS if given.folds == "test" else EARLIER_STARTS)]
+    begun = time.process_time()
     scored = _scores(book, features, starts)
+    sys.stderr.write(f"{time.process_time() - begun:.0f} CPU s\n")
     table = [
         row
         for name, training in scored
@@ -107,10 +113,10 @@ def _features(book: Handbook, cache: Path | None) -> tuple[Matrix, float]:
 def _scores(book: Handbook, features: Matrix, starts: list[int]) -> dict[tuple[str, str], list[Floats]]:
     """Per model and training time the scores of each fold's test rows."""
     out: dict[tuple[str, str], list[Floats]] = {}
-    half = np.random.default_rng(SEED).permutation(int(book.card.max()) + 1)[book.card] % 2
-    learnt = starts[0] + TRAIN_DAYS
-    long_gru = _cross_gru(book, features, half, WARM_DAY, learnt, starts[-1] + TEST_END, None, GRU_FULL)
     kept, weights = _kept(book, features)
+    usable = ~_blocked(features)
+    whole = Lesson(TREES_FULL, NET_FULL, WARM_DAY, WARM_DAY, usable & kept, weights)
+    long_networks = whole.networks(book, features, starts[0])  # on all there is before the first fold
     for start in starts:
         test, week = book.test_rows(start), book.train_rows(start)
 
@@ -120,24 +126,70 @@ def _scores(book: Handbook, features: Matrix, starts: list[int]) -> dict[tuple[s
             sys.stderr.write(f"day {start}, {name}, {training}: {shown}\n")
 
         add("XGBoost, the book's features", "7 days", _book_xgboost(book, week)(book.book[test]))
-        gru = _cross_gru(
-            book, features, half, start - GRU_DAYS, start + TRAIN_DAYS, start + TEST_END, week, GRU_7DAY
-        )
-        history = (book.day >= WARM_DAY) & (book.day < start + TRAIN_DAYS) & kept
-        usable = ~_blocked(features)
-        for training, rows, logits, trees, of in (
-            ("7 days", week & usable, gru, TREES_7DAY, None),
-            ("all before the delay", history & usable, long_gru, TREES_FULL, weights),
+        short = Lesson(TREES_7DAY, NET_7DAY, start - MEMORY_DAYS, start, usable, None)
+        for training, lesson, networks in (
+            ("7 days", short, short.networks(book, features, start)),
+            ("all before the delay", whole, long_networks),
         ):
             add("rule: amount over 220", training, book.book[test, 0])
-            inputs = [
-                np.column_stack([features[part], logits[part]]) for part in (np.flatnonzero(rows), test)
-            ]
-            taught = book.fraud[rows], None if of is None else of[rows], trees
-            add("XGBoost", training, _boost(inputs[0][:, :-1], *taught)(inputs[1][:, :-1]))
-            add("GRU", training, logits[test])
-            add("stack", training, _boost(inputs[0], *taught)(inputs[1]))
+            for name, scores in lesson.scores(book, features, start, networks).items():
+                add(name, training, scores[test])
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What teaches: payments from the day `first_taught` to the end of a fold's training week.
+
+    The trees learn from the `usable` of them, with `weights`; the network reads on from `first_read`.
+    """
+
+    trees: dict[str, Any]
+    net: TrainConfig
+    first_read: int
+    first_taught: int
+    usable: Mask
+    weights: Floats | None
+
+    def networks(self, book: Handbook, features: Matrix, start: int) -> tuple[Gru, Gru]:
+        """The one that corrects the trees, and one of all features alone, for comparison."""
+        read = (book.day >= self.first_read) & (book.day < start + TRAIN_DAYS)
+        learnt = (read & (book.day >= self.first_taught)).astype(np.float32)
+        unseen, nothing = np.zeros((2, len(features)), np.float32)
+        unseen[read] = margins_unseen(
+            features[read], book.card[read], (self.usable & (learnt > 0))[read],
+            lambda part: self._grown(book, features, np.flatnonzero(read)[part]), SEED,
+        )  # fmt: skip
+
+        def trained(margins: Vector, columns: Sequence[int]) -> Gru:
+            with TemporaryDirectory() as folder:
+                return train_gru(
+                    features, margins, _by_card(book, read), book.fraud.astype(np.float32), learnt, self.net,
+                    seed=SEED, device="cpu", checkpoint_dir=Path(folder), resume=False,
+                    progress=lambda event: None, columns=columns,
+                )  # fmt: skip
+
+        return trained(unseen, SEQUENCE), trained(nothing, range(len(FEATURE_NAMES)))
+
+    def scores(
+        self, book: Handbook, features: Matrix, start: int, networks: tuple[Gru, Gru]
+    ) -> dict[str, Vector]:
+        """Of all rows (n,), made from those of the weeks before the test and of the test."""
+        taught = self.usable & (book.day >= self.first_taught) & (book.day < start + TRAIN_DAYS)
+        shown = (book.day >= start - MEMORY_DAYS) & (book.day < start + TEST_END)
+        margins, added, alone = np.zeros((3, len(features)), np.float32)
+        margins[shown] = margins_of(self._grown(book, features, np.flatnonzero(taught)), features[shown])
+        cards = _by_card(book, shown)
+        for gru, before, out in zip(networks, (margins, np.zeros_like(margins)), (added, alone), strict=True):
+            for rows, values in gru.run(features, before, cards):
+                out[rows] = values
+        return {"XGBoost": margins, "GRU": alone, "stack": margins + added}
+
+    def _grown(self, book: Handbook, features: Matrix, rows: Rows) -> xgboost.Booster:
+        weight = None if self.weights is None else self.weights[rows]
+        params = {name: value for name, value in self.trees.items() if name != "rounds"}
+        data = xgboost.DMatrix(features[rows], book.fraud[rows], weight=weight)
+        return grow(data, self.trees["rounds"], params, SEED)
 
 
 def _book_xgboost(book: Handbook, rows: Mask) -> Any:
@@ -146,17 +198,6 @@ def _book_xgboost(book: Handbook, rows: Mask) -> Any:
     )
     model.fit(book.book[rows], book.fraud[rows])
     return lambda values: model.predict_proba(values)[:, 1]
-
-
-def _boost(vectors: Matrix, labels: Any, weights: Floats | None, params: dict[str, Any]) -> Any:
-    names = (*FEATURE_NAMES, "gru_logit")[: vectors.shape[1]]
-    given = {
-        **params, "objective": "binary:logistic", "seed": SEED, "nthread": 2,
-        "monotone_constraints": tuple(int(name in RISING) for name in names),
-    }  # fmt: skip
-    rounds = given.pop("rounds")
-    booster = xgboost.train(given, xgboost.DMatrix(vectors, labels, weight=weights), rounds)
-    return lambda values: booster.inplace_predict(values, predict_type="margin")
 
 
 def _blocked(features: Matrix) -> Mask:
@@ -171,30 +212,6 @@ def _kept(book: Handbook, features: Matrix) -> tuple[Mask, Floats]:
     hard |= (value["terminal_bad_30d"] > 0) | (value["card_surprise"] > 1)
     drawn = np.random.default_rng(SEED).random(len(hard)) < EASY_SHARE
     return hard | drawn, np.where(hard, 1.0, 1 / EASY_SHARE)
-
-
-def _cross_gru(
-    book: Handbook, features: Matrix, half: Any, first: int, until: int, end: int, teaches: Mask | None,
-    config: TrainConfig,
-) -> Matrix:  # fmt: skip
-    """(n,) logits from two networks, each scoring the cards of which the other learned.
-
-    Only labels of rows in `teaches` (default: all from `first` until `until`) are learned from.
-    """
-    logits = np.zeros(len(features), np.float32)
-    past = (book.day >= first) & (book.day < until)
-    for mine in (0, 1):
-        learn = (past if teaches is None else teaches) & (half == mine)
-        with TemporaryDirectory() as folder:
-            gru = train_gru(
-                features, _by_card(book, past & (half == mine)), book.fraud.astype(np.float32),
-                learn.astype(np.float32), config, seed=SEED, device="cpu", checkpoint_dir=Path(folder),
-                resume=False, progress=lambda event: None,
-            )  # fmt: skip
-        others = (book.day >= first) & (book.day < end) & (half != mine)
-        for rows, values in gru.run(features, _by_card(book, others)):
-            logits[rows] = values
-    return logits
 
 
 def _by_card(book: Handbook, chosen: Mask) -> list[npt.NDArray[np.intp]]:

@@ -87,7 +87,7 @@ def _signed(body: bytes, secret: str) -> dict[str, str]:
 
 
 def event(rng: random.Random) -> dict[str, Any]:
-    """Cards evenly, terminals by Zipf: the k-th busiest sees 1/k of what the busiest does, which sees a ninth."""
+    """Cards evenly, terminals by Zipf: the k-th busiest sees 1/k of what the busiest does, a ninth of all."""
     terminal = rng.choices(range(1, TERMINALS + 1), cum_weights=ZIPF)[0]
     return {
         "event_id": uuid.uuid4().hex, "type": "authorization", "occurred_at": datetime.now(UTC).isoformat(),

@@ -16,9 +16,10 @@ from django.urls.resolvers import RegexPattern, URLPattern, URLResolver
 from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
-from apps.fraud.models import Decision, Source
+from apps.fraud.models import Decision, ListEntry, ListKind, ListName, RuleSet, Source
 from apps.fraud.services.drain import drain_shard
 from apps.fraud.services.ingest import ingest_transactions
+from apps.fraud.services.lists import add_entry
 from apps.fraud.validation import check_events
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
 from apps.radiology.models import DicomNode, Instance, Study
@@ -107,6 +108,8 @@ class Things:
     study: Study
     instance: Instance
     decision: Decision
+    ruleset: RuleSet
+    entry: ListEntry
     source: Source
     node: DicomNode
     job: TrainingJob
@@ -120,17 +123,31 @@ def make_things(site: Site) -> Things:
     source = Source.objects.create(site=site, slug=site.slug, name=site.name)
     study, instance = _film(site)
     job, version = _model(site)
+    user = User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR)
     return Things(
-        user=User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR),
+        user=user,
         client=client,
         token=rotate_secret(client),
         study=study,
         instance=instance,
         decision=_decision(source),
+        ruleset=_ruleset(site, user),
+        entry=add_entry(
+            site=site, name=ListName.ALLOW, kind=ListKind.COUNTRY, value="BE", reason="x", expires_at=None,
+            author=user,
+        ),
         source=source,
         node=DicomNode.objects.create(site=site, AETitle=site.slug.upper()),
         job=job,
         version=version,
+    )  # fmt: skip
+
+
+def _ruleset(site: Site, author: User) -> RuleSet:
+    """Numbers are a site's own, so each site has one that the others do not have."""
+    number = 1000 + site.pk
+    return RuleSet.objects.create(
+        site=site, number=number, rules=[], author=author, note="x", created_at=now()
     )
 
 
@@ -176,6 +193,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
     }
     known: dict[str, dict[str, Any]] = {
         "/fraud/decisions/*": {"public_id": things.decision.public_id},
+        "/fraud/rules/*": {"number": things.ruleset.number, "entry_id": things.entry.pk},
         "/radiology/studies/*": {"public_id": study.public_id},
         "/radiology/instances/*": {"public_id": instance.public_id},
         "/dicom-web/*": uids,

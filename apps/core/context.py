@@ -14,6 +14,7 @@ PLACES = (
     ("radiology:worklist", "Worklist", "film", "worklist", "g w", {"radiologist"}),
     ("radiology:upload", "Send films", "upload", "upload", "g u", {"radiologist"}),
     ("fraud:queue", "Alerts", "card", "alerts", "g a", {"fraud_analyst"}),
+    ("fraud:rules", "Rules", "filter", "rules", "g r", {"fraud_analyst", "operator"}),
     ("modelops:index", "Models", "model", "models", "g m", {"ml_admin"}),
     ("audit:log", "Audit", "audit", "audit", "g l", {"auditor"}),
     ("status", "Status", "status", "status", "g s", {"operator", "ml_admin", "auditor"}),

@@ -9,50 +9,77 @@ after the other.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
-import psycopg
 from django.conf import settings
 from django.db import connection, connections
 from django.db.models import Model
+
+from apps.core.pipeline import ask
 
 ON_POSTGRES = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
 FOR_UPDATE = " FOR UPDATE" if ON_POSTGRES else ""  # SQLite has one lock, taken when a transaction begins
 
 
-class Answered(Protocol):
-    """Rows of a statement; within a round trip they are to be read after it."""
+class Answered:
+    """Rows of a statement; within a round trip they are there after it."""
 
-    def fetchall(self) -> list[Any]: ...
+    __slots__ = ("rows",)
+    rows: list[Any]
+
+    def fetchall(self) -> list[Any]:
+        return self.rows
+
+
+_trip = threading.local()
 
 
 @contextmanager
 def round_trip() -> Iterator[None]:
-    """Send the statements inside together: PostgreSQL answers them in turn, and the first error ends all."""
-    if not ON_POSTGRES:
+    """Send the statements inside together: PostgreSQL answers them in turn, and the first error ends all.
+
+    Nothing is sent where an exception leaves the block. One inside another is part of it.
+    """
+    if not ON_POSTGRES or getattr(_trip, "asked", None) is not None:
         yield
         return
-    wrapper = connections["default"]
-    wrapper.ensure_connection()
-    with wrapper.wrap_database_errors, wrapper.connection.pipeline():
+    asked = _trip.asked = []
+    try:
         yield
+    finally:
+        _trip.asked = None
+    if asked:
+        _send(asked)
 
 
 def run(statement: str, values: Sequence[Any] = ()) -> Answered:
-    wrapper = connections["default"]
+    answer = Answered()
     if not ON_POSTGRES:
-        cursor = wrapper.cursor()
-        cursor.execute(statement, values)
-        return cursor
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            answer.rows = cursor.fetchall()
+        return answer
+    if (asked := getattr(_trip, "asked", None)) is not None:
+        asked.append((statement, values, answer))
+    else:
+        _send([(statement, values, answer)])
+    return answer
+
+
+def _send(asked: Sequence[tuple[str, Sequence[Any], Answered]]) -> None:
+    wrapper = connections["default"]
     wrapper.ensure_connection()
     with wrapper.wrap_database_errors:
-        return psycopg.Cursor(wrapper.connection).execute(statement, values)
+        found = ask(wrapper.connection, [(statement, values) for statement, values, _ in asked])
+    for (_, _, answer), rows in zip(asked, found, strict=True):
+        answer.rows = rows
 
 
 def one_of(values: Sequence[Any], kind: str = "text") -> tuple[str, str]:

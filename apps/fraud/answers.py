@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apps.fraud.models import Transaction, TransactionStatus
+from apps.fraud.schemas import ReasonOut
 from apps.fraud.selectors import action_for
 
 
-def answer_of(row: Transaction) -> dict[str, Any]:
-    """Members of `DecisionOut`. Needs the row's source, decision, evidence and what it repeats."""
+def answer_of(row: Transaction, reasons: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """Members of `DecisionOut`. Needs the row's source, decision, evidence and what it repeats.
+
+    `reasons`: other ones than those kept with the decision.
+    """
     if row.status != TransactionStatus.DECIDED:
         return {"event_id": row.event_id, "status": row.status, "decision": None}
     made = row.decision
@@ -25,7 +30,8 @@ def answer_of(row: Transaction) -> dict[str, Any]:
         "mode": made.mode,
         "mode_reason": made.mode_reason or None,
         "duplicate_of": row.duplicate_of.event_id if row.duplicate_of else None,
-        "reasons": made.reasons,
+        # What a rule in shadow would have done is for the analyst, not for the sender.
+        "reasons": [_told(reason) for reason in reasons or made.reasons if not reason.get("shadow")],
         "thresholds": thresholds,
         "model_version": made.model_version,
         "artefact_hash": made.artefact_hash or None,
@@ -34,3 +40,7 @@ def answer_of(row: Transaction) -> dict[str, Any]:
         "decided_at": made.decided_at,
         "latency_ms": made.latency_ms,
     }
+
+
+def _told(reason: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: reason.get(name) for name in ReasonOut.model_fields}

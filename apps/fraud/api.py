@@ -96,7 +96,10 @@ def receive_labels(request: HttpRequest) -> HttpResponse:
 def _through(door: doors.Door, request: HttpRequest) -> HttpResponse:
     if door is not doors.receive and not doors.says_who(request.headers):
         caller_of(request, scope="fraud", roles=())  # a person, or nobody: refused, each in its own words
-    reply = door(request.headers, _body_of(request))
+    return _answered(door(request.headers, _body_of(request)))
+
+
+def _answered(reply: doors.Reply) -> HttpResponse:
     return HttpResponse(reply.body, status=reply.status, content_type=doors.JSON)
 
 
@@ -122,7 +125,7 @@ def get_decision(
     request: HttpRequest,
     event_id: str,
     source: Annotated[str, Query(max_length=60)] = "",
-) -> tuple[int, dict[str, Any]]:
+) -> HttpResponse:
     """202 while pending. `source` defaults to the token's own, or the site's where it has one only."""
     caller = caller_of(request, scope="fraud", roles=(Role.FRAUD_ANALYST,))
     slug = source or doors.default_source(caller)
@@ -137,8 +140,6 @@ def get_decision(
             subject=f"transaction:{row.pk}",
         )
     if row.status == TransactionStatus.PENDING:
-        return 202, {"event_id": row.event_id, "status": row.status}
-    answer = answer_of(row)
-    if row.status == TransactionStatus.DECIDED:
-        answer["reasons"] = reasons_of(row.decision)
-    return 200, answer
+        return _answered(doors.reply(202, PendingOut(event_id=row.event_id, status=row.status)))
+    reasons = reasons_of(row.decision) if row.status == TransactionStatus.DECIDED else None
+    return _answered(doors.reply(200, DecisionOut(**answer_of(row, reasons))))

@@ -58,7 +58,7 @@ def receive(headers: Headers, body: bytes) -> Reply:
         receipt = ingest_transactions(
             source=source, events=check_events(parse_body(body), allowed_of(source))
         )
-    return _reply(202, Receipt(accepted=receipt.accepted, duplicates=receipt.duplicates))
+    return reply(202, Receipt(accepted=receipt.accepted, duplicates=receipt.duplicates))
 
 
 def decide(headers: Headers, body: bytes) -> Reply:
@@ -73,7 +73,7 @@ def decide(headers: Headers, body: bytes) -> Reply:
             raise LynceusError("wrong_event_count", "Send one event.", status=422)
         [item] = check_events(events, allowed_of(source))
         answer = answer_of(decide_together(Asked(source, item, actor), until))
-    return _reply(200, DecisionOut(**answer))
+    return reply(200, DecisionOut(**answer))
 
 
 def label(headers: Headers, body: bytes) -> Reply:
@@ -82,7 +82,7 @@ def label(headers: Headers, body: bytes) -> Reply:
         source, actor = _signed_or_client(headers, body)
         labels = check_labels(parse_body(body), allowed_of(source))
         receipt = store_labels(source=source, labels=labels, actor=actor)
-    return _reply(202, LabelReceiptOut(accepted=receipt.accepted, duplicates=receipt.duplicates))
+    return reply(202, LabelReceiptOut(accepted=receipt.accepted, duplicates=receipt.duplicates))
 
 
 def says_who(headers: Headers) -> bool:
@@ -90,7 +90,7 @@ def says_who(headers: Headers) -> bool:
     return "webhook-signature" in headers or "Authorization" in headers
 
 
-def _reply(status: int, answer: BaseModel) -> Reply:
+def reply(status: int, answer: BaseModel) -> Reply:
     return Reply(status, answer.model_dump_json().encode())
 
 

@@ -24,7 +24,7 @@ from apps.fraud.models import FraudLabel
 from apps.fraud.rows import label_of
 from apps.modelops.places import artefact_folder
 from apps.modelops.registry import load
-from apps.modelops.selectors import Serving, artefact_dir, ask_serving, champion, serving_of
+from apps.modelops.selectors import Serving, ask_serving, champion, serving_of
 from ml.common.artefact import ArtefactError
 from ml.fraud.contracts import BatchResult, Event, EventScore, Reason, Thresholds, Vector
 
@@ -98,7 +98,7 @@ def loaded(version: Serving | None, until: float | None = None) -> Champion | No
     """
     if version is None:
         return NoAnswer("no_model")
-    before, wanted = _loaded, (version.number, version.artefact_hash, artefact_dir(version))
+    before, wanted = _loaded, (version.number, version.artefact_hash)
     if before is not None and before.artefact_hash == version.artefact_hash:
         model: Champion | NoAnswer = before
     elif before is not None and until is not None:
@@ -152,7 +152,7 @@ def loaded_here() -> str:
     raise RuntimeError("cannot be loaded: the log says why; put another version in service or mend this host")
 
 
-def _ready(number: int, artefact_hash: str, folder: Path) -> Champion | NoAnswer:
+def _ready(number: int, artefact_hash: str) -> Champion | NoAnswer:
     global _loaded, _failed
     before = _loaded
     if before is not None and before.artefact_hash == artefact_hash:
@@ -163,7 +163,7 @@ def _ready(number: int, artefact_hash: str, folder: Path) -> Champion | NoAnswer
         if _failed[0] == artefact_hash and time.monotonic() < _failed[1]:
             return NoAnswer("model_unreadable")
         try:
-            predictor = _load(folder, artefact_hash)
+            predictor = _load(artefact_folder(artefact_hash), artefact_hash)
         except Exception:  # whatever is wrong with the artefact, rules still decide
             log.exception("model_unreadable", version=number)
             _failed = (artefact_hash, time.monotonic() + settings.LYNCEUS_MODEL_RETRY_S)

@@ -1,105 +1,176 @@
-"""Hard rules: they hold beside the model and decide alone when it cannot answer.
+"""Hard rules as data: they hold beside the model and decide alone when it cannot answer.
 
-Each looks at one transaction and the card's own last hour, both as of the moment it arrived.
-Amounts are in minor units of the reporting currency. The limits are deliberately wide: finer
-judgement is the model's.
+The order of precedence is `settle`'s and nobody else's; docs/rules.md says it in words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from string import Formatter
+from typing import Any
 
-from apps.fraud.models import Channel, EntryMode, Outcome, Transaction
-from apps.fraud.money import REPORTING_CURRENCY, format_minor
+import structlog
 
-VERSION = 1  # raise it with any change below: a decision names the rules it was made by
-WINDOW = timedelta(hours=1)
-BURST_WINDOW = timedelta(minutes=10)
-REVIEW_AMOUNT_MINOR = 250_000
-DECLINE_AMOUNT_MINOR = 2_500_000
-REVIEW_BURST = 8
-DECLINE_BURST = 15
+from apps.fraud.expressions import Expression, Fault, compiled
+from apps.fraud.facts import FIELDS, KINDS, WINDOW, Facts, Features, Payments
+from apps.fraud.listed import ALLOW_LIST, BLOCK_LIST, Listed
+from apps.fraud.models import Outcome, Transaction
+from ml.fraud.features import FEATURE_NAMES
+
+__all__ = ["WINDOW", "Rule", "RuleHit", "Rules", "compile_rule", "settle"]
+log = structlog.get_logger(__name__)
 SEVERITY = {Outcome.APPROVE: 0, Outcome.REVIEW: 1, Outcome.DECLINE: 2}
-PRESENT = frozenset({EntryMode.CHIP, EntryMode.CONTACTLESS, EntryMode.MAGSTRIPE})
+_OF_STATE = frozenset({"has_state", *FEATURE_NAMES})
 
 
 @dataclass(frozen=True, slots=True)
 class RuleHit:
-    """A rule that fired: what it asks for, and why, in words."""
+    """A rule or list that fired: what it asks for, and why, in words. In shadow it asks for nothing."""
 
     code: str
     outcome: Outcome
     text: str
     value: float | str
     baseline: float | str
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
-    """A payment of the same card that arrived before, as much of it as the rules look at."""
+class Rule:
+    """As an analyst wrote it and the database keeps it.
 
-    pk: int
-    occurred_at: datetime
-    country: str
-    entry_mode: str
-    channel: str
+    `value` names a field and `baseline` a field, a number or a word; `text` may hold {value} and {baseline}.
+    """
 
+    code: str
+    when: str
+    action: str
+    text: str
+    value: str = ""
+    baseline: str = ""
+    shadow: bool = False
 
-def apply_rules(row: Transaction, earlier: Sequence[Earlier]) -> list[RuleHit]:
-    """`earlier`: the card's transactions that arrived before and happened within WINDOW of this one."""
-    found = (_large_amount(row), _burst(row, earlier), _two_countries(row, earlier))
-    return [hit for hit in found if hit is not None]
-
-
-def severest(outcomes: Sequence[Outcome]) -> Outcome:
-    return max(outcomes, key=SEVERITY.__getitem__, default=Outcome.APPROVE)
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
-def _large_amount(row: Transaction) -> RuleHit | None:
-    if row.amount_reporting_minor < REVIEW_AMOUNT_MINOR:
-        return None
-    declined = row.amount_reporting_minor >= DECLINE_AMOUNT_MINOR
-    limit = DECLINE_AMOUNT_MINOR if declined else REVIEW_AMOUNT_MINOR
-    return RuleHit(
-        "rule_large_amount",
-        Outcome.DECLINE if declined else Outcome.REVIEW,
-        f"The amount reaches the limit of {format_minor(limit, REPORTING_CURRENCY)}.",
-        row.amount_reporting_minor,
-        limit,
-    )
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    rule: Rule
+    expression: Expression
+    baseline: Callable[[Facts], float | str]
+
+    def hit(self, facts: Facts) -> RuleHit:
+        rule = self.rule
+        value = facts[rule.value] if rule.value else ""
+        baseline = self.baseline(facts)
+        return RuleHit(
+            rule.code, Outcome(rule.action), self._text(value, baseline, facts), value, baseline, rule.shadow
+        )
+
+    def _text(self, value: Any, baseline: Any, facts: Facts) -> str:
+        field = FIELDS.get(self.rule.value)
+        if field is None or "{" not in self.rule.text:
+            return self.rule.text.format(value=value, baseline=baseline)
+        said = field.said(baseline, facts) if isinstance(baseline, int | float) else baseline
+        return self.rule.text.format(value=field.said(value, facts), baseline=said)
 
 
-def _burst(row: Transaction, earlier: Sequence[Earlier]) -> RuleHit | None:
-    count = 1 + sum(abs(row.occurred_at - other.occurred_at) <= BURST_WINDOW for other in earlier)
-    if count < REVIEW_BURST:
-        return None
-    declined = count >= DECLINE_BURST
-    return RuleHit(
-        "rule_burst",
-        Outcome.DECLINE if declined else Outcome.REVIEW,
-        f"{count} transactions with this card within ten minutes.",
-        count,
-        DECLINE_BURST if declined else REVIEW_BURST,
-    )
+def compile_rule(rule: Rule) -> CompiledRule:
+    """Raises Fault for a condition that cannot be, KeyError or ValueError for the rest."""
+    named = {name for _, name, _, _ in Formatter().parse(rule.text) if name is not None}
+    if not named <= {"value", "baseline"}:
+        raise ValueError("text")
+    if rule.value:
+        FIELDS[rule.value]
+    return CompiledRule(rule, compiled(rule.when, KINDS), _baseline(rule.baseline))
 
 
-def _two_countries(row: Transaction, earlier: Sequence[Earlier]) -> RuleHit | None:
-    if not _present(row):
-        return None
-    elsewhere = {other.country for other in earlier if _present(other)} - {row.country}
-    if not elsewhere:
-        return None
-    other = min(elsewhere)
-    return RuleHit(
-        "rule_two_countries",
-        Outcome.REVIEW,
-        f"The card was present in {row.country} and in {other} within one hour.",
-        row.country,
-        other,
-    )
+def _baseline(given: str) -> Callable[[Facts], float | str]:
+    if given in FIELDS:
+        return lambda facts: facts[given]
+    known: float | str
+    try:
+        known = int(given)
+    except ValueError:
+        try:
+            known = float(given)
+        except ValueError:
+            known = given
+    return lambda _: known
 
 
-def _present(row: Transaction | Earlier) -> bool:
-    return row.entry_mode in PRESENT and row.channel in (Channel.POS, Channel.ATM)
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """One version of a site's rules, ready to be asked, and its lists."""
+
+    version: int
+    rules: tuple[CompiledRule, ...]
+    listed: Listed
+    revision: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def look_at_state(self) -> bool:
+        """Whether any rule does: else nobody need work the features out where no model did."""
+        return any(rule.expression.names & _OF_STATE for rule in self.rules)
+
+    def hits(self, row: Transaction, earlier: Payments, features: Features | None = None) -> list[RuleHit]:
+        """What fired, the block list first and the allow list last; for the arguments see `Facts`.
+
+        A rule that fails does not fire; that is counted and logged, and the others go on.
+        """
+        facts = Facts(row, earlier, features)
+        found = []
+        if (entry := self.listed.blocked(row)) is not None:
+            said = f"The {entry.kind.label.lower()} is on the block list."
+            found.append(RuleHit(BLOCK_LIST, Outcome.DECLINE, said, str(entry.kind), entry.pk))
+        for one in self.rules:
+            try:
+                if one.expression.holds(facts):
+                    found.append(one.hit(facts))
+            except Exception as error:  # whatever it is, the other rules and the decision stand
+                self._failed(one.rule.code, error)
+        if (entry := self.listed.allowed(row)) is not None:
+            said = f"The {entry.kind.label.lower()} is on the allow list."
+            found.append(RuleHit(ALLOW_LIST, Outcome.APPROVE, said, str(entry.kind), entry.pk))
+        return found
+
+    def _failed(self, code: str, error: Exception) -> None:
+        self.failures[code] += 1
+        count = self.failures[code]
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th ...: one that always fails must not fill the log
+            name = type(error).__name__
+            log.warning("rule_failed", code=code, version=self.version, times=count, error=name)
+
+
+def ready(rules: Iterable[Mapping[str, Any]], version: int) -> tuple[CompiledRule, ...]:
+    """Compiled; one that no longer can be (its feature is gone) is left out and logged."""
+    found = []
+    for one in rules:
+        try:
+            found.append(compile_rule(Rule(**one)))
+        except (Fault, KeyError, ValueError, TypeError) as error:
+            log.error("rule_unusable", code=one.get("code"), version=version, error=str(error)[:200])
+    return tuple(found)
+
+
+def settle(hits: Iterable[RuleHit], by_model: Outcome | None) -> Outcome:
+    """Block list, then decline rule, then review rule, then what allows, then the model.
+
+    The severest of what block list, rules and model ask for; what allows takes the model's word away and
+    nobody else's. A rule in shadow asks for nothing.
+    """
+    asked = [hit.outcome for hit in hits if not hit.shadow]
+    if by_model is not None and Outcome.APPROVE not in asked:
+        asked.append(by_model)
+    return max(asked, key=SEVERITY.__getitem__, default=Outcome.APPROVE)
+
+
+def main_hit(hits: Sequence[RuleHit]) -> RuleHit | None:
+    """What spoke first against the payment, else what allowed it."""
+    live = [hit for hit in hits if not hit.shadow]
+    against = [hit for hit in live if hit.outcome != Outcome.APPROVE]
+    return next(iter(against or live), None)

@@ -215,6 +215,7 @@ class ReasonOut(BaseModel):
     value: float | str | None
     baseline: float | str | None
     weight: float | None
+    action: str | None = None  # what a rule or list asked for; null for the model's
 
 
 class DecisionOut(BaseModel):
@@ -238,6 +239,6 @@ class DecisionOut(BaseModel):
     latency_ms: float | None = None
 
 
-class PendingOut(Schema):
+class PendingOut(BaseModel):
     event_id: str
     status: str

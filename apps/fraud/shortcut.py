@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -28,13 +29,22 @@ DOORS: dict[str, doors.Door] = {
     "/api/v1/transactions": doors.receive,
     "/api/v1/decisions": doors.decide,
 }
-ALWAYS = [
-    ("Content-Security-Policy", POLICY),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "same-origin"),
-    ("X-Frame-Options", "DENY"),
-    ("Cache-Control", "no-store"),
-]
+
+
+@cache
+def _always(secure: bool, known: bool) -> list[tuple[str, str]]:
+    """What Django's middleware adds to an answer, by the same settings."""
+    hsts = f"max-age={settings.SECURE_HSTS_SECONDS}" if secure and settings.SECURE_HSTS_SECONDS else ""
+    headers = {
+        "Strict-Transport-Security": hsts,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
+        "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
+        "Content-Security-Policy": POLICY,
+        "X-Frame-Options": settings.X_FRAME_OPTIONS,
+        "Cache-Control": "no-store" if known else "",
+    }
+    return [(name, value) for name, value in headers.items() if value]
 
 
 def shortcut(django: Any) -> Callable[[Environ, StartResponse], Any]:
@@ -49,15 +59,18 @@ def shortcut(django: Any) -> Callable[[Environ, StartResponse], Any]:
 
 def _is_plain(environ: Environ, headers: Any) -> bool:
     """Django refuses or redirects what it would; see its settings of these names."""
-    name, value = settings.SECURE_PROXY_SSL_HEADER or ("", "")
-    secure = environ.get(name) == value if name else environ["wsgi.url_scheme"] == "https"
     return (
         environ["REQUEST_METHOD"] == "POST"
         and (environ.get("CONTENT_LENGTH") or "").isdigit()
         and doors.says_who(headers)
-        and (secure or not settings.SECURE_SSL_REDIRECT)
+        and (_is_secure(environ) or not settings.SECURE_SSL_REDIRECT)
         and validate_host(split_domain_port(headers.get("Host", ""))[0], _hosts())
     )
+
+
+def _is_secure(environ: Environ) -> bool:
+    name, value = settings.SECURE_PROXY_SSL_HEADER or ("", "")
+    return bool(environ.get(name) == value if name else environ["wsgi.url_scheme"] == "https")
 
 
 def _hosts() -> list[str]:
@@ -87,6 +100,7 @@ def _answer(
         close_old_connections()
     length_and_kind = [("Content-Type", kind), ("Content-Length", str(len(body)))]
     line = f"{status} {HTTPStatus(status).phrase}"
-    start_response(line, [*length_and_kind, *ALWAYS, ("X-Request-Id", request_id), *retry])
+    always = _always(_is_secure(environ), "Authorization" in headers)
+    start_response(line, [*length_and_kind, *always, ("X-Request-Id", request_id), *retry])
     observe(environ["PATH_INFO"][1:], "POST", status, time.perf_counter() - started)
     return [body]

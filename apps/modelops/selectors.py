@@ -48,7 +48,7 @@ def serving_of(asked: Answered) -> Serving | None:
     return Serving(*rows[0]) if rows else None
 
 
-def artefact_dir(version: ModelVersion | Serving) -> Path:
+def artefact_dir(version: ModelVersion) -> Path:
     return places.artefact_folder(version.artefact_hash)
 
 

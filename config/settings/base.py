@@ -60,10 +60,9 @@ LYNCEUS_DECODE_TIMEOUT_S = int_env("LYNCEUS_DECODE_TIMEOUT_S", 60, low=1, high=2
 DATABASE_URL = env("DATABASE_URL", f"sqlite:///{VAR_DIR / 'lynceus.sqlite3'}")
 DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
-    # apps/core/sql.py keeps its plans on the server; a pooler between must keep them apart by session. A plan
-    # made for any values goes by the indexes, also in a young table of which nothing is known yet.
+    # apps/core/sql.py keeps its plans on the server. One made for any values goes by the indexes, also in a
+    # young table of which nothing is known yet.
     OPTIONS = DATABASES["default"].setdefault("OPTIONS", {})
-    OPTIONS["prepare_threshold"] = 0
     OPTIONS["options"] = f"{OPTIONS.get('options', '')} -c plan_cache_mode=force_generic_plan".strip()
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a transaction that reads then writes takes the write lock at once, so two

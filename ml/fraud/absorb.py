@@ -6,11 +6,12 @@ import math
 
 from ml.fraud.contracts import Event, Label
 from ml.fraud.features import SETTLED, SURPRISE_US, deviation_of, entry_code, hashed
-from ml.fraud.state import DAY_US, HOUR_US, RECENT, CardState, TerminalState, shift
+from ml.fraud.state import DAY_US, HOUR_US, RECENT, CardState, TerminalState, shift, window
 
 SMALL_MINOR = 300  # card testers try a stolen number with amounts nobody notices
 UNUSUAL = 2.5  # times the card's typical amount
 CUT = 3.0  # an amount counts at most this many times the typical amount towards it
+ABOUT = 14  # days
 MEMORY = 250  # events; older amounts fade from the typical one
 
 
@@ -54,8 +55,12 @@ def absorb_label(label: Label, card: CardState, terminal: TerminalState) -> None
 
 def _absorb_bad(label: Label, card: CardState, terminal: TerminalState, day: int) -> None:
     if label.occurred_at_us > terminal.good_us:
+        over = math.log1p(label.amount_minor / 100) - math.log1p(card.typical / 100)
         if not terminal.run:
             terminal.run_us, terminal.before_run_us = label.occurred_at_us, terminal.good_us
+            terminal.run_lone, terminal.run_least = 0, over
+        terminal.run_lone += label.amount_minor <= UNUSUAL * card.typical and not _unusual_about(card, day)
+        terminal.run_least = min(terminal.run_least, over)
         terminal.run_us = min(terminal.run_us, label.occurred_at_us)
         terminal.run, terminal.good_since = terminal.run + 1, 0
     terminal.bad += 1
@@ -66,6 +71,11 @@ def _absorb_bad(label: Label, card: CardState, terminal: TerminalState, day: int
     if (back := card.label_day - day) < len(card.day_bad):
         card.day_bad[back] += 1
     card.bad_us = max(card.bad_us, label.occurred_at_us)
+
+
+def _unusual_about(card: CardState, day: int) -> int:
+    """The card's unusual amounts in the two weeks before and after."""
+    return sum(window(card.day_unusual, card.day, day + ABOUT, 2 * ABOUT))
 
 
 def _absorb_amount(event: Event, card: CardState, amount_log: float) -> bool:

@@ -12,15 +12,17 @@ from ml.common.options import from_params, option
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
     hidden: int = option(32, 4, 256, "units of the recurrent network")
-    epochs: int = option(
-        6, 1, 100, "passes of the recurrent network over the early part of the training time"
-    )
-    learning_rate: float = option(3e-3, 1e-5, 0.1, "of the recurrent network (Adam)")
+    head: int = option(16, 2, 256, "units of the layer that reads the network's state")
+    epochs: int = option(10, 1, 100, "passes of the recurrent network over the training time")
+    learning_rate: float = option(5e-3, 1e-5, 0.1, "of the recurrent network (AdamW), falling to nothing")
+    weight_decay: float = option(0.1, 0.0, 10.0, "of the recurrent network")
+    dropout: float = option(0.3, 0.0, 0.9, "share of the network's state and input hidden while it learns")
+    share: float = option(0.75, 0.05, 1.0, "of what the network would add to the trees, what it may")
     cards_per_batch: int = option(64, 1, 4096, "card histories in a batch")
     chunk: int = option(64, 8, 1024, "events between two truncations of backpropagation through time")
-    trees: int = option(300, 5, 5000, "boosting rounds at most; stopped early on validation")
-    depth: int = option(5, 1, 12, "of each tree")
-    tree_rate: float = option(0.1, 0.001, 1.0, "learning rate of boosting")
+    trees: int = option(400, 5, 5000, "boosting rounds at most; stopped early on validation")
+    depth: int = option(6, 1, 12, "of each tree")
+    tree_rate: float = option(0.05, 0.001, 1.0, "learning rate of boosting")
     review_share: float = option(0.015, 0.0001, 0.5, "share of transactions analysts can look at")
     decline_precision: float = option(0.9, 0.5, 1.0, "precision asked of what is declined at once")
 
@@ -31,7 +33,7 @@ class TrainConfig:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"hidden": 8, "epochs": 2, "trees": 30, "depth": 3},
+    "tiny": {"hidden": 8, "head": 8, "epochs": 2, "trees": 30, "depth": 3, "tree_rate": 0.1},
     "demo": {},
-    "full": {"hidden": 64, "epochs": 12, "trees": 1000, "tree_rate": 0.05},
+    "full": {"epochs": 15, "trees": 1000, "depth": 7, "tree_rate": 0.04},
 }

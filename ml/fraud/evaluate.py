@@ -22,7 +22,6 @@ from ml.fraud.contracts import EvaluationReport
 from ml.fraud.predict import FraudPredictor
 from ml.fraud.replay import gru_logits, replay_features, rows_by_card
 
-BATCH = 100_000
 Floats = npt.NDArray[np.floating]
 
 
@@ -49,12 +48,11 @@ def evaluate(
 def score_history(predictor: FraudPredictor, frame: pd.DataFrame) -> Floats:
     """Probabilities (n,) in row order, by the reducer and the network's step that serve."""
     features = replay_features(frame, _silent)
-    logits = gru_logits(predictor.gru, features, rows_by_card(frame["card_token"]), _silent)
-    parts = [
-        predictor.margins(np.column_stack([features[at : at + BATCH], logits[at : at + BATCH]]))
-        for at in range(0, len(frame), BATCH)
-    ]
-    return predictor.probabilities(np.concatenate(parts))
+    margins = predictor.tree_margins(features)
+    rows_of_cards = rows_by_card(frame["card_token"])
+    return predictor.probabilities(
+        margins + gru_logits(predictor.gru, features, margins, rows_of_cards, _silent)
+    )
 
 
 def _silent(event: ProgressEvent) -> None:

@@ -34,19 +34,16 @@ FEATURE_NAMES = (
     "entry_manual", "entry_online", "terminal_count_1h", "terminal_count_24h", "terminal_count_7d",
     "terminal_count_30d", "terminal_history", "amount_over_terminal", "terminal_bad_14d",
     "terminal_bad_30d", "terminal_plain_30d", "terminal_risk_14d", "terminal_risk_30d", "terminal_run",
-    "terminal_run_days", "terminal_run_days_most", "terminal_since_bad_days", "terminal_good_since_bad",
-    "card_bad_30d", "card_since_bad_days",
+    "terminal_run_lone", "terminal_run_least", "terminal_run_days", "terminal_run_days_most",
+    "terminal_since_bad_days", "terminal_good_since_bad", "card_bad_30d", "card_since_bad_days",
 )  # fmt: skip
 N_FEATURES = len(FEATURE_NAMES)
-# What the recurrent network sees of each event, by position.
+# What the recurrent network sees of each event beside the trees' margin, by position.
 SEQUENCE = tuple(
     FEATURE_NAMES.index(name)
     for name in (
-        "amount_log", "amount_z", "amount_over_usual", "amount_deviation", "since_last_log", "card_count_1h",
-        "card_count_24h", "card_small_1h", "new_terminal", "new_merchant", "country_changed",
-        "entry_changed", "speed_log", "hour_sin", "hour_cos", "entry_online", "terminal_count_24h",
-        "terminal_plain_30d", "terminal_risk_14d", "terminal_risk_30d", "terminal_run", "terminal_run_days",
-        "terminal_run_days_most", "terminal_since_bad_days", "terminal_good_since_bad",
+        "amount_log", "amount_over_usual", "amount_deviation", "amount_over_max", "since_last_log",
+        "card_unusual_14d", "since_unusual_days", "card_surprise", "card_history",
     )
 )  # fmt: skip
 
@@ -178,7 +175,20 @@ def _terminal_windows(event: Event, terminal: TerminalState, hour: int) -> tuple
     )
 
 
-_NOTHING_KNOWN_TERMINAL = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, LONG_AGO_DAYS, LONG_AGO_DAYS, LONG_AGO_DAYS, 0.0)
+_NOTHING_KNOWN_TERMINAL = (
+    0.0,
+    0.0,
+    0.0,
+    0.0,
+    0.0,
+    0.0,
+    0.0,
+    0.0,
+    LONG_AGO_DAYS,
+    LONG_AGO_DAYS,
+    LONG_AGO_DAYS,
+    0.0,
+)
 _NOTHING_KNOWN_CARD = (0.0, LONG_AGO_DAYS)
 
 
@@ -198,6 +208,8 @@ def _known(card: CardState, terminal: TerminalState, day: int) -> tuple[float, .
             bad_14 / (bad_14 + sum(window(terminal.day_good, newest, day, 14)) + 2),
             bad_30 / (bad_30 + sum(window(terminal.day_good, newest, day, 30)) + 2),
             terminal.run,
+            terminal.run_lone if terminal.run else 0,
+            terminal.run_least if terminal.run else 0.0,
             _days_since(terminal.run_us, day),
             _days_since(terminal.before_run_us or terminal.run_us, day),
             _days_since(terminal.bad_us, day),

@@ -50,14 +50,12 @@ class Memory:
             {key: state.to_bytes() for key, state in self.terminals.items()},
         )
 
-    def advance(self, event: Event, gru: Gru) -> Vector:
-        """The trees' input (N_FEATURES + 1,) for this event; both states then know of it."""
-        card = self.cards[event.card_token]
-        terminal = self.terminals[event.terminal_id]
+    def advance(self, event: Event) -> Vector:
+        """Features (N_FEATURES,) of this event; both states then know of it."""
+        card, terminal = self.cards[event.card_token], self.terminals[event.terminal_id]
         features = observe(event, card, terminal)
-        logit, card.hidden = gru.step(features, card.hidden)
         absorb(event, card, terminal)
-        return np.append(features, np.float32(logit))
+        return features
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +75,8 @@ class FraudPredictor:
         golden = artefact.golden()
         require_golden("margins", predictor.margins(golden["vectors"]), golden["margins"], atol=1e-4)
         hidden, logits = None, []
-        for features in golden["sequence"]:
-            logit, hidden = predictor.gru.step(features, hidden)
+        for vector in golden["sequence"]:
+            logit, hidden = predictor.gru.step(vector[:-1], vector[-1], hidden)
             logits.append(logit)
         require_golden("sequence", np.array(logits), golden["logits"], atol=1e-4)
         return predictor
@@ -106,8 +104,12 @@ class FraudPredictor:
         )
 
     def margins(self, vectors: Matrix) -> Vector:
-        """Raw log-odds (n,) of the trees for (n, N_FEATURES + 1)."""
-        out = self.trees.inplace_predict(vectors, predict_type="margin")
+        """Raw log-odds (n,) for (n, N_FEATURES + 1): of the trees, and what the network adds to them."""
+        return self.tree_margins(vectors[:, :-1]) + vectors[:, -1]
+
+    def tree_margins(self, features: Matrix) -> Vector:
+        """Raw log-odds (n,) of the trees alone for (n, N_FEATURES)."""
+        out = self.trees.inplace_predict(np.ascontiguousarray(features), predict_type="margin")
         return np.asarray(out, np.float32)
 
     def probabilities(self, margins: Vector) -> npt.NDArray[np.floating]:
@@ -124,8 +126,14 @@ class FraudPredictor:
         if not events:
             return BatchResult((), {}, {})
         memory = Memory.of(events, card_states, terminal_states)
-        vectors = np.stack([memory.advance(event, self.gru) for event in events])
-        scores = self.probabilities(self.margins(vectors))
+        features = np.stack([memory.advance(event) for event in events])
+        of_trees = self.tree_margins(features)
+        added = np.empty(len(events), np.float32)
+        for i, event in enumerate(events):
+            card = memory.cards[event.card_token]
+            added[i], card.hidden = self.gru.step(features[i], of_trees[i], card.hidden)
+        vectors = np.column_stack([features, added])
+        scores = self.probabilities(of_trees + added)
         reasons = self.explain(vectors) if explain else [()] * len(events)
         told = tuple(
             EventScore(
@@ -151,21 +159,22 @@ class FraudPredictor:
         passed over. Raises StateError for bytes that are no state.
         """
         state, hidden = CardState.from_bytes(card_state), None
-        for raw in vectors:
-            if len(raw) == 4 * (N_FEATURES + 1):
-                _, hidden = self.gru.step(np.frombuffer(raw, "<f4")[:-1], hidden)
+        kept = [np.frombuffer(raw, "<f4")[:-1] for raw in vectors if len(raw) == 4 * (N_FEATURES + 1)]
+        margins = self.tree_margins(np.stack(kept)) if kept else ()
+        for features, margin in zip(kept, margins, strict=True):
+            _, hidden = self.gru.step(features, margin, hidden)
         state.hidden = hidden
         return state.to_bytes()
 
     def explain(self, vectors: Matrix) -> list[tuple[Reason, ...]]:
-        """For each row of (n, N_FEATURES + 1), which groups of features moved its score and how much."""
+        """For each row of (n, N_FEATURES + 1): which groups of features moved its score, and how much."""
         import xgboost
 
-        data = xgboost.DMatrix(vectors, nthread=1)
-        contributions = np.asarray(self.trees.predict(data, pred_contribs=True), np.float32)
-        return [
-            reasons_for(row, weights, self.usual) for row, weights in zip(vectors, contributions, strict=True)
-        ]
+        data = xgboost.DMatrix(np.ascontiguousarray(vectors[:, :-1]), nthread=1)
+        of_trees = np.asarray(self.trees.predict(data, pred_contribs=True), np.float32)
+        # Of each feature, of the network, and the trees' bias: they sum to the margin.
+        weights = np.column_stack([of_trees[:, :-1], vectors[:, -1], of_trees[:, -1]])
+        return [reasons_for(*row, self.usual) for row in zip(vectors, weights, strict=True)]
 
 
 def learn_batch(labels: Sequence[Label], card_states: States, terminal_states: States) -> BatchResult:

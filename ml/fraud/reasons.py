@@ -165,6 +165,8 @@ GROUPS: tuple[Group, ...] = (
             "terminal_risk_14d",
             "terminal_risk_30d",
             "terminal_run",
+            "terminal_run_lone",
+            "terminal_run_least",
             "terminal_run_days",
             "terminal_run_days_most",
             "terminal_since_bad_days",

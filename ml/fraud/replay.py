@@ -11,7 +11,7 @@ import pandas as pd
 from ml.common.contracts import ProgressCallback, ProgressEvent
 from ml.common.progress import Ticker
 from ml.fraud.absorb import absorb, absorb_label
-from ml.fraud.contracts import Event, Label
+from ml.fraud.contracts import Event, Label, Vector
 from ml.fraud.features import N_FEATURES, values_of
 from ml.fraud.importing import events_of
 from ml.fraud.rnn import Gru
@@ -53,15 +53,19 @@ def rows_by_card(cards: pd.Series) -> list[npt.NDArray[np.intp]]:
 
 
 def gru_logits(
-    gru: Gru, features: Matrix, rows_of_cards: list[npt.NDArray[np.intp]], progress: ProgressCallback
-) -> Matrix:
-    """(n,) with the very step that serves, so that the trees meet the numbers they will be given."""
+    gru: Gru,
+    features: Matrix,
+    margins: Vector,
+    rows_of_cards: list[npt.NDArray[np.intp]],
+    progress: ProgressCallback,
+) -> Vector:
+    """(n,) what to add to the trees' margins (n,), by the very step that serves."""
     logits = np.empty(len(features), np.float32)
     progress(ProgressEvent("replay", message="carrying the network's state through every card"))
     for done, rows in enumerate(rows_of_cards):
         hidden = None
         for row in rows:
-            logits[row], hidden = gru.step(features[row], hidden)
+            logits[row], hidden = gru.step(features[row], margins[row], hidden)
         if done % 100 == 99:
             progress(ProgressEvent("replay", step=done + 1, steps=len(rows_of_cards)))
     return logits

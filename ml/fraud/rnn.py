@@ -1,4 +1,8 @@
-"""The recurrent network: trained in torch over whole card histories, served one step at a time in NumPy."""
+"""The recurrent network: trained in torch over whole card histories, served one step at a time in NumPy.
+
+It takes a second look: given an event and what the trees say of it, with its memory of the card's earlier
+events and of what the trees said of them, it tells by how much the trees' log-odds should be moved.
+"""
 
 from __future__ import annotations
 
@@ -9,48 +13,56 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.fraud.contracts import Vector
-from ml.fraud.features import SEQUENCE
 
 Matrix = npt.NDArray[np.float32]
-WEIGHTS = ("mean", "scale", "w_ih", "w_hh", "b_ih", "b_hh", "w_out", "b_out")
+Rows = npt.NDArray[np.intp]
+WEIGHTS = ("mean", "scale", "w_ih", "w_hh", "b_ih", "b_hh", "w_mid", "b_mid", "w_out", "b_out")
+MARGIN_LIMIT = 8.0  # log-odds; beyond, the trees are sure
 
 
 @dataclass(frozen=True, slots=True)
 class Gru:
-    """One layer with torch's gate order (reset, update, new), and a logit read from its hidden state.
+    """One layer with torch's gate order (reset, update, new), and a small layer over its state and input.
 
-    mean, scale (i,); w_ih (3h, i); w_hh (3h, h); b_ih, b_hh (3h,); w_out (h,); b_out (1,): float32.
+    Its input is the features at `columns` (i - 1,) and the trees' margin, standardised with mean, scale (i,).
+    w_ih (3h, i); w_hh (3h, h); b_ih, b_hh (3h,); w_mid (m, h + i); b_mid, w_out (m,); b_out (1,): float32.
     """
 
+    columns: Rows
     mean: Vector
     scale: Vector
     w_ih: Matrix
     w_hh: Matrix
     b_ih: Vector
     b_hh: Vector
+    w_mid: Matrix
+    b_mid: Vector
     w_out: Vector
     b_out: Vector
 
     @property
     def hidden_size(self) -> int:
-        return len(self.w_out)
+        return len(self.b_hh) // 3
 
-    def step(self, features: Vector, hidden: Vector | None) -> tuple[float, Vector]:
-        """(logit, next hidden (h,)) after one event. A card never seen starts from zeros."""
+    def step(self, features: Vector, margin: float, hidden: Vector | None) -> tuple[float, Vector]:
+        """(correction in log-odds, next hidden (h,)) of one event. A card never seen starts from zeros."""
         h = self.hidden_size
         before = hidden if hidden is not None and len(hidden) == h else np.zeros(h, np.float32)
-        x = (features[list(SEQUENCE)] - self.mean) * self.scale
+        x = np.empty(len(self.mean), np.float32)
+        x[:-1], x[-1] = features[self.columns], max(-MARGIN_LIMIT, min(MARGIN_LIMIT, margin))
+        x = (x - self.mean) * self.scale
         from_input, from_hidden = self.w_ih @ x + self.b_ih, self.w_hh @ before + self.b_hh
         # Clipped: beyond 60 the gate is 0 or 1 in float32 anyway, and exp would overflow.
         gates = 1 / (1 + np.exp(-np.clip(from_input[: 2 * h] + from_hidden[: 2 * h], -60, 60)))
         new = np.tanh(from_input[2 * h :] + gates[:h] * from_hidden[2 * h :])
         after = ((1 - gates[h:]) * new + gates[h:] * before).astype(np.float32)
-        return float(self.w_out @ after + self.b_out[0]), after
+        middle = np.tanh(self.w_mid @ np.concatenate([after, x]) + self.b_mid)
+        return float(self.w_out @ middle + self.b_out[0]), after
 
     def run(
-        self, features: Matrix, rows_of_cards: list[npt.NDArray[np.intp]]
-    ) -> Iterator[tuple[npt.NDArray[np.intp], Vector]]:
-        """(rows, their logits), many cards at once: to rounding what `step` gives, for offline use only."""
+        self, features: Matrix, margins: Vector, rows_of_cards: list[Rows]
+    ) -> Iterator[tuple[Rows, Vector]]:
+        """(rows, their corrections), many cards at once: to rounding what `step` gives; for offline use."""
         h = self.hidden_size
         cards = sorted(rows_of_cards, key=len, reverse=True)
         lengths = np.array([len(rows) for rows in cards])
@@ -59,17 +71,25 @@ class Gru:
             there = int((lengths > at).sum())
             rows = np.array([history[at] for history in cards[:there]])
             before = hidden[:there]
-            x = (features[rows][:, SEQUENCE] - self.mean) * self.scale
+            x = (inputs(features[rows], margins[rows], self.columns) - self.mean) * self.scale
             from_input, from_hidden = x @ self.w_ih.T + self.b_ih, before @ self.w_hh.T + self.b_hh
             gates = 1 / (1 + np.exp(-np.clip(from_input[:, : 2 * h] + from_hidden[:, : 2 * h], -60, 60)))
             new = np.tanh(from_input[:, 2 * h :] + gates[:, :h] * from_hidden[:, 2 * h :])
             hidden[:there] = (1 - gates[:, h:]) * new + gates[:, h:] * before
-            yield rows, hidden[:there] @ self.w_out + self.b_out[0]
+            middle = np.tanh(np.column_stack([hidden[:there], x]) @ self.w_mid.T + self.b_mid)
+            yield rows, middle @ self.w_out + self.b_out[0]
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Matrix]) -> Gru:
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Gru:
         """Raises KeyError for missing weights."""
-        return cls(**{name: np.ascontiguousarray(arrays[name], np.float32) for name in WEIGHTS})
+        weights = {name: np.ascontiguousarray(arrays[name], np.float32) for name in WEIGHTS}
+        return cls(columns=arrays["columns"].astype(np.intp), **weights)
 
-    def arrays(self) -> dict[str, Matrix]:
-        return {name: getattr(self, name) for name in WEIGHTS}
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        return {"columns": self.columns.astype(np.int32), **{name: getattr(self, name) for name in WEIGHTS}}
+
+
+def inputs(features: Matrix, margins: Vector, columns: Rows) -> Matrix:
+    """(n, i) before it is standardised."""
+    limited = np.clip(margins, -MARGIN_LIMIT, MARGIN_LIMIT)
+    return np.column_stack([features[:, columns], limited]).astype(np.float32)

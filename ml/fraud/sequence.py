@@ -1,8 +1,13 @@
-"""Train the recurrent network over whole card histories (torch), then hand it over to NumPy."""
+"""Train the recurrent network over whole card histories (torch), then hand it over to NumPy.
+
+Its logits are added to the trees' margins before they are judged, so that it learns only what the trees
+miss; the margins come from trees that never saw the card, as they would in service.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +19,34 @@ from torch import nn
 from ml.common.contracts import ProgressCallback, ProgressEvent
 from ml.common.progress import Ticker
 from ml.fraud.config import TrainConfig
+from ml.fraud.contracts import Vector
 from ml.fraud.features import SEQUENCE
-from ml.fraud.rnn import Gru
+from ml.fraud.rnn import Gru, inputs
 
 Matrix = npt.NDArray[np.float32]
+WARM_UP = 0.1
 
 
 class GruNet(nn.Module):
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, n_inputs: int, hidden: int, head: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.gru = nn.GRU(len(SEQUENCE), hidden, batch_first=True)
-        self.out = nn.Linear(hidden, 1)
+        self.gru = nn.GRU(n_inputs, hidden, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.mid = nn.Linear(hidden + n_inputs, head)
+        self.out = nn.Linear(head, 1)
+        nn.init.zeros_(self.out.weight)  # it begins with nothing to add
+        nn.init.zeros_(self.out.bias)
 
     def forward(self, x: torch.Tensor, hidden: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (cards, events) and the hidden state after them."""
         states, last = self.gru(x, hidden)
-        return self.out(states).squeeze(-1), last
+        seen = self.dropout(torch.cat([states, x], -1))
+        return self.out(torch.tanh(self.mid(seen))).squeeze(-1), last
 
 
 def train_gru(
     features: Matrix,
+    margins: Vector,
     rows_of_cards: list[npt.NDArray[np.intp]],
     labels: Matrix,
     weights: Matrix,
@@ -44,37 +57,44 @@ def train_gru(
     checkpoint_dir: Path,
     resume: bool,
     progress: ProgressCallback,
+    columns: Sequence[int] = SEQUENCE,
 ) -> Gru:
-    """Fit on the rows whose weight is 1. `rows_of_cards` lists each card's rows in time order."""
+    """Fit what to add to `margins` on the rows whose weight is 1; the others are remembered only.
+
+    `rows_of_cards` lists each card's rows in time order. What it adds is `config.share` of what fits best.
+    """
     used = weights > 0
-    inputs = features[:, SEQUENCE]
-    mean, scale = inputs[used].mean(0), 1 / (inputs[used].std(0) + 1e-3)
-    x = torch.from_numpy((inputs - mean) * scale).to(device)
+    chosen = np.array(columns, np.intp)
+    seen = inputs(features, margins, chosen)
+    mean, scale = seen[used].mean(0), 1 / (seen[used].std(0) + 1e-3)
+    x = torch.from_numpy((seen - mean) * scale).to(device)
+    offset = torch.from_numpy(margins).to(device)
     y, w = torch.from_numpy(labels).to(device), torch.from_numpy(weights).to(device)
     torch.manual_seed(seed)
-    net = GruNet(config.hidden).to(device)
-    optimiser = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
+    net = GruNet(len(mean), config.hidden, config.head, config.dropout).to(device)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     first = _restore(net, checkpoint_dir) if resume else 0
-    fraud_share = max(float(labels[used].mean()), 1e-4)
-    loss_of = nn.BCEWithLogitsLoss(
-        reduction="none", pos_weight=torch.tensor(min(20.0, 1 / fraud_share) ** 0.5)
-    ).to(device)
+    loss_of = nn.BCEWithLogitsLoss(reduction="none")
     ticker = Ticker(total=int(used.sum()) * (config.epochs - first))
     for epoch in range(first, config.epochs):
         rng = np.random.default_rng((seed, epoch))
         total, count = 0.0, 0.0
-        for batch in _batches(rng, rows_of_cards, config.cards_per_batch):
+        batches = list(_batches(rng, rows_of_cards, config.cards_per_batch))
+        for number, batch in enumerate(batches):
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate * _pace((epoch + number / len(batches)) / config.epochs)
             hidden = None
             for start in range(0, batch.shape[1], config.chunk):
                 rows = batch[:, start : start + config.chunk]
                 there = rows >= 0
                 mask = w[rows] * torch.from_numpy(there).to(device)
-                logits, hidden = net(x[rows] * torch.from_numpy(there).to(device).unsqueeze(-1), hidden)
-                hidden = hidden.detach()
                 size = float(mask.sum())
+                with torch.set_grad_enabled(size > 0):
+                    logits, hidden = net(x[rows] * torch.from_numpy(there).to(device).unsqueeze(-1), hidden)
+                hidden = hidden.detach()
                 if not size:
                     continue
-                loss = (loss_of(logits, y[rows]) * mask).sum() / size
+                loss = (loss_of(logits + offset[rows], y[rows]) * mask).sum() / size
                 optimiser.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -84,7 +104,14 @@ def train_gru(
                 progress(_event(epoch, config.epochs, ticker))
         progress(_event(epoch, config.epochs, ticker, {"train_loss": total / max(count, 1)}))
         _save(net, checkpoint_dir, epoch + 1)
-    return _to_numpy(net, mean, scale)
+    return _to_numpy(net, chosen, mean, scale, config.share)
+
+
+def _pace(done: float) -> float:
+    """The share of the learning rate when this share of training is done: soon up, then down on a cosine."""
+    if done < WARM_UP:
+        return done / WARM_UP + 0.01
+    return 0.5 + 0.5 * math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))
 
 
 def _event(epoch: int, epochs: int, ticker: Ticker, metrics: dict[str, float] | None = None) -> ProgressEvent:
@@ -127,11 +154,12 @@ def _restore(net: GruNet, folder: Path) -> int:
     return done
 
 
-def _to_numpy(net: GruNet, mean: Matrix, scale: Matrix) -> Gru:
+def _to_numpy(net: GruNet, columns: npt.NDArray[np.intp], mean: Matrix, scale: Matrix, share: float) -> Gru:
     names = {
         "w_ih": "gru.weight_ih_l0", "w_hh": "gru.weight_hh_l0", "b_ih": "gru.bias_ih_l0",
-        "b_hh": "gru.bias_hh_l0", "b_out": "out.bias",
+        "b_hh": "gru.bias_hh_l0", "w_mid": "mid.weight", "b_mid": "mid.bias",
     }  # fmt: skip
     state = {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
     arrays = {ours: state[theirs] for ours, theirs in names.items()}
-    return Gru.from_arrays({**arrays, "w_out": state["out.weight"][0], "mean": mean, "scale": scale})
+    out = {"w_out": state["out.weight"][0] * share, "b_out": state["out.bias"] * share}
+    return Gru.from_arrays({**arrays, **out, "columns": columns, "mean": mean, "scale": scale})

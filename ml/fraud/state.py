@@ -15,7 +15,7 @@ import numpy as np
 
 from ml.fraud.contracts import Vector
 
-VERSION = 2
+VERSION = 3
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 HOURS, DAYS = 24, 31
@@ -24,7 +24,7 @@ _RECENT = "I" * (2 * RECENT)
 _CARD = struct.Struct(
     f"<BxHq QddQddqd iii {HOURS}I{HOURS}Q{HOURS}I{DAYS}I{DAYS}Q{DAYS}Q{DAYS}I{DAYS}I q dd IB {3 * _RECENT}"
 )
-_TERMINAL = struct.Struct(f"<Bxxxq Qd iii {HOURS}I{DAYS}I{DAYS}I{DAYS}I{DAYS}I qqqq III")
+_TERMINAL = struct.Struct(f"<Bxxxq Qd iii {HOURS}I{DAYS}I{DAYS}I{DAYS}I{DAYS}I qqqq III Id")
 
 
 class StateError(ValueError):
@@ -124,12 +124,15 @@ class TerminalState:
     bad: int = 0
     run: int = 0
     good_since: int = 0
+    run_lone: int = 0  # of the run, those that nothing about their card explains
+    run_least: float = 0.0  # the smallest of the run against its card's usual, log of the ratio
 
     def to_bytes(self) -> bytes:
         return _TERMINAL.pack(
             VERSION, self.last_us, self.n, self.mean_log, self.hour, self.day, self.label_day, *self.hour_n,
             *self.day_n, *self.day_bad, *self.day_plain, *self.day_good, self.bad_us, self.good_us,
-            self.run_us, self.before_run_us, self.bad, self.run, self.good_since,
+            self.run_us, self.before_run_us, self.bad, self.run, self.good_since, self.run_lone,
+            self.run_least,
         )  # fmt: skip
 
     @classmethod

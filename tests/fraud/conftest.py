@@ -17,7 +17,7 @@ from apps.accounts.services import rotate_secret
 from apps.core.clock import now
 from apps.fraud import inference
 from apps.fraud.models import SHARDS, Source
-from apps.fraud.services import drain
+from apps.fraud.services import drain, rulesets
 from apps.fraud.services.sources import ensure_source, rotate_source_secret
 from apps.modelops import places
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
@@ -47,6 +47,12 @@ def sqlite_may_flush(request) -> None:
             for table in ("audit_auditevent", "audit_auditseal"):
                 for verb in ("update", "delete"):
                     cursor.execute(f"DROP TRIGGER IF EXISTS {table}_no_{verb}")
+
+
+@pytest.fixture(autouse=True)
+def no_rules_in_mind() -> None:
+    """What this process knows of a site is of the test before, whose keys SQLite hands out again."""
+    rulesets.forget()
 
 
 @pytest.fixture

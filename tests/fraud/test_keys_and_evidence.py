@@ -52,7 +52,11 @@ def test_evidence_is_the_row_the_trees_saw_and_every_reason(champion, post, ask)
     drain_all()
     kept = Evidence.objects.get()
     assert np.frombuffer(bytes(kept.features), np.float32).shape == (N_FEATURES + 1,)
-    assert kept.reasons == ask("e1").json()["reasons"]
+    told = ask("e1").json()["reasons"]
+    assert len(told) > 5
+    assert [(one["code"], one["text"], one["weight"]) for one in kept.reasons] == [
+        (one["code"], one["text"], one["weight"]) for one in told
+    ]
 
 
 def test_evidence_and_decision_commit_together(champion, post, monkeypatch) -> None:

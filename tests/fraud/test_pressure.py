@@ -31,10 +31,10 @@ def tries(monkeypatch) -> list[int]:
         sizes.append(len(batch))
         return honest_batch(batch)
 
-    def poisoned(pk, item, at):
+    def poisoned(pk, item, *more):
         if item.row.amount_minor == POISON:
             raise ValueError("cannot be decided")
-        return honest(pk, item, at)
+        return honest(pk, item, *more)
 
     monkeypatch.setattr(drain, "decide_transactions", counted)
     monkeypatch.setattr(verdicts, "_decision", poisoned)

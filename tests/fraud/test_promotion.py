@@ -59,6 +59,11 @@ def vectors() -> list[np.ndarray]:
     return [np.frombuffer(bytes(row), "<f4") for row in rows]
 
 
+def step_of(model, vector: np.ndarray, hidden):
+    [margin] = model.predictor.tree_margins(vector[None, :-1])
+    return model.predictor.gru.step(vector[:-1], margin, hidden)
+
+
 def test_counts_go_on_and_the_new_network_remembers(promote, post, ask) -> None:
     send_some(post)
     promote()
@@ -71,7 +76,7 @@ def test_counts_go_on_and_the_new_network_remembers(promote, post, ask) -> None:
     model = inference.current_champion()
     hidden, logits = None, []
     for vector in seen:
-        logit, hidden = model.predictor.gru.step(vector[:-1], hidden)
+        logit, hidden = step_of(model, vector, hidden)
         logits.append(np.float32(logit))
     assert [vector[-1] for vector in seen[6:]] == logits[6:]  # as if it had served from the first event
 
@@ -82,7 +87,7 @@ def test_without_the_hand_over_it_would_begin_anew(promote, post, monkeypatch) -
     monkeypatch.setattr(sequence, "latest_vectors", lambda *_: [])
     send_some(post, start=6, count=1)
     model = inference.current_champion()
-    cold, _ = model.predictor.gru.step(vectors()[-1][:-1], None)
+    cold, _ = step_of(model, vectors()[-1], None)
     assert vectors()[-1][-1] == np.float32(cold)
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from tests.integration.apart import Apart
 from tests.integration.running import eventually
@@ -118,7 +120,9 @@ def altered(folder: Path) -> Callable[[], object]:
     """One bit of one weight: it can still be parsed."""
     weights = folder / "weights.safetensors"
     right = weights.read_bytes()
-    weights.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+    arrays = load(right)
+    arrays["w_out"].view(np.uint8)[-1] ^= 1
+    weights.write_bytes(save(arrays))
     return lambda: weights.write_bytes(right)
 
 

@@ -13,6 +13,14 @@ from apps.fraud.models.decisions import (
 )
 from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource
 from apps.fraud.models.outbox import Delivery, OutboxRow
+from apps.fraud.models.rulesets import (
+    ListEntry,
+    ListKind,
+    ListName,
+    RuleActivation,
+    RuleRevision,
+    RuleSet,
+)
 from apps.fraud.models.sources import Action, FxRate, Source, SourceSecret
 from apps.fraud.models.states import (
     CardState,
@@ -55,9 +63,15 @@ __all__ = [
     "KeyState",
     "LabelSource",
     "LateState",
+    "ListEntry",
+    "ListKind",
+    "ListName",
     "Mode",
     "OutboxRow",
     "Outcome",
+    "RuleActivation",
+    "RuleRevision",
+    "RuleSet",
     "ShardLock",
     "Source",
     "SourceSecret",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 from django.db import transaction
 
+from apps.accounts.models import Site
 from apps.fraud import inference
 from apps.fraud.models import CardState, Decision, Mode, Outcome, TerminalState, Transaction
 from apps.fraud.rows import event_of
-from apps.fraud.rules import RuleHit, apply_rules
 from apps.fraud.services.look import Looked, look
+from apps.fraud.services.seen import Ask, asks_of
 from apps.fraud.services.sequence import card_states
 from apps.fraud.services.states import readable, store_states
 from apps.fraud.services.verdicts import DEADLINE, STATE_BUSY, Judged, outcome_of, write_decisions
@@ -49,28 +51,35 @@ def decide_transactions(
 def _decide_for_site(
     rows: list[Transaction], hurry: Hurry | None, first: Callable[[], None] | None
 ) -> list[Decision]:
-    site, until = rows[0].source.site, hurry.until if hurry else None
-    cold = hurry is not None and hurry.without_state
-    seen = look(site, rows, locking=not cold, first=first)
-    hits = [apply_rules(row, earlier) for row, earlier in zip(rows, seen.earlier, strict=True)]
+    site = rows[0].source.site
+    seen = look(site, rows, locking=not (hurry and hurry.without_state), first=first)
+    asks = asks_of(seen.rules, rows, seen.earlier, seen.cards, seen.terminals)
+    judged, states = _judged(site, rows, asks, seen, hurry)
+    keep = partial(_keep, site.pk, seen, states) if states else None
+    return write_decisions(site, judged, seen, keep)
+
+
+def _judged(
+    site: Site, rows: list[Transaction], asks: list[Ask], seen: Looked, hurry: Hurry | None
+) -> tuple[list[Judged], inference.Answer | None]:
+    """What each comes to, and the answer whose states are to be kept; None where they do not move."""
+    cold, until = hurry is not None and hurry.without_state, hurry.until if hurry else None
     model = inference.loaded(seen.serving, until)
     if isinstance(model, inference.NoAnswer):
-        return write_decisions(site, _by_rules(rows, hits, model.reason), seen.decision_ids)
+        return _by_rules(rows, asks, model.reason), None
     known, forgotten = ({}, set()) if cold else card_states(model, site.pk, seen.cards)
     answer = inference.score_in_time(
         model, [event_of(row) for row in rows], known, readable(seen.terminals), until
     )
     if answer is None:
-        return write_decisions(site, _by_rules(rows, hits, DEADLINE), seen.decision_ids)
+        return _by_rules(rows, asks, DEADLINE), None
     # Without the states each is judged as if its card and terminal were new: somebody else holds them.
     modes = [
         (Mode.NO_STATE, STATE_BUSY) if cold else (Mode.FULL, SEQUENCE_ANEW * (row.card_token in forgotten))
         for row in rows
     ]
-    judged = _explained(model, _judged(answer, rows, hits, modes), until)
-    return write_decisions(
-        site, judged, seen.decision_ids, None if cold else lambda: _keep(site.pk, seen, answer)
-    )
+    judged = _explained(model, _by_model(answer, rows, asks, modes), until)
+    return judged, None if cold else answer
 
 
 def _keep(site_id: int, seen: Looked, answer: inference.Answer) -> None:
@@ -78,22 +87,22 @@ def _keep(site_id: int, seen: Looked, answer: inference.Answer) -> None:
     store_states(TerminalState, site_id, seen.terminals, answer.terminal_states, answer.artefact_hash)
 
 
-def _by_rules(rows: list[Transaction], hits: list[list[RuleHit]], why: str) -> list[Judged]:
-    return [Judged(row, hit, None, Mode.RULES_ONLY, why) for row, hit in zip(rows, hits, strict=True)]
+def _by_rules(rows: list[Transaction], asks: list[Ask], why: str) -> list[Judged]:
+    return [Judged(row, ask(None), None, Mode.RULES_ONLY, why) for row, ask in zip(rows, asks, strict=True)]
 
 
-def _judged(
-    answer: inference.Answer,
-    rows: list[Transaction],
-    hits: list[list[RuleHit]],
-    modes: list[tuple[Mode, str]],
+def _by_model(
+    answer: inference.Answer, rows: list[Transaction], asks: list[Ask], modes: list[tuple[Mode, str]]
 ) -> list[Judged]:
     return [
-        Judged(row, hit, None, Mode.RULES_ONLY, "model_failed")
+        Judged(row, ask(None), None, Mode.RULES_ONLY, "model_failed")
         if score is None
-        else Judged(row, hit, score, mode, why, answer.number, answer.artefact_hash, answer.thresholds)
-        for row, hit, score, (mode, why) in zip(rows, hits, answer.scores, modes, strict=True)
-    ]
+        else Judged(
+            row, ask(score.vector if mode == Mode.FULL else None), score, mode, why,
+            answer.number, answer.artefact_hash, answer.thresholds,
+        )
+        for row, ask, score, (mode, why) in zip(rows, asks, answer.scores, modes, strict=True)
+    ]  # fmt: skip
 
 
 def _explained(model: inference.Champion, judged: list[Judged], until: float | None) -> list[Judged]:

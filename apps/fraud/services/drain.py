@@ -15,7 +15,15 @@ from django.db.models import Q, QuerySet
 from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
-from apps.fraud.models import SHARDS, LateState, ShardLock, Transaction, TransactionStatus, UnheardLabel
+from apps.fraud.models import (
+    SHARDS,
+    LateState,
+    ShardLock,
+    Source,
+    Transaction,
+    TransactionStatus,
+    UnheardLabel,
+)
 from apps.fraud.services.decide import decide_transactions
 from apps.fraud.services.labels import hear_labels
 from apps.fraud.services.late import apply_late
@@ -90,8 +98,17 @@ def _claim(ready: QuerySet[Transaction]) -> list[Transaction] | None:
         if not shards:
             return None if busy else []
         if held := _hold(shards):
-            return list(free.filter(shard__in=held).select_related("source__site")[:BATCH])
+            return with_sources(free.filter(shard__in=held)[:BATCH])
         busy += shards
+
+
+def with_sources(found: QuerySet[Transaction]) -> list[Transaction]:
+    """The rows with their sources and sites, of which there are few: each is read once."""
+    rows = list(found)
+    sources = Source.objects.select_related("site").in_bulk({row.source_id for row in rows})
+    for row in rows:
+        row.source = sources[row.source_id]
+    return rows
 
 
 def _hold(shards: Sequence[int]) -> list[int]:

@@ -9,8 +9,10 @@ from itertools import chain
 
 from apps.accounts.models import Site
 from apps.core.sql import Answered, from_column, new_ids, one_of, round_trip, run, to_column
+from apps.fraud.facts import WINDOW, Earlier
 from apps.fraud.models import Decision, Transaction, TransactionStatus
-from apps.fraud.rules import WINDOW, Earlier
+from apps.fraud.rules import Rules
+from apps.fraud.services.rulesets import ask_revision, rules_of
 from apps.fraud.services.states import Held, ask_states, held
 from apps.modelops.selectors import Serving, ask_serving, serving_of
 
@@ -23,13 +25,14 @@ class AlreadyDecided(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """Locked states by key, each row's last hour, keys for the decisions, and the version in service."""
+    """Locked states by key, each row's last hour, keys for the decisions, and what is in service."""
 
     cards: dict[str, Held]
     terminals: dict[str, Held]
     earlier: list[list[Earlier]]
     decision_ids: list[int]
     serving: Serving | None
+    rules: Rules
 
 
 def look(
@@ -47,14 +50,21 @@ def look(
         # After the locks: for any one card or terminal a larger key is a later decision.
         ids = new_ids(Decision, len(rows))
         serving = ask_serving("fraud")
+        revision = ask_revision(site)
     cards, terminals = held(states) if states else ({}, {})
     if claimed and len(claimed.fetchall()) != len(pending):
         raise AlreadyDecided
     for row in pending:
         row.status = TransactionStatus.DECIDED
     return Looked(
-        cards, terminals, _earlier(near, rows), [pk for (pk,) in ids.fetchall()], serving_of(serving)
-    )
+        cards, terminals, _earlier(near, rows), [pk for (pk,) in ids.fetchall()], serving_of(serving),
+        rules_of(site, revision),
+    )  # fmt: skip
+
+
+def last_hour(site: Site, rows: Sequence[Transaction]) -> list[list[Earlier]]:
+    """For each row, the card's payments stored before it that happened within WINDOW of it."""
+    return _earlier(_ask_near(site, rows), rows)
 
 
 def _keys(rows: Sequence[Transaction]) -> tuple[list[str], list[str]]:
@@ -97,7 +107,6 @@ def _ask_about(site: Site, rows: Sequence[Transaction]) -> Answered:
 
 
 def _earlier(near: Sequence[Answered], rows: Sequence[Transaction]) -> list[list[Earlier]]:
-    """For each row, the card's payments stored before it that happened within WINDOW of it."""
     by_card: dict[str, dict[int, Earlier]] = defaultdict(dict)
     for pk, card_token, at, *of_place in chain.from_iterable(one.fetchall() for one in near):
         by_card[card_token][pk] = Earlier(pk, from_column(at), *of_place)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.db.models import Max
+from psycopg.types.numeric import Int8
 
 from apps.core.clock import now
 from apps.core.sql import FOR_UPDATE, ON_POSTGRES, Answered, one_of, round_trip, run, texts
@@ -128,7 +129,7 @@ def store_states(
         row = rows[key]
         writer = row.artefact_hash if artefact_hash is None else artefact_hash
         if row.state != state or row.artefact_hash != writer:
-            changed.append((row.pk, key, state, writer))
+            changed.append((Int8(row.pk), key, state, writer))
     if changed and ON_POSTGRES:
         run(_UPSERT.format(table=model._meta.db_table), [site_id, *map(list, zip(*changed, strict=True))])
         return

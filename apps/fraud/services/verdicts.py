@@ -14,7 +14,6 @@ from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
 from apps.core.sql import insert, round_trip
-from apps.fraud import rules
 from apps.fraud.models import (
     Alert,
     Decision,
@@ -26,8 +25,9 @@ from apps.fraud.models import (
     Transaction,
     by_thresholds,
 )
-from apps.fraud.rules import RuleHit, severest
+from apps.fraud.rules import RuleHit, main_hit, settle
 from apps.fraud.services.late import keep_for_later
+from apps.fraud.services.look import Looked
 from ml.fraud.contracts import EventScore, Reason, Thresholds
 
 DEADLINE = "deadline"
@@ -49,11 +49,14 @@ class Judged:
 
 
 def write_decisions(
-    site: Site, judged: list[Judged], ids: Sequence[int], beside: Callable[[], None] | None = None
+    site: Site, judged: list[Judged], seen: Looked, beside: Callable[[], None] | None = None
 ) -> list[Decision]:
-    """One decision for each, with these primary keys. `beside` may write more in the same round trip."""
+    """One decision for each, with the keys and by the rules seen; `beside` may write more with them."""
     at = now()
-    decisions = [_decision(pk, item, at) for pk, item in zip(ids, judged, strict=True)]
+    decisions = [
+        _decision(pk, item, seen.rules.version, at)
+        for pk, item in zip(seen.decision_ids, judged, strict=True)
+    ]
     told = [
         OutboxRow(topic="decision.made", decision=decision, created_at=at, due_at=at)
         for decision in decisions
@@ -84,7 +87,7 @@ def _record(site: Site, decisions: Sequence[Decision]) -> None:
     )  # fmt: skip
 
 
-def _decision(pk: int, item: Judged, at: datetime) -> Decision:
+def _decision(pk: int, item: Judged, ruleset_version: int, at: datetime) -> Decision:
     score, limits = item.score, item.thresholds
     return Decision(
         pk=pk,
@@ -94,7 +97,7 @@ def _decision(pk: int, item: Judged, at: datetime) -> Decision:
         mode=item.mode,
         mode_reason=item.mode_reason,
         main_reason=_main_reason(item),
-        ruleset_version=rules.VERSION,
+        ruleset_version=ruleset_version,
         deadline_hit=item.mode_reason in (DEADLINE, STATE_BUSY),
         model_version=item.number,
         artefact_hash=item.artefact_hash,
@@ -111,17 +114,21 @@ def _evidence(decision: Decision, item: Judged) -> Evidence:
 
 
 def _main_reason(item: Judged) -> str:
-    """What spoke most for fraud: a rule, else the model's strongest reason that raised the score."""
+    """What spoke most for fraud: a rule, else the model's strongest reason that raised the score.
+
+    For what a rule or list allowed, that.
+    """
     model = item.score.reasons if item.score else ()
     raising = (reason.text for reason in model if reason.code != "other" and reason.weight > 0)
-    return next((hit.text for hit in item.hits), next(raising, ""))[:200]
+    hit = main_hit(item.hits)
+    return (hit.text if hit else next(raising, ""))[:200]
 
 
 def outcome_of(item: Judged) -> Outcome:
-    outcomes = [hit.outcome for hit in item.hits]
+    by_model = None
     if item.score is not None and item.thresholds is not None:
-        outcomes.append(by_thresholds(item.score.score, item.thresholds.review, item.thresholds.decline))
-    outcome = severest(outcomes)
+        by_model = by_thresholds(item.score.score, item.thresholds.review, item.thresholds.decline)
+    outcome = settle(item.hits, by_model)
     # An advice tells of a payment that has been made: there is nothing left to decline.
     if outcome == Outcome.DECLINE and item.row.type == EventType.ADVICE:
         return Outcome.REVIEW
@@ -130,7 +137,11 @@ def outcome_of(item: Judged) -> Outcome:
 
 def _reasons(item: Judged) -> list[dict[str, Any]]:
     """Rules first: they are certain. Then the model's, as it ranked them."""
-    rules = [_reason(hit.code, hit.text, hit.value, hit.baseline, None) for hit in item.hits]
+    rules = [
+        _reason(hit.code, hit.text, hit.value, hit.baseline, None)
+        | {"action": str(hit.outcome), "shadow": hit.shadow}
+        for hit in item.hits
+    ]
     return rules + as_rows(item.score.reasons if item.score else ())
 
 

@@ -24,3 +24,9 @@ def reporting(amount_minor: int) -> str:
 def card_end(token: str) -> str:
     """The last four characters, never more than half of a short token."""
     return "…" + token[-min(4, len(token) // 2) :] if len(token) > 1 else "…"
+
+
+@register.filter
+def acted(action: str) -> str:
+    """`decline` as what would have been done: declined."""
+    return {"approve": "approved", "review": "asked for a review", "decline": "declined"}.get(action, action)

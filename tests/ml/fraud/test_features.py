@@ -177,3 +177,22 @@ def test_counts_do_not_depend_on_the_order_in_which_events_arrive() -> None:
 def test_a_state_of_an_earlier_version_begins_anew() -> None:
     assert CardState.from_bytes(b"\x01" + bytes(300)).n == 0
     assert TerminalState.from_bytes(b"\x01" + bytes(60)) == TerminalState()
+
+
+def of_known_fraud(amount_minor: int, before: list[int]) -> np.ndarray:
+    """The next card's features at a terminal where a settled card's payment became known as fraud."""
+    usual = [event(1000 + 24 * i, terminal_id=f"t{i}") for i in range(10)]
+    recent = [event(1241 + i, terminal_id="o", amount_minor=one) for i, one in enumerate(before)]
+    bad = event(1250, amount_minor=amount_minor)
+    after = event(1250 + 170, card_token="d")
+    events = [*usual, *recent, bad, after]
+    return replay(events, [label(bad, True)], len(events), lambda e: None)[-1]
+
+
+def test_a_fraud_that_its_card_explains_does_not_accuse_the_terminal() -> None:
+    lone, stolen, large = (
+        of_known_fraud(2000, []), of_known_fraud(2000, [9000]), of_known_fraud(9000, [])
+    )  # fmt: skip
+    assert [value(one, "terminal_run") for one in (lone, stolen, large)] == [1, 1, 1]
+    assert [value(one, "terminal_run_lone") for one in (lone, stolen, large)] == [1, 0, 0]
+    assert abs(value(lone, "terminal_run_least")) < 0.01 < 1.3 < value(large, "terminal_run_least")

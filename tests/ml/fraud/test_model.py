@@ -19,6 +19,7 @@ from ml.fraud.evaluate import card_precision, evaluate
 from ml.fraud.features import N_FEATURES, SEQUENCE
 from ml.fraud.importing import events_of, freeze_frame, load_frozen, read_canonical, split_by_time
 from ml.fraud.predict import FraudPredictor
+from ml.fraud.rnn import inputs
 from ml.fraud.sequence import GruNet, _to_numpy
 from ml.fraud.simulator import SCENARIOS, simulate, stream
 from ml.fraud.train import train
@@ -76,28 +77,32 @@ def test_a_mapping_brings_foreign_columns_home(tmp_path) -> None:
 
 def test_numpy_steps_as_torch_does() -> None:
     torch.manual_seed(0)
-    net = GruNet(16)
-    gru = _to_numpy(net, np.zeros(len(SEQUENCE), np.float32), np.ones(len(SEQUENCE), np.float32))
+    size, columns = len(SEQUENCE) + 1, np.array(SEQUENCE)
+    net = GruNet(size, 16, 8)
+    torch.nn.init.normal_(net.out.weight)
+    gru = _to_numpy(net, columns, np.zeros(size, np.float32), np.ones(size, np.float32), share=0.5)
     features = np.random.default_rng(0).normal(size=(20, N_FEATURES)).astype(np.float32)
+    margins = np.linspace(-9, 9, 20, dtype=np.float32)
     with torch.no_grad():
-        wanted, _ = net(torch.from_numpy(features[:, SEQUENCE])[None], None)
+        wanted, _ = net(torch.from_numpy(inputs(features, margins, columns))[None], None)
     hidden, got = None, []
-    for row in features:
-        logit, hidden = gru.step(row, hidden)
+    for row, margin in zip(features, margins, strict=True):
+        logit, hidden = gru.step(row, margin, hidden)
         got.append(logit)
-    np.testing.assert_allclose(got, wanted[0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(got, wanted[0].numpy() * 0.5, atol=1e-5)
 
 
 def test_many_cards_at_once_step_as_one_does(predictor) -> None:
     features = np.random.default_rng(1).normal(size=(40, N_FEATURES)).astype(np.float32)
+    margins = np.random.default_rng(2).normal(-4, 3, 40).astype(np.float32)
     cards = [np.arange(25), np.arange(25, 32), np.arange(32, 40)]
     got = np.zeros(40, np.float32)
-    for rows, logits in predictor.gru.run(features, cards):
+    for rows, logits in predictor.gru.run(features, margins, cards):
         got[rows] = logits
     for rows in cards:
         hidden = None
         for row in rows:
-            logit, hidden = predictor.gru.step(features[row], hidden)
+            logit, hidden = predictor.gru.step(features[row], margins[row], hidden)
             assert got[row] == pytest.approx(logit, abs=1e-5)
 
 
@@ -158,7 +163,7 @@ def test_a_model_that_answers_otherwise_is_not_served(trained, monkeypatch) -> N
     from ml.fraud.rnn import Gru
 
     honest = Gru.step
-    monkeypatch.setattr(Gru, "step", lambda self, x, h: (honest(self, x, h)[0] + 0.01, honest(self, x, h)[1]))
+    monkeypatch.setattr(Gru, "step", lambda *given: (honest(*given)[0] + 0.01, honest(*given)[1]))
     with pytest.raises(ArtefactError) as caught:
         FraudPredictor.load(trained.artefact_dir)
     assert caught.value.code == "golden_mismatch"

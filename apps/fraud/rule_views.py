@@ -1,0 +1,274 @@
+"""The pages of rules and lists: versions, the editor, which tries before it saves, and what is listed."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.accounts.auth import role_required
+from apps.accounts.models import Role, User
+from apps.audit.services import record
+from apps.core.errors import LynceusError
+from apps.fraud.facts import FIELDS
+from apps.fraud.models import ListKind, ListName, RuleSet
+from apps.fraud.rule_forms import (
+    BaseRules,
+    EntryForm,
+    RuleFormSet,
+    VersionForm,
+    as_initial,
+    without_card_numbers,
+)
+from apps.fraud.rulebook import (
+    activations_of,
+    changes,
+    entries_of,
+    entry_for,
+    version_for,
+    version_in_service,
+    versions_of,
+)
+from apps.fraud.rulecheck import FaultyRules, check_rules
+from apps.fraud.rules import CompiledRule
+from apps.fraud.services.dry_run import EVENTS_MAX, RECENT_MAX, DryRun, try_on_events, try_on_recent
+from apps.fraud.services.lists import add_entry, end_entry
+from apps.fraud.services.rulesets import activate_version, save_version, who_else
+from apps.fraud.validation import check_events, parse_body
+from ml.fraud.features import FEATURE_NAMES
+
+WATCH = (Role.FRAUD_ANALYST, Role.OPERATOR)
+SHOWN_MAX = 100
+TRIED_SHOWN = 50  # those that would be decided otherwise first
+ACTIVE = {"active": "rules"}
+
+
+@require_GET
+@role_required(*WATCH)
+def versions(request: HttpRequest) -> HttpResponse:
+    site = _user(request).site
+    found = versions_of(site)
+    pairs = zip(found, [*found[1:], None], strict=True)
+    context = {
+        "versions": [(version, _summary(before, version)) for version, before in pairs],
+        "in_service": version_in_service(site),
+        "activations": activations_of(site)[:20],
+        **ACTIVE,
+    }
+    return render(request, "fraud/rules.html", context)
+
+
+def _summary(before: RuleSet | None, version: RuleSet) -> str:
+    if before is None:
+        return "the beginning"
+    how = [change.how for change in changes(before, version)]
+    said = [f"{how.count(word)} {word}" for word in ("added", "changed", "removed") if word in how]
+    return ", ".join(said) or "nothing but their order"
+
+
+@require_GET
+@role_required(*WATCH)
+def version(request: HttpRequest, number: int) -> HttpResponse:
+    user = _user(request)
+    found = _version(request, number)
+    before = version_for(user.site, number - 1)
+    context = {
+        "version": found,
+        "before": before,
+        "changes": changes(before, found),
+        "in_service": version_in_service(user.site),
+        "who_else": who_else(found, user),
+        "activations": activations_of(user.site, found),
+        **ACTIVE,
+    }
+    return render(request, "fraud/ruleset.html", context)
+
+
+@require_POST
+@role_required(*WATCH)
+def activate(request: HttpRequest, number: int) -> HttpResponse:
+    user = _user(request)
+    found = _version(request, number)
+    activate_version(site=user.site, version=found, by=user)
+    messages.success(request, f"Version {number} decides from the next transaction on.")
+    return redirect("fraud:version", number)
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.FRAUD_ANALYST)
+def new_version(request: HttpRequest) -> HttpResponse:
+    """The editor. `do` is test, add (another empty rule) or save; a fault is shown at its place."""
+    if request.method == "GET":
+        rules = RuleFormSet(initial=as_initial(_start(request).rules))
+        return _editor(request, rules, VersionForm(initial={"on": "100"}))
+    data = request.POST.copy()
+    if data.get("do") == "add":
+        data["form-TOTAL_FORMS"] = str(_number(data.get("form-TOTAL_FORMS")) + 1)
+    rules, about = RuleFormSet(data), VersionForm(data)
+    if data.get("do") == "add":
+        return _editor(request, rules, about)
+    compiled = _checked(rules, about)
+    if compiled is None:
+        return _editor(request, rules, about, status=422)
+    if data.get("do") != "save":
+        return _editor(request, rules, about, tried=_tried(request, compiled, about))
+    return _save(request, rules, about, compiled)
+
+
+def _save(
+    request: HttpRequest, rules: BaseRules, about: VersionForm, compiled: tuple[CompiledRule, ...]
+) -> HttpResponse:
+    if not about.cleaned_data["note"]:
+        about.add_error("note", "Say what changes, and why.")
+        return _editor(request, rules, about, status=422)
+    user = _user(request)
+    saved = save_version(
+        site=user.site,
+        author=user,
+        rules=[one.rule for one in compiled],
+        note=about.cleaned_data["note"],
+    )
+    messages.success(request, f"Version {saved.number} is saved. Somebody else puts it in service.")
+    return redirect("fraud:version", saved.number)
+
+
+def _start(request: HttpRequest) -> RuleSet:
+    """The version to begin from: the one asked for, else the one in service."""
+    site = _user(request).site
+    asked = _number(request.GET.get("from"))
+    return (version_for(site, asked) if asked else None) or version_in_service(site)
+
+
+def _checked(rules: BaseRules, about: VersionForm) -> tuple[CompiledRule, ...] | None:
+    """The rules, compiled; None where something is wrong, which the forms then show."""
+    if not (rules.is_valid() & about.is_valid()):
+        return None
+    try:
+        return check_rules([form.rule() for form in rules.filled()])
+    except FaultyRules as error:
+        if general := rules.show(error):
+            about.add_error(None, general)
+        return None
+
+
+def _tried(request: HttpRequest, compiled: tuple[CompiledRule, ...], about: VersionForm) -> DryRun | None:
+    user = _user(request)
+    on = about.cleaned_data["on"]
+    try:
+        if on == "events":
+            raw = parse_body(about.cleaned_data["events"].encode())
+            if len(raw) > EVENTS_MAX:
+                raise LynceusError("wrong_event_count", f"Paste 1 to {EVENTS_MAX} events.")
+            done = try_on_events(site=user.site, rules=compiled, events=check_events(raw))
+        else:
+            limit = min(_number(on) or 100, RECENT_MAX)
+            done = try_on_recent(site=user.site, rules=compiled, limit=limit)
+    except LynceusError as error:
+        faults = error.extra.get("errors", [])
+        where = "; ".join(f"event {one['index'] + 1}, {one['field']}: {one['code']}" for one in faults[:5])
+        about.add_error("events", f"{error.message} {where}".strip())
+        return None
+    record("rules.tried", site=user.site, actor=user, detail={"count": len(done.tried)})
+    return done
+
+
+def _editor(
+    request: HttpRequest,
+    rules: BaseRules,
+    about: VersionForm,
+    *,
+    tried: DryRun | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    if isinstance(rules.data, QueryDict) and (rules.total_error_count() or about.errors):
+        without_card_numbers(rules.data)
+    context = {
+        "rules": rules,
+        "about": about,
+        "tried": tried,
+        "shown": sorted(tried.hit, key=lambda one: not one.changed)[:TRIED_SHOWN] if tried else [],
+        "fields": [(name, field) for name, field in FIELDS.items() if name not in FEATURE_NAMES],
+        "features": FEATURE_NAMES,
+        "start": version_in_service(_user(request).site),
+        **ACTIVE,
+    }
+    return render(request, "fraud/new_version.html", context, status=status)
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.FRAUD_ANALYST)
+def lists(request: HttpRequest) -> HttpResponse:
+    """What is blocked and allowed; a POST adds one. No value is ever in the address."""
+    user = _user(request)
+    data = request.POST.copy() if request.method == "POST" else None
+    form = EntryForm(data, site=user.site)
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        try:
+            add_entry(
+                site=user.site, name=ListName(given["list"]), kind=ListKind(given["kind"]),
+                value=given["value"], reason=given["reason"], expires_at=given["expires_at"], author=user,
+            )  # fmt: skip
+        except LynceusError as error:
+            form.add_error("value", error.message)
+        else:
+            messages.success(request, "It counts from the next transaction on.")
+            return redirect("fraud:lists")
+    if data is not None and form.errors:
+        without_card_numbers(data)
+    return render(request, "fraud/lists.html", _lists(request, form), status=422 if form.errors else 200)
+
+
+def _lists(request: HttpRequest, form: EntryForm) -> dict[str, Any]:
+    ended = request.GET.get("show") == "ended"
+    found = entries_of(_user(request).site, ended=ended)
+    chosen = {"list": request.GET.get("list", ""), "kind": request.GET.get("kind", "")}
+    chosen["list"] = chosen["list"] if chosen["list"] in ListName.values else ""
+    chosen["kind"] = chosen["kind"] if chosen["kind"] in ListKind.values else ""
+    narrowed = {name: value for name, value in chosen.items() if value}
+    page = Paginator(found.filter(**narrowed), SHOWN_MAX).get_page(request.GET.get("page"))
+    return {
+        "form": form,
+        "page": page,
+        "ended": ended,
+        "chosen": chosen,
+        "narrowed": bool(narrowed),
+        "query": urlencode({**({"show": "ended"} if ended else {}), **narrowed}),
+        "names": ListName.choices,
+        "kinds": ListKind.choices,
+        **ACTIVE,
+    }
+
+
+@require_POST
+@role_required(Role.FRAUD_ANALYST)
+def end(request: HttpRequest, entry_id: int) -> HttpResponse:
+    user = _user(request)
+    entry = entry_for(user.site, entry_id)
+    if entry is None:
+        raise Http404
+    end_entry(entry=entry, by=user)
+    messages.success(request, "It no longer counts.")
+    return redirect("fraud:lists")
+
+
+def _version(request: HttpRequest, number: int) -> RuleSet:
+    found = version_for(_user(request).site, number)
+    if found is None:
+        raise Http404
+    return found
+
+
+def _number(given: str | None) -> int:
+    return int(given) if given and given.isascii() and given.isdigit() and len(given) < 7 else 0
+
+
+def _user(request: HttpRequest) -> User:
+    if not isinstance(request.user, User):
+        raise Http404
+    return request.user

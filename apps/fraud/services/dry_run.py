@@ -1,0 +1,135 @@
+"""Ask rules of transactions that were, or might be: what would be hit and by what. Nothing is stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from django.db.models import Q
+
+from apps.accounts.models import Site
+from apps.core.errors import LynceusError
+from apps.fraud.facts import Features, Payments
+from apps.fraud.listed import Listed
+from apps.fraud.models import CardState, Decision, Evidence, Outcome, TerminalState, Transaction
+from apps.fraud.rules import WINDOW, CompiledRule, RuleHit, Rules, settle
+from apps.fraud.selectors import sources_of
+from apps.fraud.services.ingest import DECIDED_TYPES, rows_of
+from apps.fraud.services.look import last_hour
+from apps.fraud.services.rulesets import active_rules
+from apps.fraud.services.seen import observed
+from apps.fraud.validation import CheckedEvent
+from ml.fraud.features import N_FEATURES
+
+EVENTS_MAX = 100
+RECENT_MAX = 1000
+_AFTER_ALL = 2**62  # a key after every stored one, for rows that are not stored
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One transaction. `before` is what was decided of it, None where it was only pasted."""
+
+    row: Transaction
+    hits: list[RuleHit]
+    before: Decision | None
+    after: Outcome
+
+    @property
+    def changed(self) -> bool:
+        return self.before is not None and self.before.outcome != self.after
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    tried: list[Tried]
+    failures: dict[str, int]
+
+    @property
+    def hit(self) -> list[Tried]:
+        return [one for one in self.tried if one.hits]
+
+    @property
+    def changed(self) -> int:
+        return sum(one.changed for one in self.tried)
+
+    @property
+    def counts(self) -> list[tuple[RuleHit, int]]:
+        """How often each rule or list fired, the most often first."""
+        first: dict[tuple[str, Outcome, bool], RuleHit] = {}
+        times: Counter[tuple[str, Outcome, bool]] = Counter()
+        for one in self.tried:
+            for hit in one.hits:
+                key = hit.code, hit.outcome, hit.shadow
+                first.setdefault(key, hit)
+                times[key] += 1
+        return [(first[key], count) for key, count in times.most_common()]
+
+
+def try_on_recent(*, site: Site, rules: Sequence[CompiledRule], limit: int) -> DryRun:
+    """On the site's last decided transactions, with what was known of each when it was decided."""
+    made = Decision.objects.select_related("transaction__source", "evidence").filter(
+        transaction__source__site=site
+    )
+    decisions = list(made.order_by("-id")[: min(limit, RECENT_MAX)])
+    rows = [decision.transaction for decision in decisions]
+    features = [_kept(decision) for decision in decisions]
+    earlier = last_hour(site, rows) if rows else []
+    return _run(site, rules, rows, earlier, features, decisions)
+
+
+def try_on_events(*, site: Site, rules: Sequence[CompiledRule], events: Sequence[CheckedEvent]) -> DryRun:
+    """On pasted events, as if they came now in this order. LynceusError 409 for a site without a source."""
+    source = sources_of(site).select_related("site").first()
+    if source is None:
+        raise LynceusError("source_required", "The site has no source of transactions yet.", status=409)
+    rows = rows_of(source, events, range(_AFTER_ALL, _AFTER_ALL + len(events)))
+    rows = [row for row in rows if row.type in DECIDED_TYPES]
+    stored = last_hour(site, rows) if rows else []
+    earlier: list[Payments] = [[*before, *_pasted_before(rows, index)] for index, before in enumerate(stored)]
+    cards = _states(CardState, site, {row.card_token for row in rows})
+    terminals = _states(TerminalState, site, {row.terminal_id for row in rows})
+    return _run(site, rules, rows, earlier, observed(rows, cards, terminals), [None] * len(rows))
+
+
+def _run(
+    site: Site,
+    rules: Sequence[CompiledRule],
+    rows: Sequence[Transaction],
+    earlier: Sequence[Payments],
+    features: Sequence[Features | None],
+    decisions: Sequence[Decision | None],
+) -> DryRun:
+    listed: Listed = active_rules(site).listed
+    asked = Rules(0, tuple(rules), listed)
+    tried = []
+    for row, before, known, decision in zip(rows, earlier, features, decisions, strict=True):
+        hits = asked.hits(row, before, known)
+        after = settle(hits, decision.outcome_by_score if decision else None)
+        tried.append(Tried(row, hits, decision, after))
+    return DryRun(tried, dict(asked.failures))
+
+
+def _pasted_before(rows: Sequence[Transaction], index: int) -> list[Transaction]:
+    row = rows[index]
+    return [
+        other
+        for other in rows[:index]
+        if other.card_token == row.card_token and abs(other.occurred_at - row.occurred_at) <= WINDOW
+    ]
+
+
+def _kept(decision: Decision) -> Features | None:
+    """The features the decision was made from, while they are kept and mean the same."""
+    try:
+        vector = bytes(decision.evidence.features)
+    except Evidence.DoesNotExist:
+        return None
+    return np.frombuffer(vector, "<f4") if len(vector) == 4 * (N_FEATURES + 1) else None
+
+
+def _states(model: type[CardState] | type[TerminalState], site: Site, keys: set[str]) -> dict[str, bytes]:
+    found = model._default_manager.filter(Q(site=site, key__in=keys)).exclude(state=b"")
+    return {key: bytes(state) for key, state in found.values_list("key", "state")}

@@ -1,0 +1,57 @@
+"""A look that is remembered for a moment: an end takes effect within it, a beginning at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.core import recent
+
+
+@pytest.fixture
+def clock(monkeypatch, settings) -> list[float]:
+    settings.LYNCEUS_CALLER_CACHE_S = 2
+    at = [100.0]
+    monkeypatch.setattr(recent.time, "monotonic", lambda: at[0])
+    return at
+
+
+def test_it_is_asked_again_only_after_a_while(clock) -> None:
+    known, asked = {"a": 1}, []
+
+    @recent.recently
+    def look(key: str) -> int | None:
+        asked.append(key)
+        return known.get(key)
+
+    assert [look("a"), look("a")] == [1, 1]
+    del known["a"]
+    clock[0] += 1.9
+    assert look("a") == 1
+    clock[0] += 0.2
+    assert look("a") is None
+    assert asked == ["a", "a"]
+
+
+def test_what_is_new_works_at_once(clock) -> None:
+    known: dict[str, int] = {}
+    look = recent.recently(lambda key: known.get(key))
+    assert look("a") is None
+    known["a"] = 1
+    assert look("a") == 1
+
+
+def test_it_does_not_grow_without_end(clock, monkeypatch) -> None:
+    monkeypatch.setattr(recent, "KEPT_MAX", 3)
+    asked: list[int] = []
+    look = recent.recently(lambda key: asked.append(key) or key)
+    for key in (1, 2, 3, 4, 1):
+        look(key)
+    assert asked == [1, 2, 3, 4, 1]
+
+
+def test_switched_off_it_is_asked_every_time(settings) -> None:
+    settings.LYNCEUS_CALLER_CACHE_S = 0
+    asked: list[int] = []
+    look = recent.recently(lambda key: asked.append(key) or key)
+    look(1), look(1)
+    assert asked == [1, 1]
