@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -16,7 +17,10 @@ from apps.audit.models import AuditEvent
 from apps.fraud import inference
 from apps.fraud.models import CardState, Decision, EventKey, LateState, Transaction
 from apps.fraud.services import late, verdicts
+from apps.fraud.services.decide import Hurry
+from apps.fraud.services.decide_now import Asked, decide_asked
 from apps.fraud.services.sources import ensure_source
+from apps.fraud.validation import check_events
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_webhook import errors_of
 
@@ -283,3 +287,21 @@ def test_the_same_event_at_both_doors_at_once_is_decided_once(warm, decide_now, 
     assert len(answers) == 12
     for answer in answers:
         assert answer == ask(answer["event_id"]).json()
+
+
+@pytest.mark.parametrize("kind", ["reversal", "partial_reversal", "refund"])
+def test_what_takes_a_payment_back_is_stored_and_not_decided(warm, decide_now, ask, kind: str) -> None:
+    answer = decide_now(event(type=kind, original_event_id="e0"))
+    assert answer.status_code == 200
+    assert (answer.json()["status"], answer.json()["decision"]) == ("not_applicable", None)
+    assert ask("e1").json() == answer.json()
+    assert Transaction.objects.get().status == "not_applicable"
+    assert not Decision.objects.exists() and not CardState.objects.exists()
+
+
+def test_beside_a_payment_in_one_batch_only_the_payment_is_decided(warm, source) -> None:
+    items = check_events([event("back", type="refund"), event("paid")])
+    asked = [Asked(source, item, None) for item in items]
+    back, paid = decide_asked(asked, Hurry(time.monotonic() + 60), 10.0)
+    assert (back.status, paid.status, paid.decision.mode) == ("not_applicable", "decided", "full")
+    assert list(Decision.objects.values_list("transaction__event_id", flat=True)) == ["paid"]

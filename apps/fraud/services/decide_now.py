@@ -75,8 +75,13 @@ def decide_asked(batch: Sequence[Asked], hurry: Hurry, wait_s: float) -> list[Tr
         first = {asked.key: asked for asked in reversed(batch) if asked.key not in known}
         fresh = _fresh(list(first.values()), ids)
         rows = [*_pending([pk for pk, _ in known.values()]), *(row for group in fresh for row in group.rows)]
-        if rows:
-            decide_transactions(rows, hurry, lambda: _store(fresh))
+        # What takes a payment back is stored and not decided.
+        due = [row for row in rows if row.status != TransactionStatus.NOT_APPLICABLE]
+        if due:
+            decide_transactions(due, hurry, lambda: _store(fresh))
+        elif fresh:
+            with round_trip():
+                _store(fresh)
     of_key: dict[Key, Transaction] = {(row.source_id, row.event_id): row for row in rows if row.pk in ids}
     read = _answered([pk for pk, _ in known.values()])
     of_key |= {key: read[pk] for key, (pk, _) in known.items()}
