@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,9 +122,11 @@ def counted(place: Place, event_ids: list[str]) -> tuple[int, int]:
 
 def cpu_s(process: psutil.Process) -> float:
     """Its own, its living children's, and that of children which have ended."""
-    return sum(process.cpu_times()[:4]) + sum(
-        sum(one.cpu_times()[:2]) for one in process.children(recursive=True)
-    )
+    total = sum(process.cpu_times()[:4])
+    for child in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # ended just now: it counts among the others next time
+            total += sum(child.cpu_times()[:2])
+    return float(total)
 
 
 def memory_mb(process: psutil.Process) -> float:

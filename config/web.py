@@ -1,6 +1,6 @@
 """The web server, in the demo and in production alike: `python -m config.web`.
 
-Granian's WSGI workers and not gunicorn's: benchmarks/web_server.py has them side by side on our own doors.
+Granian and not gunicorn: benchmarks/web_server.py has them side by side on our own doors.
 """
 
 from __future__ import annotations
@@ -37,12 +37,11 @@ def main() -> None:
 
 def server() -> Any:  # which of granian's two servers it is depends on the interpreter's build
     return Granian(
-        "config.wsgi:application",
+        "config.asgi:application",
         address=env("LYNCEUS_HOST", "127.0.0.1"),
         port=int_env("LYNCEUS_PORT", 8000, low=1, high=65535),
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGI,
         workers=int_env("LYNCEUS_WEB_WORKERS", 2, low=1, high=256),
-        blocking_threads=int_env("LYNCEUS_WEB_THREADS", 8, low=1, high=256),
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
             header_read_timeout=HEADERS_TIMEOUT_MS, max_buffer_size=HEADERS_MAX_BYTES

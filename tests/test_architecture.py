@@ -22,7 +22,7 @@ def loads(code: str) -> set[str]:
 def test_the_web_process_loads_no_torch() -> None:
     code = (
         "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings.test'\n"
-        "import config.wsgi, config.urls"
+        "import config.asgi, config.urls"
     )
     assert loads(code) == set()
 

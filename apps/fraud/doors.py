@@ -16,19 +16,20 @@ from pydantic import BaseModel
 
 from apps.accounts.auth import Caller, client_of
 from apps.audit.services import Actor
+from apps.core.aside import on_loop_if_at_hand
 from apps.core.errors import LynceusError
 from apps.core.recent import recently
 from apps.fraud.answers import answer_of
-from apps.fraud.models import Source
+from apps.fraud.models import Source, Transaction
 from apps.fraud.schemas import DecisionOut, LabelReceiptOut, Receipt
 from apps.fraud.selectors import active_source, sources_of
-from apps.fraud.services.decide_now import Asked
+from apps.fraud.services.decide_now import Asked, decide_now
 from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.labels import store_labels
 from apps.fraud.services.pressure import refuse_when_full, refuse_when_storage_is_low
 from apps.fraud.services.sources import allowed_of, valid_secrets
 from apps.fraud.services.states import Busy
-from apps.fraud.services.together import decide_together
+from apps.fraud.services.together import Desk
 from apps.fraud.signatures import verify
 from apps.fraud.validation import check_events, check_labels, deadline_of, parse_body
 
@@ -63,17 +64,32 @@ def receive(headers: Headers, body: bytes) -> Reply:
 
 def decide(headers: Headers, body: bytes) -> Reply:
     """Stored before it is answered. The same event again gets the decision it got."""
-    started = time.monotonic()
-    until = started + deadline_of(headers.get("lynceus-deadline-ms")) / 1000
     with _stored_or_503():
-        source, actor = _signed_or_client(headers, body)
-        refuse_when_storage_is_low()
-        events = parse_body(body)
-        if len(events) != 1:
-            raise LynceusError("wrong_event_count", "Send one event.", status=422)
-        [item] = check_events(events, allowed_of(source))
-        answer = answer_of(decide_together(Asked(source, item, actor), until))
-    return reply(200, DecisionOut(**answer))
+        return _decided(decide_now(*_asked(headers, body, time.monotonic())))
+
+
+async def decide_soon(desk: Desk, headers: Headers, body: bytes) -> Reply:
+    """As `decide`, on the event loop, together with who asks at the same moment."""
+    with _stored_or_503():
+        asked, until = await on_loop_if_at_hand(_asked, headers, body, time.monotonic())
+        row = await desk.settle(asked, until)
+        return await on_loop_if_at_hand(_decided, row)
+
+
+def _asked(headers: Headers, body: bytes, started: float) -> tuple[Asked, float]:
+    """The event and until when (time.monotonic) its decision is waited for."""
+    until = started + deadline_of(headers.get("lynceus-deadline-ms")) / 1000
+    source, actor = _signed_or_client(headers, body)
+    refuse_when_storage_is_low()
+    events = parse_body(body)
+    if len(events) != 1:
+        raise LynceusError("wrong_event_count", "Send one event.", status=422)
+    [item] = check_events(events, allowed_of(source))
+    return Asked(source, item, actor), until
+
+
+def _decided(row: Transaction) -> Reply:
+    return reply(200, DecisionOut(**answer_of(row)))
 
 
 def label(headers: Headers, body: bytes) -> Reply:

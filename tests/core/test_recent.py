@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from django.db import OperationalError
 
 from apps.core import recent
+
+
+class AtOnce:
+    """In place of the thread beside."""
+
+    def submit(self, work: Callable[..., None], *args: object) -> None:
+        work(*args)
 
 
 @pytest.fixture
@@ -12,6 +22,8 @@ def clock(monkeypatch, settings) -> list[float]:
     settings.LYNCEUS_CALLER_CACHE_S = 2
     at = [100.0]
     monkeypatch.setattr(recent.time, "monotonic", lambda: at[0])
+    monkeypatch.setattr(recent, "_beside", AtOnce())
+    monkeypatch.setattr(recent, "close_old_connections", lambda: None)
     return at
 
 
@@ -25,11 +37,50 @@ def test_it_is_asked_again_only_after_a_while(clock) -> None:
 
     assert [look("a"), look("a")] == [1, 1]
     del known["a"]
-    clock[0] += 1.9
+    clock[0] += 0.9
     assert look("a") == 1
-    clock[0] += 0.2
+    assert asked == ["a"]
+    clock[0] += 1.2
     assert look("a") is None
     assert asked == ["a", "a"]
+
+
+def test_what_is_in_use_is_asked_beside_before_its_time_is_over(clock) -> None:
+    known = {"a": 1}
+    look = recent.recently(known.get)
+    look("a")
+    known["a"] = 2
+    clock[0] += 1.1
+    assert [look("a"), look("a")] == [1, 2]
+    clock[0] += 1.5  # it has its whole time again
+    assert look("a") == 2
+
+
+def test_what_ended_is_forgotten_beside(clock) -> None:
+    known = {"a": 1}
+    look = recent.recently(known.get)
+    look("a")
+    del known["a"]
+    clock[0] += 1.1
+    assert [look("a"), look("a")] == [1, None]
+
+
+def test_while_the_database_is_away_what_is_known_lasts_its_time_and_no_longer(clock) -> None:
+    answers: list[int | Exception] = [1, OperationalError(), OperationalError()]
+
+    @recent.recently
+    def look(key: str) -> int | None:
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    look("a")
+    clock[0] += 1.1
+    assert [look("a"), look("a")] == [1, 1]
+    clock[0] += 1.0
+    with pytest.raises(OperationalError):
+        look("a")
 
 
 def test_what_is_new_works_at_once(clock) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from typing import Any
 
 import pytest
@@ -37,23 +38,18 @@ def sizes(monkeypatch) -> list[int]:
 
 
 class Held(together.Desk):
-    """Holds the first batch until the gate is opened; ends with the test."""
+    """Holds the first batch until the gate is opened."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gate = threading.Event()
-        self.ended = False
         self.taken: list[list[together.Request]] = []
 
-    def _next(self) -> list[together.Request]:
-        batch = super()._next()
-        if self.ended:
-            connection.close()
-            raise SystemExit
+    def _decided(self, batch: list[together.Request]) -> Any:
         self.taken.append(batch)
         if len(self.taken) == 1:
             self.gate.wait(30)
-        return batch
+        return super()._decided(batch)
 
     @property
     def waiting(self) -> int:
@@ -61,38 +57,59 @@ class Held(together.Desk):
 
     def end(self) -> None:
         self.gate.set()
-        self.ended = True
-        with self._changed:
-            self._waiting = [together.Request(Asked(None, None, None), 0.0)]  # type: ignore[arg-type]
-            self._changed.notify()
+        self._desk_thread.submit(lambda: connection.close()).result(30)
+        for threads in (self._desk_thread, self._alone_threads):
+            threads.shutdown()
 
 
 @pytest.fixture
-def desk(monkeypatch) -> Iterator[Held]:
+def desk(transactional_db) -> Iterator[Held]:
     held = Held()
-    monkeypatch.setattr(together, "_desk", held)
-    worker = threading.Thread(target=held.work)
-    worker.start()
     yield held
     held.end()
-    worker.join(30)
 
 
 @pytest.fixture
-def ask_for(champion, source, desk) -> Iterator[Ask]:
-    """Starts a request in a thread of its own."""
-    pool = ThreadPoolExecutor(12)
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Running, in a thread of its own, as in a web process."""
+    running = asyncio.new_event_loop()
+    thread = threading.Thread(target=running.run_forever)
+    thread.start()
+    yield running
+    running.call_soon_threadsafe(running.stop)
+    thread.join(30)
+    running.close()
 
-    def call(body: dict[str, Any], patience_s: float) -> Transaction:
+
+@pytest.fixture
+def ask_for(champion, source, desk, loop, monkeypatch) -> Iterator[Ask]:
+    """Starts a request."""
+    monkeypatch.setattr(together, "_decide_alone", and_closed(together._decide_alone))
+    futures: list[Future[Transaction]] = []
+
+    def ask(body: dict[str, Any], patience_s: float = 60) -> Future[Transaction]:
         [item] = check_events([body])
+        asked = desk.settle(Asked(source, item, None), time.monotonic() + patience_s)
+        futures.append(asyncio.run_coroutine_threadsafe(asked, loop))
+        return futures[-1]
+
+    yield ask
+    desk.gate.set()
+    wait(futures, 30)
+    for future in futures:
+        future.cancel()
+
+
+def and_closed(work: Callable[..., Any]) -> Callable[..., Any]:
+    """No connection outlives the test."""
+
+    def tidy(*args: Any) -> Any:
         try:
-            return together.decide_together(Asked(source, item, None), time.monotonic() + patience_s)
+            return work(*args)
         finally:
             connection.close()
 
-    yield lambda body, patience_s=60: pool.submit(call, body, patience_s)
-    desk.gate.set()
-    pool.shutdown()
+    return tidy
 
 
 def first_of(desk: Held, ask_for: Ask) -> Future[Transaction]:
@@ -142,17 +159,25 @@ def test_a_batch_that_fails_leaves_each_to_itself(desk, ask_for, monkeypatch, tr
 
 
 def test_were_the_desk_to_fall_with_its_batch_nobody_would_be_answered(desk, ask_for, monkeypatch) -> None:
+    class Fallen(BaseException):
+        pass
+
     def fallen(*_: object) -> None:
-        raise SystemExit
+        raise Fallen
 
     first = first_of(desk, ask_for)
     monkeypatch.setattr(together, "decide_asked", fallen)
     desk.gate.set()
     with pytest.raises(TimeoutError):
         first.result(1)
-    for request in desk.taken[0]:
-        request.woken.set()
-    assert first.result(30).decision.mode == "full"
+
+
+def test_whoever_asked_and_went_leaves_the_others_their_answers(desk, ask_for) -> None:
+    gone, stays = ask_for(event("gone")), ask_for(event("stays"))
+    eventually(lambda: len(desk.taken) == 1, of="the first batch to be in hand")
+    gone.cancel()
+    desk.gate.set()
+    assert stays.result(30).decision.mode == "full"
 
 
 def test_who_has_less_time_does_not_wait_it_out_behind_others(desk, ask_for) -> None:
@@ -165,7 +190,7 @@ def test_who_has_less_time_does_not_wait_it_out_behind_others(desk, ask_for) -> 
 
 
 def test_without_going_alone_it_would_wait_for_the_desk(desk, ask_for, monkeypatch) -> None:
-    monkeypatch.setattr(together.Desk, "_withdrawn", lambda *_: False)
+    monkeypatch.setattr(together.Desk, "_lose_patience", lambda *_: None)
     first = first_of(desk, ask_for)
     impatient = ask_for(event("e1"), 0.2)
     with pytest.raises(TimeoutError):

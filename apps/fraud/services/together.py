@@ -1,16 +1,18 @@
 """Requests of the synchronous door that wait at the same moment are decided in one transaction.
 
-A web process has one desk, a thread with a connection of its own. It takes whoever waits, all at once, and
-nobody waits for company: the busier it is the larger its batches get, and the cheaper each decision. Nobody
-waits long either: after half its time a request goes alone, as it does where its batch could not be settled.
+A web process has one desk, on its event loop, and one thread at it with a connection of its own. It takes
+whoever waits, all at once, and nobody waits for company: the busier it is the larger its batches get, and the
+cheaper each decision. Nobody waits long either: after half its time a request goes alone, as it does where
+its batch could not be settled.
 """
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import structlog
 from django.db import DatabaseError, close_old_connections
@@ -33,106 +35,118 @@ RETRY_AFTER_S = 1
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """`until` is time.monotonic. Woken with a result, or without one to go alone."""
+    """`until` is time.monotonic. `settled` with a row, or with None to go alone."""
 
     asked: Asked
     until: float
-    woken: threading.Event = field(default_factory=threading.Event)
-    result: Transaction | None = None
+    settled: asyncio.Future[Transaction | None]
 
     def left_s(self) -> float:
         return max(0.0, self.until - COMMIT_S - time.monotonic())
 
 
 class Desk:
+    """Everything but deciding happens on the event loop, so nothing here needs a lock."""
+
     def __init__(self) -> None:
-        self._changed = threading.Condition()
         self._waiting: list[Request] = []
-        self._alone = threading.BoundedSemaphore(ALONE_MAX)
+        self._at_work = False
+        self._alone = 0
         self._used = float("-inf")
+        self._desk_thread = ThreadPoolExecutor(1, thread_name_prefix="desk")
+        self._alone_threads = ThreadPoolExecutor(ALONE_MAX, thread_name_prefix="alone")
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def settle(self, request: Request) -> None:
-        """Returns when the request has a result or must go alone. LynceusError 503 where too many wait."""
-        with self._changed:
-            if len(self._waiting) >= WAITING_MAX:
-                raise _too_busy()
-            self._waiting.append(request)
-            self._changed.notify()
-        if request.woken.wait(request.left_s() / 2):
-            return
-        if self._alone.acquire(blocking=False):
-            try:
-                if self._withdrawn(request):
-                    request.result = decide_now(request.asked, request.until)
-                    return
-            finally:
-                self._alone.release()
-        request.woken.wait()  # its batch is at work and keeps to a deadline like its own, or will be soon
+    async def settle(self, asked: Asked, until: float) -> Transaction:
+        """As `decide_now`, with whoever waits at the same moment. LynceusError 503 where too many do."""
+        if len(self._waiting) >= WAITING_MAX:
+            raise _too_busy()
+        loop = asyncio.get_running_loop()
+        request = Request(asked, until, loop.create_future())
+        self._waiting.append(request)
+        if not self._at_work:
+            self._at_work = True
+            self._keep(loop.create_task(self._work()))
+        patience = loop.call_later(request.left_s() / 2, self._lose_patience, request)
+        try:
+            row = await request.settled
+        finally:
+            patience.cancel()
+        return row or await self._by_itself(request)
 
-    def _withdrawn(self, request: Request) -> bool:
-        """Whether it still waited, and now does not."""
-        with self._changed:
-            if request not in self._waiting:
-                return False
+    def _lose_patience(self, request: Request) -> None:
+        """Go alone, where there is room; or its batch is at work and keeps to a deadline like its own."""
+        if request in self._waiting and self._alone < ALONE_MAX:
             self._waiting.remove(request)
-            return True
+            self._alone += 1
+            self._keep(asyncio.get_running_loop().create_task(self._go_alone(request)))
 
-    def work(self) -> None:
-        """For ever: take who waits, decide them, wake them."""
-        while True:
+    async def _go_alone(self, request: Request) -> None:
+        try:
+            row = await self._by_itself(request)
+        except Exception as error:
+            if not request.settled.done():
+                request.settled.set_exception(error)
+        else:
+            if not request.settled.done():
+                request.settled.set_result(row)
+        finally:
+            self._alone -= 1
+
+    async def _by_itself(self, request: Request) -> Transaction:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._alone_threads, _decide_alone, request)
+
+    async def _work(self) -> None:
+        """Until nobody waits: take who does, decide them, tell them."""
+        loop = asyncio.get_running_loop()
+        while self._waiting:
             batch = self._next()
-            try:
-                self._decide(batch)
-            except Exception:  # each of them goes alone, and meets its own part of what is wrong
-                log.exception("batch_not_decided", requests=len(batch))
-            for request in batch:
-                request.woken.set()
+            rows = await loop.run_in_executor(self._desk_thread, self._decided, batch)
+            for request, row in zip(batch, rows, strict=True):
+                if not request.settled.done():  # whoever asked may have gone
+                    request.settled.set_result(row)
+            await asyncio.sleep(0)  # they are answered first, and who came meanwhile is heard
+        self._at_work = False
 
     def _next(self) -> list[Request]:
         """The one with the least time, and those whose deadlines are like its own: a batch has but one."""
-        with self._changed:
-            while not self._waiting:
-                self._changed.wait()
-            left = {request: request.left_s() for request in self._waiting}
-            least_s = min(left.values())
-            batch = [request for request, left_s in left.items() if left_s <= least_s * LIKE][:BATCH]
-            self._waiting = [request for request in self._waiting if request not in batch]
+        left = {request: request.left_s() for request in self._waiting}
+        most_s = min(left.values()) * LIKE
+        batch = [request for request, left_s in left.items() if left_s <= most_s][:BATCH]
+        taken = set(batch)
+        self._waiting = [request for request in self._waiting if request not in taken]
         return batch
 
-    def _decide(self, batch: Sequence[Request]) -> None:
-        """Give each request its result, or none of them where anything stands in the way."""
+    def _decided(self, batch: Sequence[Request]) -> Sequence[Transaction | None]:
+        """In the desk's thread: a row for each request, or None for all where anything stands in the way."""
         if time.monotonic() - self._used > IDLE_S:
             close_old_connections()
         nearest = min(batch, key=lambda request: request.until)
+        hurry = Hurry(nearest.until - COMMIT_S)
         try:
-            rows = decide_asked(
-                [request.asked for request in batch], Hurry(nearest.until - COMMIT_S), nearest.left_s() / 2
-            )
+            rows = decide_asked([request.asked for request in batch], hurry, nearest.left_s() / 2)
         except (Busy, AlreadyDecided, DatabaseError):
             self._used = float("-inf")
-            return
+            return [None] * len(batch)
+        except Exception:  # each of them goes alone, and meets its own part of what is wrong
+            log.exception("batch_not_decided", requests=len(batch))
+            return [None] * len(batch)
         self._used = time.monotonic()
-        for request, row in zip(batch, rows, strict=True):
-            request.result = row
+        return rows
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        """The loop itself holds its tasks but weakly."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
-_desk: Desk | None = None
-
-
-def open_desk() -> None:
-    """In a process that serves many at once. In another each request is decided by itself."""
-    global _desk
-    _desk = Desk()
-    threading.Thread(target=_desk.work, name="desk", daemon=True).start()
-
-
-def decide_together(asked: Asked, until: float) -> Transaction:
-    """As `decide_now`, together with the requests that wait at the same moment."""
-    if _desk is None:
-        return decide_now(asked, until)
-    request = Request(asked, until)
-    _desk.settle(request)
-    return request.result or decide_now(asked, until)
+def _decide_alone(request: Request) -> Transaction:
+    close_old_connections()
+    try:
+        return decide_now(request.asked, request.until)
+    finally:
+        close_old_connections()
 
 
 def _too_busy() -> LynceusError:
