@@ -3,17 +3,20 @@
 It never imports torch: see tests/test_architecture.py.
 """
 
+import os
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
+from django.core.wsgi import get_wsgi_application
 
-from apps.fraud.inference import warm
-from apps.fraud.shortcut import Receive, Scope, Send, shortcut
 from config.settings.env import int_env
-from config.wsgi import application as django
 
-_django: Any = django  # its types and a2wsgi's do not know each other
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
+_django: Any = get_wsgi_application()  # its types and a2wsgi's do not know each other
 _threads: Any = WSGIMiddleware(_django, workers=int_env("LYNCEUS_WEB_THREADS", 8, low=1, high=256))
+
+from apps.fraud.inference import warm  # noqa: E402 - needs the apps to be ready
+from apps.fraud.shortcut import Receive, Scope, Send, shortcut  # noqa: E402
 
 
 async def pages(scope: Scope, receive: Receive, send: Send) -> None:

@@ -69,7 +69,7 @@ def _send(
             pgconn.send_prepare(one.name, one.text)
             sent.append(one.name)
         given = Transformer(connection).dump_sequence(values, one.places)
-        pgconn.send_query_prepared(one.name, given, one.formats)
+        pgconn.send_query_prepared(one.name, given, one.formats, Format.BINARY)
         sent.append(ROWS)
     pgconn.pipeline_sync()
     return sent

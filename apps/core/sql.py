@@ -10,21 +10,23 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any
-from uuid import UUID
+from typing import Any, TypeVar
 
+import orjson
 from django.conf import settings
 from django.db import connection, connections
 from django.db.models import Model
+from django.db.models.base import ModelState
 
 from apps.core.pipeline import ask
 
 ON_POSTGRES = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+Row = TypeVar("Row", bound=Model)
 FOR_UPDATE = " FOR UPDATE" if ON_POSTGRES else ""  # SQLite has one lock, taken when a transaction begins
 
 
@@ -117,11 +119,41 @@ def insert(*groups: Sequence[Model]) -> None:
         run(statement, [_as_json(group, columns) for group, columns in zip(groups, names, strict=True)])
 
 
+def new_row(model: type[Row], **values: Any) -> Row:
+    """As `model(**values)`, at a third of its cost: values are taken as they are, and no signal is sent."""
+    plain, made, related = _blank(model)
+    row = model.__new__(model)
+    row._state = ModelState()
+    columns = row.__dict__
+    columns.update(plain)
+    for name, default in made:
+        if name not in values:
+            columns[name] = default()
+    for name, value in values.items():
+        if name in related:
+            setattr(row, name, value)
+        else:
+            columns[name] = value
+    return row
+
+
+@cache
+def _blank(
+    model: type[Model],
+) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]], frozenset[str]]:
+    """What columns hold by themselves, those whose value is made anew each time, and names of relations."""
+    fields = model._meta.local_concrete_fields
+    called = [field for field in fields if field.has_default() and callable(field.default)]
+    made = [(field.attname, field.default) for field in called]
+    plain = {field.attname: field.get_default() for field in fields if field not in called}
+    return plain, made, frozenset(field.name for field in fields if field.is_relation)
+
+
 def _as_json(rows: Sequence[Model], columns: Sequence[tuple[str, str]]) -> str:
     given = [{column: getattr(row, name) for column, name in columns} for row in rows]
     for row in rows:
         row._state.adding, row._state.db = False, "default"
-    return json.dumps(given, default=_plain, allow_nan=False)
+    return orjson.dumps(given, default=_plain).decode()
 
 
 @cache
@@ -151,11 +183,9 @@ def from_column(at: datetime) -> datetime:
 
 
 def _plain(value: Any) -> str:
-    """As PostgreSQL reads it back from a text."""
-    if isinstance(value, date):  # and a datetime, which is one
-        return value.isoformat()
+    """Of what JSON has no word for, as PostgreSQL reads it back from a text."""
     if isinstance(value, bytes | bytearray | memoryview):
         return f"\\x{bytes(value).hex()}"
-    if isinstance(value, UUID | Decimal):
+    if isinstance(value, Decimal):
         return str(value)
     raise TypeError(f"{type(value).__name__} is not written here")

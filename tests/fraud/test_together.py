@@ -170,6 +170,7 @@ def test_were_the_desk_to_fall_with_its_batch_nobody_would_be_answered(desk, ask
     desk.gate.set()
     with pytest.raises(TimeoutError):
         first.result(1)
+    first.cancel()
 
 
 def test_whoever_asked_and_went_leaves_the_others_their_answers(desk, ask_for) -> None:

@@ -15,7 +15,7 @@ from apps.audit.services import Actor, record
 from apps.core.bell import ring
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.core.sql import Answered, insert, new_ids, one_of, round_trip, run
+from apps.core.sql import Answered, insert, new_ids, new_row, one_of, round_trip, run
 from apps.fraud.models import SHARDS, EventKey, EventType, Source, Transaction, TransactionStatus
 from apps.fraud.money import Rate, to_reporting_minor
 from apps.fraud.services.rates import business_day, rates_of
@@ -136,9 +136,10 @@ def store_rows(rows: Sequence[Transaction], events: Sequence[CheckedEvent], *, a
 
 
 def _key(row: Transaction, item: CheckedEvent) -> EventKey:
-    return EventKey(
-        transaction_id=row.pk, source_id=row.source_id, event_id=row.event_id, body_sha256=item.body_sha256
-    )
+    return new_row(
+        EventKey, transaction_id=row.pk, source_id=row.source_id, event_id=row.event_id,
+        body_sha256=item.body_sha256,
+    )  # fmt: skip
 
 
 def mark_repeats(source: Source, rows: Sequence[Transaction]) -> None:
@@ -171,8 +172,9 @@ def _payment(row: Transaction) -> tuple[Any, ...]:
 def _row(pk: int, source: Source, item: CheckedEvent, rate: Rate, at: datetime) -> Transaction:
     event = item.event
     pending = event.type in DECIDED_TYPES
-    return Transaction(
-        pk=pk,
+    return new_row(
+        Transaction,
+        id=pk,
         source=source,
         amount_reporting_minor=to_reporting_minor(event.amount_minor, event.currency, rate),
         fx_rate=rate.value,

@@ -13,7 +13,7 @@ from apps.accounts.models import Site
 from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
-from apps.core.sql import insert, round_trip
+from apps.core.sql import insert, new_row, round_trip
 from apps.fraud.models import (
     Alert,
     Decision,
@@ -89,8 +89,9 @@ def _record(site: Site, decisions: Sequence[Decision]) -> None:
 
 def _decision(pk: int, item: Judged, ruleset_version: int, at: datetime) -> Decision:
     score, limits = item.score, item.thresholds
-    return Decision(
-        pk=pk,
+    return new_row(
+        Decision,
+        id=pk,
         transaction=item.row,
         outcome=outcome_of(item),
         score=score.score if score else None,
@@ -110,7 +111,7 @@ def _decision(pk: int, item: Judged, ruleset_version: int, at: datetime) -> Deci
 
 def _evidence(decision: Decision, item: Judged) -> Evidence:
     features = item.score.vector.tobytes() if item.score else b""
-    return Evidence(decision=decision, features=features, reasons=_reasons(item))
+    return new_row(Evidence, decision=decision, features=features, reasons=_reasons(item))
 
 
 def _main_reason(item: Judged) -> str:
