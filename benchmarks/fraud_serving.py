@@ -25,6 +25,7 @@ from benchmarks.serving_load import Load, Sent, send
 from benchmarks.serving_peers import PEER_ROUNDS, PEER_SECONDS, Compared, compare
 from benchmarks.serving_place import (
     Place,
+    any_pending,
     counted,
     cpu_s,
     memory_mb,
@@ -130,8 +131,8 @@ def webhook_row(place: Place, server: psutil.Process, seconds: float) -> dict[st
         begun = time.perf_counter()
         sent = send(load, place.port, {"lynceus-source": place.source}, place.secret)
         end = time.monotonic() + DRAIN_S
-        while counted(place, sent.answered)[0] and time.monotonic() < end:
-            time.sleep(0.5)
+        while any_pending(place) and time.monotonic() < end:
+            time.sleep(0.2)
         took = time.perf_counter() - begun
         row = {"door": "transactions", "rate": load.rate * BATCH} | _row(place, sent)
         costs = _costs(server, database, before, sent)
