@@ -50,6 +50,15 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Reversal:
+    """What takes back part or all of a payment, in the reporting currency: never more than it added."""
+
+    card_token: str
+    occurred_at_us: int  # when the payment happened, whose hour and day the amount was added to
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why a score is what it is: a stable code, plain words, value and baseline, weight in log-odds."""
 

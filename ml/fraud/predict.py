@@ -12,8 +12,18 @@ import numpy.typing as npt
 
 from ml.common.artefact import Artefact, ArtefactError, open_artefact, require_golden
 from ml.common.calibration import sigmoid
-from ml.fraud.absorb import absorb, absorb_label
-from ml.fraud.contracts import BatchResult, Event, EventBatch, EventScore, Label, Reason, Thresholds, Vector
+from ml.fraud.absorb import absorb, absorb_label, take_back
+from ml.fraud.contracts import (
+    BatchResult,
+    Event,
+    EventBatch,
+    EventScore,
+    Label,
+    Reason,
+    Reversal,
+    Thresholds,
+    Vector,
+)
 from ml.fraud.features import FEATURE_NAMES, N_FEATURES, observe
 from ml.fraud.reasons import reasons_for
 from ml.fraud.rnn import Gru
@@ -187,3 +197,16 @@ def learn_batch(labels: Sequence[Label], card_states: States, terminal_states: S
     for label in labels:
         absorb_label(label, memory.cards[label.card_token], memory.terminals[label.terminal_id])
     return BatchResult((), *memory.to_bytes())
+
+
+def take_back_batch(reversals: Sequence[Reversal], card_states: States) -> BatchResult:
+    """States of the cards once these amounts are taken back; a card without a state has none to take.
+
+    Raises StateError for bytes that are no state.
+    """
+    keys = dict.fromkeys(one.card_token for one in reversals)
+    cards = {key: CardState.from_bytes(card_states[key]) for key in keys if key in card_states}
+    for one in reversals:
+        if one.card_token in cards:
+            take_back(one, cards[one.card_token])
+    return BatchResult((), {key: state.to_bytes() for key, state in cards.items()}, {})

@@ -13,6 +13,7 @@ from apps.fraud.models.decisions import (
 )
 from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource
 from apps.fraud.models.outbox import Delivery, OutboxRow
+from apps.fraud.models.reversals import Reversal
 from apps.fraud.models.rulesets import (
     ListEntry,
     ListKind,
@@ -69,6 +70,7 @@ __all__ = [
     "Mode",
     "OutboxRow",
     "Outcome",
+    "Reversal",
     "RuleActivation",
     "RuleRevision",
     "RuleSet",
