@@ -27,6 +27,7 @@ def event_of(row: Transaction) -> Event:
         ip=row.ip or "",
         latitude=row.latitude,
         longitude=row.longitude,
+        received_at_us=_us(row.received_at),
     )
 
 

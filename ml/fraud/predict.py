@@ -61,7 +61,9 @@ class Memory:
         )
 
     def advance(self, event: Event) -> Vector:
-        """Features (N_FEATURES,) of this event; both states then know of it."""
+        """Features (N_FEATURES,) of this event; both states then know of it, unless it came too late."""
+        if event.too_old:
+            return observe(event, CardState(), TerminalState())
         card, terminal = self.cards[event.card_token], self.terminals[event.terminal_id]
         features = observe(event, card, terminal)
         absorb(event, card, terminal)
@@ -129,18 +131,19 @@ class FraudPredictor:
     def score_batch(
         self, events: EventBatch, card_states: States, terminal_states: States, explain: bool = True
     ) -> BatchResult:
-        """Score in the given order; later events see what earlier ones did to the states.
+        """Score in the given order; later events see what earlier ones did to the states, but for those that
+        are too old: each of them is as of a card and terminal never seen, and leaves no trace.
 
         Raises StateError for bytes that are no state.
         """
         if not events:
             return BatchResult((), {}, {})
-        memory = Memory.of(events, card_states, terminal_states)
+        memory = Memory.of([event for event in events if not event.too_old], card_states, terminal_states)
         features = np.stack([memory.advance(event) for event in events])
         of_trees = self.tree_margins(features)
         added = np.empty(len(events), np.float32)
         for i, event in enumerate(events):
-            card = memory.cards[event.card_token]
+            card = CardState() if event.too_old else memory.cards[event.card_token]
             added[i], card.hidden = self.gru.step(features[i], of_trees[i], card.hidden)
         vectors = np.column_stack([features, added])
         scores = self.probabilities(of_trees + added)

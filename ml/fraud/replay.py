@@ -13,7 +13,7 @@ from ml.common.progress import Ticker
 from ml.fraud.absorb import absorb, absorb_label
 from ml.fraud.contracts import Event, Label, Vector
 from ml.fraud.features import N_FEATURES, values_of
-from ml.fraud.importing import events_of
+from ml.fraud.importing import events_of, too_old
 from ml.fraud.rnn import Gru
 from ml.fraud.state import CardState, TerminalState
 
@@ -38,7 +38,10 @@ def replay(events: Iterable[Event], labels: Iterable[Label], n: int, progress: P
         while label is not None and label.known_at_us <= event.occurred_at_us:
             absorb_label(label, _state(cards, label.card_token), _terminal(terminals, label.terminal_id))
             label = next(waiting, None)
-        card, terminal = _state(cards, event.card_token), _terminal(terminals, event.terminal_id)
+        if event.too_old:
+            card, terminal = CardState(), TerminalState()
+        else:
+            card, terminal = _state(cards, event.card_token), _terminal(terminals, event.terminal_id)
         features[i] = values_of(event, card, terminal)
         absorb(event, card, terminal)
         if i % 2000 == 1999:
@@ -47,9 +50,12 @@ def replay(events: Iterable[Event], labels: Iterable[Label], n: int, progress: P
     return features
 
 
-def rows_by_card(cards: pd.Series) -> list[npt.NDArray[np.intp]]:
-    """Each card's row numbers, in the order of the rows."""
-    return [np.asarray(rows) for rows in cards.groupby(cards, sort=True).indices.values()]
+def rows_by_card(frame: pd.DataFrame) -> list[npt.NDArray[np.intp]]:
+    """Each card's row numbers, in the order of the rows; those that came too late each by itself."""
+    late = too_old(frame)
+    kept, cards = np.flatnonzero(~late), frame["card_token"][~late]
+    together = [kept[rows] for rows in cards.groupby(cards, sort=True).indices.values()]
+    return together + [np.array([row]) for row in np.flatnonzero(late)]
 
 
 def gru_logits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.fraud.models.decisions import (
+    TOO_OLD,
     Alert,
     AlertStatus,
     Decision,
@@ -46,6 +47,7 @@ from apps.fraud.models.transactions import (
 __all__ = [
     "AMOUNT_MAX_MINOR",
     "SHARDS",
+    "TOO_OLD",
     "Action",
     "Alert",
     "AlertStatus",

@@ -65,7 +65,7 @@ def as_served(
 
 def replayed(predictor: FraudPredictor, frame: pd.DataFrame) -> np.ndarray:
     features = replay(events_of(frame), labels_in(frame), len(frame), lambda event: None)
-    margins, cards = predictor.tree_margins(features), rows_by_card(frame["card_token"])
+    margins, cards = predictor.tree_margins(features), rows_by_card(frame)
     logits = gru_logits(predictor.gru, features, margins, cards, lambda event: None)
     return np.column_stack([features, logits])
 
