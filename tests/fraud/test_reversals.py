@@ -21,10 +21,12 @@ from apps.fraud.models import (
     Reversal,
     Transaction,
 )
+from apps.fraud.rows import event_of, reversal_of
 from apps.fraud.services import drain, reversals
 from apps.fraud.services.decide import Hurry, decide_transactions
 from apps.fraud.services.rebuild import differing, rebuild
 from ml.fraud.features import FEATURE_NAMES
+from ml.fraud.replay import replay
 from ml.fraud.state import CardState as Known
 from tests.fraud.conftest import drain_all, event
 
@@ -227,6 +229,24 @@ def test_the_states_come_out_again_with_what_was_taken_back(champion, post, site
     assert differing(site, rebuild(site)) == []
     HeardLater.objects.all().delete()
     assert differing(site, rebuild(site)) != []
+
+
+def test_served_with_reversals_is_what_replay_gives(champion, post) -> None:
+    """Bit for bit; the states heard of the reversals between the third and the fourth payment."""
+    post([event(f"e{i}", amount_minor=900 + i, card_token=f"c{i % 2}") for i in range(3)])
+    drain_all()
+    post(
+        [back("r1", "e0", card_token="c0", amount_minor=500), back("r2", card_token="c1", amount_minor=9000)]
+    )
+    drain_all()
+    post([event(f"f{i}", card_token=f"c{i % 2}") for i in range(3)])
+    drain_all()
+    made = Decision.objects.select_related("transaction", "evidence").order_by("pk")
+    events = [event_of(one.transaction) for one in made]
+    taken = [(3, reversal_of(row)) for row in Reversal.objects.order_by("pk")]
+    served = np.stack([np.frombuffer(bytes(one.evidence.features), "<f4")[:-1] for one in made])
+    assert np.array_equal(served, replay(events, [], 6, lambda _: None, taken))
+    assert not np.array_equal(served, replay(events, [], 6, lambda _: None))
 
 
 def test_the_synchronous_door_tells_what_it_takes_back(champion, post, ask) -> None:
