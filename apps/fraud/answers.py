@@ -42,6 +42,7 @@ def answer_of(row: Transaction, reasons: Sequence[Mapping[str, Any]] | None = No
         "deadline_hit": made.deadline_hit,
         "decided_at": made.decided_at,
         "latency_ms": made.latency_ms,
+        "takes_back": None,
     }
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.core.clock import now
 from apps.fraud.models import (
@@ -121,6 +123,25 @@ def test_one_that_comes_before_its_payment_waits_for_it(champion, post, ask) -> 
     assert sums() == (0, 0)
     assert known().n == 1
     assert ask("r1").json()["takes_back"] == {"event_id": "e1", "amount_minor": 1250}
+
+
+def test_without_the_second_look_it_would_wait_for_ever(champion, post, monkeypatch) -> None:
+    monkeypatch.setattr(drain, "match_waiting", lambda: None)
+    post(back())
+    post(event("e1"))
+    sweep()
+    sweep()
+    assert sums() == (1250, 1250)
+
+
+def test_payments_alone_ask_nothing_about_reversals(champion, post) -> None:
+    """Neither at the door, nor more than the one statement with which a worker looks what is unheard."""
+    with CaptureQueriesContext(connection) as at_the_door:
+        post([event("e1"), event("e2")])
+    with CaptureQueriesContext(connection) as at_work:
+        drain.drain_shard(0)
+    assert not any("reversal" in query["sql"] for query in at_the_door)
+    assert sum("reversal" in query["sql"] for query in at_work) == 1
 
 
 def test_in_one_delivery_the_payment_is_heard_of_first(champion, post) -> None:
