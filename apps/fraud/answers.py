@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apps.fraud.models import Transaction, TransactionStatus
+from apps.fraud.models import Reversal, Transaction, TransactionStatus
 from apps.fraud.schemas import ReasonOut
 from apps.fraud.selectors import action_for
 
@@ -16,7 +16,10 @@ def answer_of(row: Transaction, reasons: Sequence[Mapping[str, Any]] | None = No
     `reasons`: other ones than those kept with the decision.
     """
     if row.status != TransactionStatus.DECIDED:
-        return {"event_id": row.event_id, "status": row.status, "decision": None}
+        told: dict[str, Any] = {"event_id": row.event_id, "status": row.status, "decision": None}
+        if row.status == TransactionStatus.NOT_APPLICABLE:
+            told["takes_back"] = _taken_back(row)
+        return told
     made = row.decision
     thresholds = None
     if made.review_threshold is not None and made.decline_threshold is not None:
@@ -39,7 +42,17 @@ def answer_of(row: Transaction, reasons: Sequence[Mapping[str, Any]] | None = No
         "deadline_hit": made.deadline_hit,
         "decided_at": made.decided_at,
         "latency_ms": made.latency_ms,
+        "takes_back": None,
     }
+
+
+def _taken_back(row: Transaction) -> dict[str, Any] | None:
+    """None for one that was sent before under another id: that one takes back."""
+    reversal = Reversal.objects.select_related("original").filter(pk=row.pk).first()
+    if reversal is None:
+        return None
+    original = reversal.original
+    return {"event_id": original.event_id if original else None, "amount_minor": reversal.taken_minor}
 
 
 def _told(reason: Mapping[str, Any]) -> dict[str, Any]:

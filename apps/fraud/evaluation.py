@@ -18,6 +18,6 @@ def evaluate(artefact_dir: Path, options: Mapping[str, Any]) -> EvaluationReport
     if not options["file"]:
         raise ValueError("Fraud is evaluated on transactions: give --file, and --mapping where needed.")
     mapping = read_mapping(options["mapping"])
-    history = read_history(options["history"], mapping) if options["history"] else None
-    events = read_history(options["file"], mapping)
-    return measure(artefact_dir, events=events, history=history, seed=options["seed"])
+    files = [file for file in (options["history"], options["file"]) if file]
+    *history, events = read_history(files, mapping)
+    return measure(artefact_dir, events=events, history=history[0] if history else None, seed=options["seed"])

@@ -20,8 +20,8 @@ from django.db import DatabaseError, connection, transaction
 
 from apps.core.errors import LynceusError
 from apps.core.status import note_loaded
-from apps.fraud.models import FraudLabel
-from apps.fraud.rows import label_of
+from apps.fraud.models import FraudLabel, Reversal
+from apps.fraud.rows import label_of, reversal_of
 from apps.modelops.places import artefact_folder
 from apps.modelops.registry import load
 from apps.modelops.selectors import Serving, ask_serving, champion, serving_of
@@ -280,4 +280,11 @@ def learn(rows: Sequence[FraudLabel], cards: States, terminals: States) -> Batch
     """The states once they know of these labels, in this order. No model takes part in it."""
     learn_batch = load("ml.fraud.predict:learn_batch")
     result: BatchResult = learn_batch([label_of(row) for row in rows], cards, terminals)
+    return result
+
+
+def take_back(rows: Sequence[Reversal], cards: States) -> BatchResult:
+    """The cards' states once these are taken back. No model takes part in it."""
+    take_back_batch = load("ml.fraud.predict:take_back_batch")
+    result: BatchResult = take_back_batch([reversal_of(row) for row in rows], cards)
     return result

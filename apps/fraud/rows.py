@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from apps.fraud.models import FraudLabel, Transaction
+from apps.fraud.models import FraudLabel, Reversal, Transaction
 from ml.fraud.contracts import Event, Label
+from ml.fraud.contracts import Reversal as TakenBack
 
 
 def event_of(row: Transaction) -> Event:
@@ -26,6 +27,7 @@ def event_of(row: Transaction) -> Event:
         ip=row.ip or "",
         latitude=row.latitude,
         longitude=row.longitude,
+        received_at_us=_us(row.received_at),
     )
 
 
@@ -39,6 +41,13 @@ def label_of(row: FraudLabel) -> Label:
         amount_minor=paid.amount_reporting_minor,
         fraud=row.fraud,
     )
+
+
+def reversal_of(row: Reversal) -> TakenBack:
+    """Of one whose payment and amount are known."""
+    if row.original is None or row.taken_minor is None:
+        raise ValueError("nothing was taken back yet")
+    return TakenBack(row.original.card_token, _us(row.original.occurred_at), row.taken_minor)
 
 
 def _us(at: datetime) -> int:

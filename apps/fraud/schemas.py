@@ -218,8 +218,16 @@ class ReasonOut(BaseModel):
     action: str | None = None  # what a rule or list asked for; null for the model's
 
 
+class TakenBackOut(BaseModel):
+    """Which event it takes back, null until that is known; and in the reporting currency how much of it was
+    taken off its card's amounts, null until that is done."""
+
+    event_id: str | None
+    amount_minor: int | None
+
+
 class DecisionOut(BaseModel):
-    """`decision` is null for events that are only recorded: reversals and refunds."""
+    """`decision` is null for reversals and refunds, which say what they took back."""
 
     event_id: str
     status: str
@@ -237,6 +245,7 @@ class DecisionOut(BaseModel):
     duplicate_of: str | None = None
     decided_at: datetime | None = None
     latency_ms: float | None = None
+    takes_back: TakenBackOut | None = None
 
 
 class PendingOut(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ml.fraud.contracts import Event, Label
+from ml.fraud.contracts import Event, Label, Reversal
 from ml.fraud.features import SETTLED, SURPRISE_US, deviation_of, entry_code, hashed
 from ml.fraud.state import DAY_US, HOUR_US, RECENT, CardState, TerminalState, shift, window
 
@@ -29,6 +29,18 @@ def absorb(event: Event, card: CardState, terminal: TerminalState) -> None:
     _remember(card.devices, hashed(event.device_id), hour)
     card.last_us = max(card.last_us, event.occurred_at_us)
     _absorb_terminal(event, terminal, hour, amount_log)
+
+
+def take_back(reversal: Reversal, card: CardState) -> None:
+    """Take an amount off the hour and day it was added to, where they are still kept.
+
+    The sums alone: an attempt that was taken back was made, and a thief who tries a number with payments
+    and reversals must not look like nobody. So counts, the largest and the usual amount stay as they are.
+    """
+    hour = reversal.occurred_at_us // HOUR_US
+    for ring, back in ((card.hour_sum, card.hour - hour), (card.day_sum, card.day - hour // 24)):
+        if 0 <= back < len(ring):
+            ring[back] = max(0, ring[back] - reversal.amount_minor)  # a state may have begun anew since
 
 
 def absorb_label(label: Label, card: CardState, terminal: TerminalState) -> None:

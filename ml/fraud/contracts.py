@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Vector = npt.NDArray[np.float32]
+LONGEST_WINDOW_US = 30 * 24 * 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,12 @@ class Event:
     ip: str = ""
     latitude: float | None = None
     longitude: float | None = None
+    received_at_us: int = 0  # when it came; 0 where that is not known
+
+    @property
+    def too_old(self) -> bool:
+        """Whether it lay beyond the longest window when it came: the states neither tell of it nor hear."""
+        return self.occurred_at_us < self.received_at_us - LONGEST_WINDOW_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,15 @@ class Label:
     known_at_us: int
     amount_minor: int
     fraud: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """What takes back part or all of a payment, in the reporting currency: never more than it added."""
+
+    card_token: str
+    occurred_at_us: int  # when the payment happened, whose hour and day the amount was added to
+    amount_minor: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def score_history(predictor: FraudPredictor, frame: pd.DataFrame) -> Floats:
     """Probabilities (n,) in row order, by the reducer and the network's step that serve."""
     features = replay_features(frame, _silent)
     margins = predictor.tree_margins(features)
-    rows_of_cards = rows_by_card(frame["card_token"])
+    rows_of_cards = rows_by_card(frame)
     return predictor.probabilities(
         margins + gru_logits(predictor.gru, features, margins, rows_of_cards, _silent)
     )

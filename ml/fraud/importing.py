@@ -16,18 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ml.common.folders import new_folder
-from ml.fraud.contracts import Event
+from ml.fraud.contracts import LONGEST_WINDOW_US, Event
 
 NEEDED = ("occurred_at", "card_token", "amount_minor", "terminal_id")
 NEUTRAL: dict[str, Any] = {
     "event_id": None, "type": "authorization", "currency": "EUR", "merchant_id": None, "mcc": "0000",
     "country": "", "entry_mode": "unknown", "channel": "unknown", "device_id": "", "ip": "",
     "latitude": np.nan, "longitude": np.nan, "fraud": None, "label_known_at": None, "scenario": "",
+    "original_event_id": "", "received_at": None,
 }  # fmt: skip
 COLUMNS = (*NEEDED, *NEUTRAL)
+IDS = ("event_id", "card_token", "terminal_id", "original_event_id")
 HANDBOOK: dict[str, Any] = {
     "event_id": "TRANSACTION_ID",
     "occurred_at": "TX_DATETIME",
@@ -106,10 +109,15 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     frame["fraud"] = pd.to_numeric(frame["fraud"]).astype("Int8")
     known = pd.to_datetime(frame["label_known_at"], utc=True)
     frame["label_known_at"] = known.fillna(frame["occurred_at"] + LABEL_DELAY).dt.as_unit("us")
+    frame["received_at"] = pd.to_datetime(frame["received_at"], utc=True).dt.as_unit("us")
+    if pd.api.types.is_float_dtype(
+        frame["original_event_id"]
+    ):  # whole numbers, with gaps where there is none
+        frame["original_event_id"] = frame["original_event_id"].map("{:.0f}".format, na_action="ignore")
     for name in ("latitude", "longitude"):
         frame[name] = pd.to_numeric(frame[name]).astype(np.float64)
-    text = [n for n in COLUMNS if frame[n].dtype == object or n in ("event_id", "card_token", "terminal_id")]
-    for name in {*text, "merchant_id", "scenario"} - {"fraud", "label_known_at"}:
+    text = [n for n in COLUMNS if frame[n].dtype == object or n in IDS]
+    for name in {*text, "merchant_id", "scenario"} - {"fraud", "label_known_at", "received_at"}:
         frame[name] = frame[name].fillna("").astype(str)
     return frame
 
@@ -154,7 +162,7 @@ def events_of(frame: pd.DataFrame) -> list[Event]:
     text = ("type", "card_token", "currency", "merchant_id", "terminal_id", "mcc", "country", "entry_mode",
             "channel", "device_id", "ip")  # fmt: skip
     columns = {name: frame[name].to_numpy() for name in (*text, "event_id", "amount_minor")}
-    places = frame[["latitude", "longitude"]].to_numpy()
+    places, received_at_us = frame[["latitude", "longitude"]].to_numpy(), received_us(frame)
     return [
         Event(
             event_id=str(columns["event_id"][i]),
@@ -162,7 +170,21 @@ def events_of(frame: pd.DataFrame) -> list[Event]:
             amount_minor=int(columns["amount_minor"][i]),
             latitude=None if np.isnan(places[i, 0]) else float(places[i, 0]),
             longitude=None if np.isnan(places[i, 1]) else float(places[i, 1]),
+            received_at_us=int(received_at_us[i]),
             **{name: str(columns[name][i]) for name in text},
         )
         for i in range(len(frame))
     ]
+
+
+def received_us(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """(n,) when each row came, epoch µs; 0 where that is not known, as in datasets of before it was asked."""
+    if "received_at" not in frame:
+        return np.zeros(len(frame), np.int64)
+    known = frame["received_at"].fillna(pd.Timestamp(0, tz="UTC"))
+    return np.asarray(known.astype("int64"), np.int64)
+
+
+def too_old(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """(n,) which rows lay beyond the longest window when they came."""
+    return frame["occurred_at"].astype("int64").to_numpy() < received_us(frame) - LONGEST_WINDOW_US

@@ -12,8 +12,18 @@ import numpy.typing as npt
 
 from ml.common.artefact import Artefact, ArtefactError, open_artefact, require_golden
 from ml.common.calibration import sigmoid
-from ml.fraud.absorb import absorb, absorb_label
-from ml.fraud.contracts import BatchResult, Event, EventBatch, EventScore, Label, Reason, Thresholds, Vector
+from ml.fraud.absorb import absorb, absorb_label, take_back
+from ml.fraud.contracts import (
+    BatchResult,
+    Event,
+    EventBatch,
+    EventScore,
+    Label,
+    Reason,
+    Reversal,
+    Thresholds,
+    Vector,
+)
 from ml.fraud.features import FEATURE_NAMES, N_FEATURES, observe
 from ml.fraud.reasons import reasons_for
 from ml.fraud.rnn import Gru
@@ -51,7 +61,9 @@ class Memory:
         )
 
     def advance(self, event: Event) -> Vector:
-        """Features (N_FEATURES,) of this event; both states then know of it."""
+        """Features (N_FEATURES,) of this event; both states then know of it, unless it came too late."""
+        if event.too_old:
+            return observe(event, CardState(), TerminalState())
         card, terminal = self.cards[event.card_token], self.terminals[event.terminal_id]
         features = observe(event, card, terminal)
         absorb(event, card, terminal)
@@ -119,18 +131,19 @@ class FraudPredictor:
     def score_batch(
         self, events: EventBatch, card_states: States, terminal_states: States, explain: bool = True
     ) -> BatchResult:
-        """Score in the given order; later events see what earlier ones did to the states.
+        """Score in the given order; later events see what earlier ones did to the states, but for those that
+        are too old: each of them is as of a card and terminal never seen, and leaves no trace.
 
         Raises StateError for bytes that are no state.
         """
         if not events:
             return BatchResult((), {}, {})
-        memory = Memory.of(events, card_states, terminal_states)
+        memory = Memory.of([event for event in events if not event.too_old], card_states, terminal_states)
         features = np.stack([memory.advance(event) for event in events])
         of_trees = self.tree_margins(features)
         added = np.empty(len(events), np.float32)
         for i, event in enumerate(events):
-            card = memory.cards[event.card_token]
+            card = CardState() if event.too_old else memory.cards[event.card_token]
             added[i], card.hidden = self.gru.step(features[i], of_trees[i], card.hidden)
         vectors = np.column_stack([features, added])
         scores = self.probabilities(of_trees + added)
@@ -187,3 +200,16 @@ def learn_batch(labels: Sequence[Label], card_states: States, terminal_states: S
     for label in labels:
         absorb_label(label, memory.cards[label.card_token], memory.terminals[label.terminal_id])
     return BatchResult((), *memory.to_bytes())
+
+
+def take_back_batch(reversals: Sequence[Reversal], card_states: States) -> BatchResult:
+    """States of the cards once these amounts are taken back; a card without a state has none to take.
+
+    Raises StateError for bytes that are no state.
+    """
+    keys = dict.fromkeys(one.card_token for one in reversals)
+    cards = {key: CardState.from_bytes(card_states[key]) for key in keys if key in card_states}
+    for one in reversals:
+        if one.card_token in cards:
+            take_back(one, cards[one.card_token])
+    return BatchResult((), {key: state.to_bytes() for key, state in cards.items()}, {})

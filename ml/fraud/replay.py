@@ -1,7 +1,9 @@
-"""History through the reducer that serves: events in the order given, each label once it was known."""
+"""History through the reducer that serves: events in the order given, each label once it was known, each
+reversal once it came."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -10,35 +12,52 @@ import pandas as pd
 
 from ml.common.contracts import ProgressCallback, ProgressEvent
 from ml.common.progress import Ticker
-from ml.fraud.absorb import absorb, absorb_label
-from ml.fraud.contracts import Event, Label, Vector
+from ml.fraud.absorb import absorb, absorb_label, take_back
+from ml.fraud.contracts import Event, Label, Reversal, Vector
 from ml.fraud.features import N_FEATURES, values_of
-from ml.fraud.importing import events_of
+from ml.fraud.importing import events_of, too_old
 from ml.fraud.rnn import Gru
 from ml.fraud.state import CardState, TerminalState
 
 Matrix = npt.NDArray[np.float32]
+Placed = tuple[int, Reversal]
 CHUNK = 20_000
+NO_MORE: tuple[int, None] = (0, None)
 
 
 def replay_features(frame: pd.DataFrame, progress: ProgressCallback) -> Matrix:
     """Features (n, N_FEATURES) of canonical rows, in their order."""
-    return replay(events_in(frame), labels_in(frame), len(frame), progress)
+    return replay(events_in(frame), labels_in(frame), len(frame), progress, reversals_in(frame))
 
 
-def replay(events: Iterable[Event], labels: Iterable[Label], n: int, progress: ProgressCallback) -> Matrix:
-    """Features (n, N_FEATURES) of the events. `labels` come in the order in which they became known."""
+def replay(
+    events: Iterable[Event],
+    labels: Iterable[Label],
+    n: int,
+    progress: ProgressCallback,
+    reversals: Iterable[Placed] = (),
+) -> Matrix:
+    """Features (n, N_FEATURES) of the events. `labels` come in the order in which they became known, and
+    `reversals` in that of their places: of how many events the states have heard before."""
     cards: dict[str, CardState] = {}
     terminals: dict[str, TerminalState] = {}
     features = np.empty((n, N_FEATURES), np.float32)
     waiting = iter(labels)
     label = next(waiting, None)
+    coming = iter(reversals)
+    place, reversal = next(coming, NO_MORE)
     ticker = Ticker(total=n)
     for i, event in enumerate(events):
         while label is not None and label.known_at_us <= event.occurred_at_us:
             absorb_label(label, _state(cards, label.card_token), _terminal(terminals, label.terminal_id))
             label = next(waiting, None)
-        card, terminal = _state(cards, event.card_token), _terminal(terminals, event.terminal_id)
+        while reversal is not None and place <= i:
+            take_back(reversal, _state(cards, reversal.card_token))
+            place, reversal = next(coming, NO_MORE)
+        if event.too_old:
+            card, terminal = CardState(), TerminalState()
+        else:
+            card, terminal = _state(cards, event.card_token), _terminal(terminals, event.terminal_id)
         features[i] = values_of(event, card, terminal)
         absorb(event, card, terminal)
         if i % 2000 == 1999:
@@ -47,9 +66,12 @@ def replay(events: Iterable[Event], labels: Iterable[Label], n: int, progress: P
     return features
 
 
-def rows_by_card(cards: pd.Series) -> list[npt.NDArray[np.intp]]:
-    """Each card's row numbers, in the order of the rows."""
-    return [np.asarray(rows) for rows in cards.groupby(cards, sort=True).indices.values()]
+def rows_by_card(frame: pd.DataFrame) -> list[npt.NDArray[np.intp]]:
+    """Each card's row numbers, in the order of the rows; those that came too late each by itself."""
+    late = too_old(frame)
+    kept, cards = np.flatnonzero(~late), frame["card_token"][~late]
+    together = [kept[rows] for rows in cards.groupby(cards, sort=True).indices.values()]
+    return together + [np.array([row]) for row in np.flatnonzero(late)]
 
 
 def gru_logits(
@@ -99,6 +121,24 @@ def labels_in(frame: pd.DataFrame) -> Iterator[Label]:
             part["amount_minor"].tolist(), part["fraud"].astype(bool), strict=True,
         ):  # fmt: skip
             yield Label(*values)
+
+
+def reversals_in(frame: pd.DataFrame) -> list[Placed]:
+    """What was taken back of the rows (`taken_back`: JSON [[epoch µs, minor units], ...], or blank).
+
+    Each has its place before the first row that happened no earlier, but behind its own payment: one that
+    came first had to wait for it. Rows too old for the states have nothing to take back.
+    """
+    if "taken_back" not in frame:
+        return []
+    at_us, cards = frame["occurred_at"].astype("int64").to_numpy(), frame["card_token"].to_numpy()
+    clock_us, told = np.maximum.accumulate(at_us), frame["taken_back"].to_numpy()
+    found = []
+    for row in np.flatnonzero((told != "") & ~too_old(frame)):
+        for back_us, amount_minor in json.loads(told[row]):
+            place = max(int(np.searchsorted(clock_us, back_us)), int(row) + 1)
+            found.append((place, back_us, Reversal(str(cards[row]), int(at_us[row]), amount_minor)))
+    return [(place, one) for place, _, one in sorted(found, key=lambda each: each[:2])]
 
 
 def _us(times: pd.Series) -> list[int]:

@@ -48,7 +48,7 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     parts = _parts(frame)
     _require_both_classes(labels, parts)
     features = replay_features(frame, progress)
-    rows_of_cards = rows_by_card(frame["card_token"])
+    rows_of_cards = rows_by_card(frame)
     trees = _boost(features, labels, parts, config, request.seed, progress)
     unseen = _unseen(trees, features, labels, frame["card_token"], parts["train"], config, request.seed)
     gru = train_gru(

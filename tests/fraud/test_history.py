@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from django.core.management import CommandError, call_command
@@ -18,7 +19,9 @@ from apps.fraud.models import FxRate
 from apps.fraud.services.history import read_history
 from apps.modelops.models import DatasetSnapshot
 from apps.modelops.places import dataset_folder
+from ml.fraud.features import FEATURE_NAMES
 from ml.fraud.importing import LABEL_DELAY, load_frozen
+from ml.fraud.replay import replay_features, reversals_in
 from ml.fraud.train import _parts
 
 
@@ -43,9 +46,9 @@ MAPPING: dict[str, Any] = {
 def put(tmp_path, settings):
     settings.VAR_DIR = tmp_path / "var"
 
-    def write(frame: pd.DataFrame) -> list[str]:
+    def write(frame: pd.DataFrame, mapping: dict[str, Any] = MAPPING) -> list[str]:
         frame.to_csv(tmp_path / "given.csv", index=False)
-        (tmp_path / "mapping.json").write_text(json.dumps(MAPPING))
+        (tmp_path / "mapping.json").write_text(json.dumps(mapping))
         return ["--file", str(tmp_path / "given.csv"), "--mapping", str(tmp_path / "mapping.json")]
 
     return write
@@ -53,7 +56,8 @@ def put(tmp_path, settings):
 
 def given(frame: pd.DataFrame, tmp_path: Path) -> pd.DataFrame:
     frame.to_parquet(tmp_path / "given.parquet")
-    return read_history(tmp_path / "given.parquet", MAPPING)
+    [payments] = read_history([tmp_path / "given.parquet"], MAPPING)
+    return payments
 
 
 def test_any_column_names_will_do(put, site) -> None:
@@ -76,6 +80,56 @@ def test_a_dry_run_tells_and_freezes_nothing(put, site) -> None:
 def test_what_takes_a_payment_back_is_no_example(tmp_path, db) -> None:
     frame = rows().assign(kind=["refund" if i % 4 == 0 else "authorization" for i in range(400)])
     assert len(given(frame, tmp_path)) == 300
+
+
+WITH_BACK = {**MAPPING, "event_id": "id", "original_event_id": "of", "received_at": "came"}
+
+
+def with_back() -> pd.DataFrame:
+    """The rows, and two refunds of one of them, a reversal of nobody's and one that came after its time."""
+    paid = rows().assign(id=[f"p{i}" for i in range(400)], of=None, came=None)
+    back = paid.iloc[[100, 100, 200, 300]].assign(
+        id=["b1", "b2", "b3", "b4"], of=["p100", "p100", "nobody", "p300"], eur=[7.0, 6.0, 9.0, 1.5],
+        kind=["refund", "refund", "reversal", "partial_reversal"],
+        came=[None, None, None, paid["when"].iloc[302] + pd.Timedelta(minutes=1)],
+    )  # fmt: skip
+    return pd.concat([paid, back], ignore_index=True)
+
+
+def test_what_was_taken_back_stands_with_its_payment(tmp_path, db) -> None:
+    with_back().to_parquet(tmp_path / "given.parquet")
+    [payments] = read_history([tmp_path / "given.parquet"], WITH_BACK)
+    assert len(payments) == 400
+    told = {row: json.loads(payments["taken_back"][row]) for row in (100, 300)}
+    assert [minor for _, minor in told[100]] == [700, 300]  # of 10.00, all there was
+    assert [minor for _, minor in told[300]] == [150]
+    assert (payments["taken_back"] != "").sum() == 2
+    assert [place for place, _ in reversals_in(payments)] == [101, 101, 303]
+
+
+def test_in_the_later_of_two_files_it_finds_the_earlier_ones_payment(tmp_path, db) -> None:
+    frame = with_back()
+    parts = frame[frame["id"].str.startswith("p")].iloc[:350], frame[~frame["id"].isin(frame["id"][:350])]
+    files = [tmp_path / f"{name}.csv" for name in ("earlier", "later")]
+    for part, file in zip(parts, files, strict=True):
+        part.to_csv(file, index=False)
+    earlier, later = read_history(files, WITH_BACK)
+    assert (len(earlier), len(later)) == (350, 50)
+    assert (earlier["taken_back"] != "").sum() == 2
+
+
+def test_the_replay_of_an_import_takes_it_back(put, site, tmp_path) -> None:
+    told = io.StringIO()
+    command = ["import_transactions", *put(with_back(), WITH_BACK), "--name", "mine"]
+    call_command(*command, "--dry-run", stdout=told)
+    assert "2 of the payments taken back, wholly or in part" in told.getvalue()
+    call_command(*command)
+    frame = load_frozen(dataset_folder(site, "fraud", "mine"))
+    features = replay_features(frame, lambda _: None)
+    kept = replay_features(frame.drop(columns="taken_back"), lambda _: None)
+    moved = {FEATURE_NAMES[i] for i in np.flatnonzero((features != kept).any(axis=0))}
+    assert "card_sum_30d" in moved
+    assert all(name.startswith(("card_sum", "card_mean", "amount_over_mean")) for name in moved)
 
 
 def test_amounts_are_of_one_currency_at_the_rate_of_their_day(tmp_path, db) -> None:

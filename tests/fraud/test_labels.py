@@ -73,9 +73,10 @@ def test_without_the_feed_the_terminal_stays_clean(champion, source, post, monke
 
 def test_served_with_labels_is_what_replay_gives(champion, source, post) -> None:
     """Bit for bit, with labels that became known between the third and the fourth payment."""
+    start = now() - timedelta(days=9)
     sent = [
         event(f"e{i}", terminal_id="t1", card_token=f"c{i % 2}", amount_minor=900 + i,
-              occurred_at=f"2026-03-0{1 + i // 3}T12:00:0{i}Z")
+              occurred_at=(start + timedelta(days=i // 3, seconds=i)).isoformat())
         for i in range(6)
     ]  # fmt: skip
     post(sent[:3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -47,18 +48,24 @@ def told(**options: Any) -> str:
 
 @pytest.fixture
 def history(champion, promote, source, post) -> None:  # noqa: F811
-    """Decisions, labels between them, one late event, a promotion."""
+    """Decisions, labels between them, one late event and one too old, a reversal, a promotion."""
     send(post, 0, 12)
     say(source, "e0", "e4")
     drain_all()
     send(post, 12, 8)
-    post(event("late", card_token="c1", terminal_id="t1", occurred_at="2026-01-01T00:00:00Z"))
+    post(
+        event("late", card_token="c1", terminal_id="t1", occurred_at=(now() - timedelta(days=20)).isoformat())
+    )
     without_state("late")
+    post(
+        event("old", card_token="c1", terminal_id="t1", occurred_at=(now() - timedelta(days=31)).isoformat())
+    )
+    post(event("back", type="reversal", original_event_id="e6", card_token="c1", amount_minor=300))
     say(source, "e3", fraud=False)
     drain_all()
     promote()
     send(post, 20, 10)
-    assert HeardLater.objects.count() == 4
+    assert HeardLater.objects.count() == 5
     assert not LateState.objects.exists()
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.integration.running import ROOT, Running, eventually
@@ -13,8 +14,9 @@ from tests.integration.running import ROOT, Running, eventually
 
 def event(**changes: Any) -> dict[str, Any]:
     return {
-        "event_id": f"e-{uuid.uuid4().hex}", "type": "authorization", "occurred_at": "2026-11-01T10:00:00Z",
-        "card_token": "tok-integration-1", "amount_minor": 4200, "currency": "EUR", "merchant_id": "m-1",
+        "event_id": f"e-{uuid.uuid4().hex}", "type": "authorization",
+        "occurred_at": datetime.now(UTC).isoformat(), "card_token": "tok-integration-1",
+        "amount_minor": 4200, "currency": "EUR", "merchant_id": "m-1",
         "terminal_id": "t-1", "mcc": "5411", "country": "BE", "entry_mode": "chip", "channel": "pos",
         **changes,
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.fraud.models.decisions import (
+    TOO_OLD,
     Alert,
     AlertStatus,
     Decision,
@@ -13,6 +14,7 @@ from apps.fraud.models.decisions import (
 )
 from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource
 from apps.fraud.models.outbox import Delivery, OutboxRow
+from apps.fraud.models.reversals import Reversal
 from apps.fraud.models.rulesets import (
     ListEntry,
     ListKind,
@@ -45,6 +47,7 @@ from apps.fraud.models.transactions import (
 __all__ = [
     "AMOUNT_MAX_MINOR",
     "SHARDS",
+    "TOO_OLD",
     "Action",
     "Alert",
     "AlertStatus",
@@ -69,6 +72,7 @@ __all__ = [
     "Mode",
     "OutboxRow",
     "Outcome",
+    "Reversal",
     "RuleActivation",
     "RuleRevision",
     "RuleSet",

@@ -2,7 +2,8 @@
 
 A decision's primary key is its place in the order of deciding: keys are handed out while the
 card's and terminal's states are locked, so for any one key a larger number was decided later. Decisions
-made without the states are the exception (`deadline_hit`): the states hear of those afterwards.
+made without the states are the exception (`deadline_hit`): the states hear of those afterwards, and never
+of what was too old.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ class Mode(models.TextChoices):
     FULL = "full", "model and rules"
     NO_STATE = "no_state", "model without the card's history"
     RULES_ONLY = "rules_only", "rules alone"
+
+
+TOO_OLD = "too_old"  # why there is no history in it: the event lay beyond the longest window when it came
 
 
 class Decision(models.Model):

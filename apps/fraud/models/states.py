@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from apps.accounts.models import Site
 from apps.fraud.models.labels import FraudLabel
+from apps.fraud.models.reversals import Reversal
 from apps.fraud.models.transactions import Transaction
 
 
@@ -53,7 +54,7 @@ class LateState(models.Model):
 
 
 class HeardLater(models.Model):
-    """What the states heard of between decisions: a payment decided without them, or a label.
+    """What the states heard of between decisions: a payment decided without them, a label, or a reversal.
 
     Written under the locks it moved the states under: for any one card or terminal it comes after every
     decision up to `after_decision` and before all later ones, and among its like in the order of its key.
@@ -61,6 +62,7 @@ class HeardLater(models.Model):
 
     transaction = models.ForeignKey(Transaction, on_delete=models.PROTECT, null=True, related_name="+")
     label = models.ForeignKey(FraudLabel, on_delete=models.PROTECT, null=True, related_name="+")
+    reversal = models.ForeignKey(Reversal, on_delete=models.PROTECT, null=True, related_name="+")
     after_decision = models.BigIntegerField()
     artefact_hash = models.CharField(max_length=64, blank=True)
     at = models.DateTimeField()
@@ -68,8 +70,9 @@ class HeardLater(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(transaction=None, label__isnull=False)
-                | Q(label=None, transaction__isnull=False) & ~Q(artefact_hash=""),
+                condition=Q(transaction=None, label__isnull=False, reversal=None)
+                | Q(transaction=None, label=None, reversal__isnull=False)
+                | Q(label=None, reversal=None, transaction__isnull=False) & ~Q(artefact_hash=""),
                 name="heard_of_one_thing",
             )
         ]

@@ -11,13 +11,19 @@ from django.db import transaction
 
 from apps.accounts.models import Site
 from apps.fraud import inference
-from apps.fraud.models import CardState, Decision, Mode, Outcome, TerminalState, Transaction
+from apps.fraud.models import TOO_OLD, CardState, Decision, Mode, Outcome, TerminalState, Transaction
 from apps.fraud.rows import event_of
 from apps.fraud.services.look import Looked, look
 from apps.fraud.services.seen import Ask, asks_of
 from apps.fraud.services.sequence import card_states
 from apps.fraud.services.states import readable, store_states
-from apps.fraud.services.verdicts import DEADLINE, STATE_BUSY, Judged, outcome_of, write_decisions
+from apps.fraud.services.verdicts import (
+    DEADLINE,
+    STATE_BUSY,
+    Judged,
+    outcome_of,
+    write_decisions,
+)
 
 SEQUENCE_ANEW = "sequence_anew"
 
@@ -68,15 +74,17 @@ def _judged(
     if isinstance(model, inference.NoAnswer):
         return _by_rules(rows, asks, model.reason), None
     known, forgotten = ({}, set()) if cold else card_states(model, site.pk, seen.cards)
-    answer = inference.score_in_time(
-        model, [event_of(row) for row in rows], known, readable(seen.terminals), until
-    )
+    events = [event_of(row) for row in rows]
+    answer = inference.score_in_time(model, events, known, readable(seen.terminals), until)
     if answer is None:
         return _by_rules(rows, asks, DEADLINE), None
-    # Without the states each is judged as if its card and terminal were new: somebody else holds them.
+    # Without the states each is judged as if its card and terminal were new: somebody else holds them, or
+    # they tell of other times.
     modes = [
-        (Mode.NO_STATE, STATE_BUSY) if cold else (Mode.FULL, SEQUENCE_ANEW * (row.card_token in forgotten))
-        for row in rows
+        (Mode.NO_STATE, TOO_OLD if event.too_old else STATE_BUSY)
+        if cold or event.too_old
+        else (Mode.FULL, SEQUENCE_ANEW * (event.card_token in forgotten))
+        for event in events
     ]
     judged = _explained(model, _by_model(answer, rows, asks, modes), until)
     return judged, None if cold else answer

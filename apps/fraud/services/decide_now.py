@@ -15,6 +15,7 @@ from apps.fraud.models import Source, Transaction, TransactionStatus
 from apps.fraud.services.decide import Hurry, decide_transactions
 from apps.fraud.services.ingest import ask_known, event_conflict, rows_of, store_rows
 from apps.fraud.services.look import AlreadyDecided
+from apps.fraud.services.reversals import match_stored
 from apps.fraud.services.states import Busy, hurried, limit_waits
 from apps.fraud.validation import CheckedEvent, error_row
 
@@ -82,6 +83,7 @@ def decide_asked(batch: Sequence[Asked], hurry: Hurry, wait_s: float) -> list[Tr
         elif fresh:
             with round_trip():
                 _store(fresh)
+        match_stored([row for row in rows if row.status == TransactionStatus.NOT_APPLICABLE])
     of_key: dict[Key, Transaction] = {(row.source_id, row.event_id): row for row in rows if row.pk in ids}
     read = _answered([pk for pk, _ in known.values()])
     of_key |= {key: read[pk] for key, (pk, _) in known.items()}

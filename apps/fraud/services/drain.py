@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
 
 from apps.audit.services import record
 from apps.core.bell import ring
@@ -28,6 +29,7 @@ from apps.fraud.services.decide import decide_transactions
 from apps.fraud.services.labels import hear_labels
 from apps.fraud.services.late import apply_late
 from apps.fraud.services.look import AlreadyDecided
+from apps.fraud.services.reversals import match_waiting, ready, take_back
 
 log = structlog.get_logger(__name__)
 BATCH = 64
@@ -67,13 +69,21 @@ def drain_shard(shard: int) -> int:
 
 
 def _catch_up(until: float) -> None:
-    """Let the states hear first of what was decided without them, then of what became known."""
-    for unheard, tell in ((LateState, apply_late), (UnheardLabel, hear_labels)):
-        for shard in sorted(set(unheard.objects.values_list("shard", flat=True).distinct())):
-            while time.monotonic() < until and unheard.objects.filter(shard=shard).exists():
-                with transaction.atomic():
-                    if not _hold([shard]) or not tell(shard, BATCH):
-                        break
+    """Let the states hear first of what was decided without them, then of what became known or was taken
+    back."""
+    tell = (apply_late, hear_labels, take_back)
+    for order, shard in sorted(_unheard()):
+        while time.monotonic() < until:
+            with transaction.atomic():
+                if not _hold([shard]) or tell[order](shard, BATCH) < BATCH:
+                    break
+
+
+def _unheard() -> set[tuple[int, int]]:
+    """What the states have not heard of yet, as (place in `tell`, shard): one statement for all of it."""
+    waiting: tuple[QuerySet[Any], ...] = (LateState.objects.all(), UnheardLabel.objects.all(), ready())
+    late, *others = (rows.values_list(Value(order), "shard") for order, rows in enumerate(waiting))
+    return set(late.union(*others))
 
 
 def ready_rows() -> QuerySet[Transaction]:
@@ -190,9 +200,8 @@ def ring_overdue() -> int:
         .values_list("shard", flat=True)
         .distinct()
     )
-    late_ones = LateState.objects.values_list("shard", flat=True).distinct()
-    unheard = UnheardLabel.objects.values_list("shard", flat=True).distinct()
-    overdue = sorted({*shards, *late_ones, *unheard})
+    match_waiting()
+    overdue = sorted({*shards, *(shard for _, shard in _unheard())})
     for shard in overdue:
         ring("fraud.decide_pending", shard)
     return len(overdue)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +19,67 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_history(file: Path, mapping: Mapping[str, Any]) -> pd.DataFrame:
-    """Canonical rows in time order; amounts in the reporting currency at the rate of their day.
+def read_history(files: Sequence[Path], mapping: Mapping[str, Any]) -> list[pd.DataFrame]:
+    """Each file's payments in canonical columns and time order; amounts in the reporting currency at the rate
+    of their day.
 
-    What takes a payment back is left out, as the engine does not score it. Raises ValueError for a row that
-    does not fit.
+    What takes a payment back is no row, as the engine does not score it, but stands with its payment, in
+    whichever file that is (`taken_back`). Raises ValueError for a row that does not fit.
     """
+    import pandas as pd
+
     from ml.fraud.importing import read_canonical
 
-    frame = read_canonical(file, mapping)
+    frames = [_checked(read_canonical(file, mapping)) for file in files]
+    decided = [frame["type"].isin(DECIDED_TYPES) for frame in frames]
+    payments = [
+        _in_reporting_currency(frame[mine].drop(columns="original_event_id").reset_index(drop=True))
+        for frame, mine in zip(frames, decided, strict=True)
+    ]
+    back = pd.concat([frame[~mine] for frame, mine in zip(frames, decided, strict=True)], ignore_index=True)
+    _take_back(payments, back[back["original_event_id"] != ""].drop_duplicates(["card_token", "event_id"]))
+    return payments
+
+
+def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     if unknown := set(frame["type"]) - set(EventType.values):
         raise ValueError(f"Unknown types: {_some(unknown)}. Known are {', '.join(EventType.values)}.")
     if unknown := set(frame["currency"]) - set(CURRENCIES):
         raise ValueError(f"Unknown currencies: {_some(unknown)}.")
-    return _in_reporting_currency(frame[frame["type"].isin(DECIDED_TYPES)].reset_index(drop=True))
+    return frame
+
+
+def _take_back(payments: Sequence[pd.DataFrame], back: pd.DataFrame) -> None:
+    """Write to each payment when how much of it was taken back: together never more than it was."""
+    wanted = set(back["original_event_id"])
+    found: dict[tuple[str, str], tuple[pd.DataFrame, Any]] = {}
+    for frame in payments:
+        frame["taken_back"] = ""
+        for row in frame.index[frame["event_id"].isin(wanted)]:
+            key = str(frame.at[row, "card_token"]), str(frame.at[row, "event_id"])
+            found.setdefault(key, (frame, row))
+    back = back.assign(
+        came_us=back["received_at"].fillna(back["occurred_at"]).dt.as_unit("us").astype("int64")
+    )
+    taken: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    one: dict[Any, Any]
+    for one in back.sort_values("came_us", kind="stable").to_dict("records"):
+        key = one["card_token"], one["original_event_id"]
+        if key in found:
+            frame, row = found[key]
+            paid: Any = frame.loc[row]
+            left = int(paid["amount_minor"]) - sum(minor for _, minor in taken[key])
+            worth = _worth(one["amount_minor"], one["currency"], paid["occurred_at"])
+            taken[key].append((one["came_us"], min(worth, left)))
+    for key, told in taken.items():
+        frame, row = found[key]
+        frame.at[row, "taken_back"] = json.dumps(told)
+
+
+def _worth(amount_minor: int, currency: str, paid_at: datetime) -> int:
+    """In the reporting currency at the rate of the payment's day, as in service."""
+    wanted = currency, business_day(paid_at)
+    return to_reporting_minor(amount_minor, currency, rates_of([wanted])[wanted])
 
 
 def _in_reporting_currency(frame: pd.DataFrame) -> pd.DataFrame:
@@ -57,6 +107,8 @@ def describe(frame: pd.DataFrame, mapping: Mapping[str, Any]) -> Iterator[str]:
         f"{int((fraud == 1).sum()):,} fraud, {int((fraud == 0).sum()):,} legitimate, "
         f"{int(fraud.isna().sum()):,} without a label"
     )
+    if taken := int((frame["taken_back"] != "").sum()):
+        yield f"{taken:,} of the payments taken back, wholly or in part"
     foreign = frame["currency"][frame["currency"] != REPORTING_CURRENCY]
     if len(foreign):
         yield f"{len(foreign):,} converted to {REPORTING_CURRENCY} from {_some(set(foreign))}"

@@ -19,6 +19,7 @@ from apps.core.sql import Answered, insert, new_ids, new_row, one_of, round_trip
 from apps.fraud.models import SHARDS, EventKey, EventType, Source, Transaction, TransactionStatus
 from apps.fraud.money import Rate, to_reporting_minor
 from apps.fraud.services.rates import business_day, rates_of
+from apps.fraud.services.reversals import match_stored, reversals_of
 from apps.fraud.validation import CheckedEvent, error_row
 
 # What happened is scored; what takes a payment back is only recorded.
@@ -82,6 +83,7 @@ def _ingest(source: Source, events: Sequence[CheckedEvent]) -> Receipt:
         rows = rows_of(source, fresh, [pk for (pk,) in ids.fetchall()])
         with round_trip():
             store_rows(rows, fresh, actor=None)
+        match_stored(rows)
         for shard in sorted({row.shard for row in rows if row.status == TransactionStatus.PENDING}):
             ring("fraud.decide_pending", shard)
     return receipt
@@ -125,7 +127,8 @@ def store_rows(rows: Sequence[Transaction], events: Sequence[CheckedEvent], *, a
     IntegrityError when another request stored one of the ids first.
     """
     source = rows[0].source
-    insert(rows, [_key(row, item) for row, item in zip(rows, events, strict=True)])
+    keys = [_key(row, item) for row, item in zip(rows, events, strict=True)]
+    insert(rows, keys, reversals_of(rows))
     record(
         "transactions.received",
         site=source.site,

@@ -19,6 +19,7 @@ from apps.fraud.models import (
     FraudLabel,
     HeardLater,
     Mode,
+    Reversal,
     ShardLock,
     TerminalState,
     Transaction,
@@ -27,7 +28,8 @@ from apps.fraud.rows import event_of
 from apps.fraud.services.sequence import latest_vectors
 
 CHUNK = 2000
-Step = tuple[int, int, int, Transaction | FraudLabel, str]  # decision, kind, order, what, artefact hash
+What = Transaction | FraudLabel | Reversal
+Step = tuple[int, int, int, What, str]  # decision, kind, order, what, artefact hash
 
 
 @dataclass(slots=True)
@@ -44,6 +46,8 @@ class Rebuilt:
         if isinstance(what, FraudLabel):
             paid = what.transaction
             result = inference.learn([what], self._card(paid), self._terminal(paid))
+        elif isinstance(what, Reversal):
+            result = inference.take_back([what], self._card(what.transaction))
         else:
             predictor, card = self._predictor(artefact_hash), self._card(what)
             if card and self.artefacts.get(what.card_token, artefact_hash) != artefact_hash:
@@ -88,11 +92,14 @@ def _decided(site: Site, as_of: datetime | None) -> Iterator[Step]:
 
 
 def _heard(site: Site, as_of: datetime | None) -> Iterator[Step]:
-    heard = HeardLater.objects.select_related("transaction__source", "label__transaction__source")
+    heard = HeardLater.objects.select_related(
+        "transaction__source", "label__transaction__source", "reversal__transaction__source",
+        "reversal__original",
+    )  # fmt: skip
     if as_of is not None:
         heard = heard.filter(at__lte=as_of)
     for one in heard.order_by("after_decision", "pk").iterator(CHUNK):
-        what: Any = one.transaction or one.label
+        what: Any = one.transaction or one.label or one.reversal
         paid = what if one.transaction else what.transaction
         if paid.source.site_id == site.pk:
             yield one.after_decision, 1, one.pk, what, one.artefact_hash

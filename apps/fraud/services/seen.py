@@ -39,7 +39,7 @@ def asks_of(
         return observed(rows, *before)
 
     def ask(index: int, features: Features | None) -> list[RuleHit]:
-        if features is None and look:
+        if features is None and look and not event_of(rows[index]).too_old:
             features = seen()[index]
         return rules.hits(rows[index], earlier[index], features)
 
@@ -49,16 +49,19 @@ def asks_of(
 def observed(rows: Sequence[Transaction], cards: States, terminals: States) -> Sequence[Vector | None]:
     """Float32 (N_FEATURES,) of each row in its order, later ones knowing of earlier ones; nothing is written.
 
-    None for all of them where a state cannot be read.
+    None for one that is too old, and for all of them where a state cannot be read.
     """
     try:
         card_of = {key: CardState.from_bytes(raw) for key, raw in cards.items()}
         terminal_of = {key: TerminalState.from_bytes(raw) for key, raw in terminals.items()}
     except StateError:
         return [None] * len(rows)
-    found = []
+    found: list[Vector | None] = []
     for row in rows:
         event = event_of(row)
+        if event.too_old:
+            found.append(None)
+            continue
         card = card_of.setdefault(row.card_token, CardState())
         terminal = terminal_of.setdefault(row.terminal_id, TerminalState())
         found.append(observe(event, card, terminal))

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from django.db.models import Q
+
 from apps.fraud.inference import Champion
-from apps.fraud.models import Evidence
+from apps.fraud.models import TOO_OLD, Evidence
 from apps.fraud.services.states import Held, readable
 
 EVENTS = 100  # more than a network of this kind remembers of
@@ -35,7 +37,7 @@ def latest_vectors(site_id: int, card_token: str, before: int | None = None) -> 
     """In the order of deciding, of decisions up to now or before this one."""
     evidence = Evidence.objects.filter(
         decision__transaction__source__site_id=site_id, decision__transaction__card_token=card_token
-    ).exclude(features=b"")
+    ).exclude(Q(features=b"") | Q(decision__mode_reason=TOO_OLD))
     if before is not None:
         evidence = evidence.filter(decision_id__lt=before)
     latest = evidence.order_by("-decision__transaction__occurred_at").values_list("decision_id", "features")

@@ -25,6 +25,7 @@ from apps.fraud.models import (
     Transaction,
     by_thresholds,
 )
+from apps.fraud.rows import event_of
 from apps.fraud.rules import RuleHit, main_hit, settle
 from apps.fraud.services.late import keep_for_later
 from apps.fraud.services.look import Looked
@@ -68,7 +69,8 @@ def write_decisions(
         if beside:
             beside()
         insert(decisions, evidence, alerts, told)
-        keep_for_later([item.row for item in judged if item.mode_reason in (DEADLINE, STATE_BUSY)])
+        late = [item.row for item in judged if item.mode_reason in (DEADLINE, STATE_BUSY)]
+        keep_for_later([row for row in late if not event_of(row).too_old])
         _record(site, decisions)
     if told:
         ring("fraud.deliver_decisions")

@@ -40,7 +40,7 @@ class Command(BaseCommand):
             folder = new_dataset_folder(site, "fraud", name)
             mapping = read_mapping(options["mapping"])
             files = [file for file in (options["history"], options["file"]) if file]
-            frame = pd.concat([read_history(file, mapping) for file in files], ignore_index=True)
+            frame = pd.concat(read_history(files, mapping), ignore_index=True)
             frame = frame.sort_values("occurred_at", kind="stable", ignore_index=True)
             if options["dry_run"]:
                 self.stdout.write("\n".join(describe(frame, mapping)))
