@@ -17,6 +17,7 @@ from apps.fraud.expressions import Expression, Fault, compiled
 from apps.fraud.facts import FIELDS, KINDS, WINDOW, Facts, Features, Payments
 from apps.fraud.listed import ALLOW_LIST, BLOCK_LIST, Listed
 from apps.fraud.models import Outcome, Transaction
+from ml.fraud.contracts import Thresholds
 from ml.fraud.features import FEATURE_NAMES
 
 __all__ = ["WINDOW", "Rule", "RuleHit", "Rules", "compile_rule", "settle"]
@@ -104,12 +105,13 @@ def _baseline(given: str) -> Callable[[Facts], float | str]:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One version of a site's rules, ready to be asked, and its lists."""
+    """One version of a site's rules, ready to be asked, its lists, and its thresholds by artefact."""
 
     version: int
     rules: tuple[CompiledRule, ...]
     listed: Listed
     revision: int = 0
+    limits: Mapping[str, Thresholds] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
 
     @property

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.fraud import rule_views, views
+from apps.fraud import operating_views, rule_views, views
 
 app_name = "fraud"
 urlpatterns = [
@@ -13,4 +13,7 @@ urlpatterns = [
     path("rules/<int:number>/activate/", rule_views.activate, name="activate_version"),
     path("rules/lists/", rule_views.lists, name="lists"),
     path("rules/lists/<int:entry_id>/end/", rule_views.end, name="end_entry"),
+    path("operating/<int:version_id>/", operating_views.operating_point, name="operating_point"),
+    path("operating/<int:version_id>/consequence/", operating_views.consequence, name="consequence"),
+    path("operating/<int:version_id>/curve.json", operating_views.value_recall, name="value_recall"),
 ]

@@ -105,17 +105,17 @@ def consequence(table: HeldOut, thresholds: Thresholds, costs: Costs, seed: int 
 
     looks, good_declined, saved_minor = (
         of_day(review.astype(np.float64)),
-        of_day(good * decline),
+        of_day(np.where(decline, good, 0.0)),
         of_day(saved),
     )
     lost = table.fraud_minor_of_day - saved_minor
     sums = {
         "alerts": looks,
         "declines": of_day(decline.astype(np.float64)),
-        "unknown": of_day((review & (table.labels == UNKNOWN)).astype(np.float64)),
-        "known": of_day(review * (good + fraud)),
-        "caught": of_day(review * fraud),
-        "caught_minor": of_day(review * fraud_minor),
+        "unknown": of_day(np.where(review & (table.labels == UNKNOWN), 1.0, 0.0)),
+        "known": of_day(np.where(review, good + fraud, 0.0)),
+        "caught": of_day(np.where(review, fraud, 0.0)),
+        "caught_minor": of_day(np.where(review, fraud_minor, 0.0)),
         "frauds": table.frauds_of_day,
         "fraud_minor": table.fraud_minor_of_day,
         "good_declined": good_declined,

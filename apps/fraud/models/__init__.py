@@ -12,6 +12,7 @@ from apps.fraud.models.decisions import (
     by_thresholds,
 )
 from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource
+from apps.fraud.models.operating import Method, OperatingPoint
 from apps.fraud.models.outbox import Delivery, OutboxRow
 from apps.fraud.models.rulesets import (
     ListEntry,
@@ -66,7 +67,9 @@ __all__ = [
     "ListEntry",
     "ListKind",
     "ListName",
+    "Method",
     "Mode",
+    "OperatingPoint",
     "OutboxRow",
     "Outcome",
     "RuleActivation",

@@ -18,6 +18,7 @@ from apps.fraud.services.seen import Ask, asks_of
 from apps.fraud.services.sequence import card_states
 from apps.fraud.services.states import readable, store_states
 from apps.fraud.services.verdicts import DEADLINE, STATE_BUSY, Judged, outcome_of, write_decisions
+from ml.fraud.contracts import Thresholds
 
 SEQUENCE_ANEW = "sequence_anew"
 
@@ -73,12 +74,13 @@ def _judged(
     )
     if answer is None:
         return _by_rules(rows, asks, DEADLINE), None
+    limits = seen.rules.limits.get(answer.artefact_hash, answer.thresholds)
     # Without the states each is judged as if its card and terminal were new: somebody else holds them.
     modes = [
         (Mode.NO_STATE, STATE_BUSY) if cold else (Mode.FULL, SEQUENCE_ANEW * (row.card_token in forgotten))
         for row in rows
     ]
-    judged = _explained(model, _by_model(answer, rows, asks, modes), until)
+    judged = _explained(model, _by_model(answer, limits, rows, asks, modes), until)
     return judged, None if cold else answer
 
 
@@ -92,14 +94,18 @@ def _by_rules(rows: list[Transaction], asks: list[Ask], why: str) -> list[Judged
 
 
 def _by_model(
-    answer: inference.Answer, rows: list[Transaction], asks: list[Ask], modes: list[tuple[Mode, str]]
+    answer: inference.Answer,
+    limits: Thresholds,
+    rows: list[Transaction],
+    asks: list[Ask],
+    modes: list[tuple[Mode, str]],
 ) -> list[Judged]:
     return [
         Judged(row, ask(None), None, Mode.RULES_ONLY, "model_failed")
         if score is None
         else Judged(
             row, ask(score.vector if mode == Mode.FULL else None), score, mode, why,
-            answer.number, answer.artefact_hash, answer.thresholds,
+            answer.number, answer.artefact_hash, limits,
         )
         for row, ask, score, (mode, why) in zip(rows, asks, answer.scores, modes, strict=True)
     ]  # fmt: skip
