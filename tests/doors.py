@@ -202,6 +202,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/models/*": {"domain": "fraud"},
         "/models/jobs/*": {"job_id": things.job.pk},
         "/models/versions/*": {"version_id": things.version.pk},
+        "/fraud/operating/*": {"version_id": things.version.pk},
         "/models/datasets/*": {"dataset_id": things.version.dataset_id},
         "/admin/*": {"app_label": "accounts", "url": "nowhere"},
         "/admin/r/*": {"content_type_id": ContentType.objects.get_for_model(User).pk, "object_id": 1},

@@ -104,14 +104,26 @@ def _baseline(given: str) -> Callable[[Facts], float | str]:
 
 
 @dataclass(frozen=True, slots=True)
+class PassingThrough:
+    """The policy by which some of what the model would decline is let through."""
+
+    policy_id: int
+    number: int
+    probability: float
+    daily_cap_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
-    """One version of a site's rules, ready to be asked, its lists, and its thresholds by artefact."""
+    """What a site decides by: one version of its rules, ready to be asked, its lists, its thresholds by
+    artefact, and what it lets through to learn from, None while it does not."""
 
     version: int
     rules: tuple[CompiledRule, ...]
     listed: Listed
     revision: int = 0
     limits: Mapping[str, Thresholds] = field(default_factory=dict)
+    passing: PassingThrough | None = None
     failures: Counter[str] = field(default_factory=Counter)
 
     @property

@@ -14,6 +14,12 @@ from apps.fraud.models.decisions import (
 from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource
 from apps.fraud.models.operating import Method, OperatingPoint
 from apps.fraud.models.outbox import Delivery, OutboxRow
+from apps.fraud.models.pass_through import (
+    PassThrough,
+    PassThroughDay,
+    PassThroughPolicy,
+    PassThroughSwitch,
+)
 from apps.fraud.models.rulesets import (
     ListEntry,
     ListKind,
@@ -72,6 +78,10 @@ __all__ = [
     "OperatingPoint",
     "OutboxRow",
     "Outcome",
+    "PassThrough",
+    "PassThroughDay",
+    "PassThroughPolicy",
+    "PassThroughSwitch",
     "RuleActivation",
     "RuleRevision",
     "RuleSet",

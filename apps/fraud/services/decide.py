@@ -14,6 +14,7 @@ from apps.fraud import inference
 from apps.fraud.models import CardState, Decision, Mode, Outcome, TerminalState, Transaction
 from apps.fraud.rows import event_of
 from apps.fraud.services.look import Looked, look
+from apps.fraud.services.pass_through import let_some_through
 from apps.fraud.services.seen import Ask, asks_of
 from apps.fraud.services.sequence import card_states
 from apps.fraud.services.states import readable, store_states
@@ -80,7 +81,8 @@ def _judged(
         (Mode.NO_STATE, STATE_BUSY) if cold else (Mode.FULL, SEQUENCE_ANEW * (row.card_token in forgotten))
         for row in rows
     ]
-    judged = _explained(model, _by_model(answer, limits, rows, asks, modes), until)
+    judged = let_some_through(site, _by_model(answer, limits, rows, asks, modes), seen)
+    judged = _explained(model, judged, until)
     return judged, None if cold else answer
 
 
