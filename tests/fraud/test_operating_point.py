@@ -1,4 +1,4 @@
-"""The thresholds' page: asked for by a budget or by costs, shown before they are saved, and deciding after."""
+"""The thresholds' page: asked for by a budget or by costs, shown before they are saved, deciding after."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from apps.fraud.services import operating, rulesets
 from apps.modelops import places
 from ml.common.artefact import open_artefact, write_artefact
 from tests.fraud.conftest import drain_all, event
+
+pytestmark = pytest.mark.decision
 
 ASKED = {
     "method": "budget", "alerts_per_day": "12", "decline_precision": "80", "review_cost": "5",
@@ -34,7 +36,7 @@ def address(champion) -> str:
 
 
 def test_it_works(admin, address, champion, post) -> None:
-    """Reached from the version, looked at, saved, and the next decision is made by it; the one before stands."""
+    """Reached from the version, looked at, saved; the next decision is made by it, the one before stands."""
     assert address in admin.get(f"/models/versions/{champion.pk}/").content.decode()
     page = admin.get(address).content.decode()
     assert "it decides as it was trained" in page and "held-out days" in page
@@ -111,7 +113,9 @@ def test_the_curve_marks_the_choice_and_what_is_in_service(admin, address) -> No
 def test_by_cost_a_dearer_look_means_fewer_alerts(admin, address) -> None:
     points = []
     for cost in ("1", "90"):
-        admin.post(address, ASKED | {"method": "cost", "alerts_per_day": "", "review_cost": cost, "note": "x"})
+        admin.post(
+            address, ASKED | {"method": "cost", "alerts_per_day": "", "review_cost": cost, "note": "x"}
+        )
         points.append(OperatingPoint.objects.latest("pk"))
     assert points[0].came_to["alerts_per_day"]["value"] > points[1].came_to["alerts_per_day"]["value"]
     assert points[0].asked["costs"]["review_minor"] == 100
