@@ -2,8 +2,10 @@
 
 A mapping says where each canonical column comes from: a source column's name, {"column": name, "scale":
 number} (an amount in major units takes scale 100), or {"const": value}. Needed: occurred_at, card_token,
-amount_minor, terminal_id. The rest falls back to a neutral value. "handbook" names the mapping of the
-Fraud Detection Handbook's simulated data.
+amount_minor, terminal_id. The rest falls back to a neutral value. `outcome` is what was decided (approve,
+review, decline): a decline called legitimate without a `label_source` that says so is unknown.
+`selection_probability` is below 1 where a payment was let through by a draw. "handbook" names the mapping
+of the Fraud Detection Handbook's simulated data.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ml.common.folders import new_folder
+from ml.fraud.censoring import shares_of, unconfirmed
 from ml.fraud.contracts import Event
 
 NEEDED = ("occurred_at", "card_token", "amount_minor", "terminal_id")
@@ -26,6 +29,7 @@ NEUTRAL: dict[str, Any] = {
     "event_id": None, "type": "authorization", "currency": "EUR", "merchant_id": None, "mcc": "0000",
     "country": "", "entry_mode": "unknown", "channel": "unknown", "device_id": "", "ip": "",
     "latitude": np.nan, "longitude": np.nan, "fraud": None, "label_known_at": None, "scenario": "",
+    "outcome": "", "label_source": "", "selection_probability": 1.0,
 }  # fmt: skip
 COLUMNS = (*NEEDED, *NEUTRAL)
 HANDBOOK: dict[str, Any] = {
@@ -47,6 +51,8 @@ class FrozenEvents:
     n_fraud: int
     events_sha256: str
     splits: Mapping[str, int]
+    n_censored: int | None = None
+    n_passed_through: int | None = None
 
 
 def handbook_mapping() -> dict[str, Any]:
@@ -108,10 +114,21 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     frame["label_known_at"] = known.fillna(frame["occurred_at"] + LABEL_DELAY).dt.as_unit("us")
     for name in ("latitude", "longitude"):
         frame[name] = pd.to_numeric(frame[name]).astype(np.float64)
+    frame["selection_probability"] = _probabilities(frame["selection_probability"])
     text = [n for n in COLUMNS if frame[n].dtype == object or n in ("event_id", "card_token", "terminal_id")]
     for name in {*text, "merchant_id", "scenario"} - {"fraud", "label_known_at"}:
         frame[name] = frame[name].fillna("").astype(str)
+    if unknown := set(frame["outcome"]) - {"", "approve", "review", "decline"}:
+        raise ValueError(f"Unknown outcomes: {', '.join(sorted(unknown)[:5])}.")
+    frame.loc[unconfirmed(frame), "fraud"] = pd.NA
     return frame
+
+
+def _probabilities(given: pd.Series) -> pd.Series:
+    values = pd.to_numeric(given).astype(np.float64).fillna(1.0)
+    if not ((values > 0) & (values <= 1)).all():
+        raise ValueError("A selection_probability lies above 0 and up to 1.")
+    return values
 
 
 def split_by_time(at: pd.Series) -> np.ndarray[Any, Any]:
@@ -133,7 +150,11 @@ def freeze_frame(frame: pd.DataFrame, out_dir: Path, name: str) -> FrozenEvents:
         with (folder / "events.parquet").open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         splits = {str(k): int(v) for k, v in frame["split"].value_counts().items()}
-        frozen = FrozenEvents(len(frame), int(frame["fraud"].sum()), sha256, splits)
+        shares = shares_of(frame)
+        frozen = FrozenEvents(
+            len(frame), int(frame["fraud"].sum()), sha256, splits,
+            shares["n_censored"], shares["n_passed_through"],
+        )  # fmt: skip
         manifest = {"domain": "fraud", "name": name, "n": frozen.n, "events_sha256": sha256, "splits": splits}
         (folder / "manifest.json").write_text(json.dumps(manifest, sort_keys=True, indent=1))
     return frozen

@@ -25,6 +25,7 @@ from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, T
 from ml.common.devices import choose_device
 from ml.common.metrics import average_precision, roc_auc
 from ml.fraud.booster import grow, margins_of, margins_unseen
+from ml.fraud.censoring import shares_of, weights_of
 from ml.fraud.config import TrainConfig
 from ml.fraud.contracts import Vector
 from ml.fraud.evaluate import measures
@@ -157,7 +158,9 @@ class _Report(xgboost.callback.TrainingCallback):
 def _held_out(frame: pd.DataFrame, scores: npt.NDArray[np.floating], known: Mask) -> HeldOut:
     """All payments of the validation days; only labels known before the test began are known in it."""
     rows = frame["split"].to_numpy() == "val"
-    return held_out(frame[rows], scores[rows], known[rows], np.ones(int(rows.sum())))
+    weights = weights_of(frame[rows])
+    each = np.ones(int(rows.sum())) if weights is None else weights
+    return held_out(frame[rows], scores[rows], known[rows], each)
 
 
 def _metrics(
@@ -172,7 +175,8 @@ def _metrics(
         rows = parts[part]
         report = measures(frame[rows], scores[rows], thresholds["review"], seed, rounds)
         intervals = {key: list(pair) for key, pair in report.intervals.items()}
-        out[name] = {**report.values, **({"intervals": intervals} if intervals else {})}
+        told = shares_of(frame[frame["split"].to_numpy() == part])
+        out[name] = {**report.values, **told, **({"intervals": intervals} if intervals else {})}
     return out
 
 
