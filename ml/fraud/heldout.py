@@ -13,6 +13,7 @@ from ml.common.artefact import golden_bytes
 
 UNKNOWN = -1
 ROWS_MAX = 100_000
+KNOWN_SHARE = 0.5  # of a day's payments
 DAY_US = 86_400_000_000
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
@@ -55,11 +56,14 @@ class HeldOut:
 def held_out(frame: pd.DataFrame, scores: Floats, known: npt.NDArray[np.bool_], weights: Floats) -> HeldOut:
     """The table of the validation rows. `known` (n,): whose label may be looked at, the others are unknown.
 
-    What is left over after the last whole day would make that day look quiet: it is left out.
+    What would make a day look quieter than it was is left out: what is left over after the last whole day,
+    and the last days if labels of most of their payments came too late to be known.
     """
     at = frame["occurred_at"].astype("int64").to_numpy()
     day = (at - at[0]) // DAY_US
-    whole = day < max(1, int(day[-1]))
+    told = np.bincount(day, known) >= KNOWN_SHARE * np.bincount(day)
+    last_told = int(np.flatnonzero(told)[-1]) if told.any() else int(day[-1])
+    whole = day < max(1, min(int(day[-1]), last_told + 1))
     frame, scores, known, day = frame[whole], scores[whole], known[whole], day[whole]
     labels = np.where(known, frame["fraud"].fillna(0).to_numpy(np.int8), UNKNOWN).astype(np.int8)
     amounts = frame["amount_minor"].to_numpy(np.int64)

@@ -114,6 +114,18 @@ def test_what_is_not_known_is_an_alert_and_no_verdict() -> None:
     assert found["good_declined_per_day"].value == 0
 
 
+def test_days_whose_labels_came_too_late_are_no_quiet_days() -> None:
+    """They are left out; a day of which some stay unknown is not."""
+    frame, scores = frame_of(DAYS + 0.4)
+    day = np.arange(len(frame)) // A_DAY
+    some = np.arange(len(frame)) % 5 > 0
+    table = held_out(frame, scores, some & (day < 6), np.ones(len(frame)))
+    assert table.n_days == 6
+    found = consequence(table, Thresholds(0.0, 1.0), Costs()).estimates
+    assert found["unknown_share"].value == pytest.approx(0.2)
+    assert found["alerts_per_day"].value == A_DAY
+
+
 def test_rows_beyond_the_limit_are_counted(monkeypatch) -> None:
     frame, scores = frame_of()
     whole = held_out(frame, scores, np.ones(len(frame), bool), np.ones(len(frame)))
