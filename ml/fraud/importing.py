@@ -75,6 +75,11 @@ def read_mapping(given: str) -> dict[str, Any]:
 def read_canonical(file: Path, mapping: Mapping[str, Any]) -> pd.DataFrame:
     """The file's rows in canonical columns and time order. Raises ValueError for what does not fit."""
     source = pd.read_csv(file) if file.suffix in (".csv", ".gz") else pd.read_parquet(file)
+    return canonical(source, mapping)
+
+
+def canonical(source: pd.DataFrame, mapping: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows of any columns in canonical ones and time order. Raises ValueError for what does not fit."""
     if len(source) > MAX_ROWS:
         raise ValueError(f"More than {MAX_ROWS:,} rows: split the file.")
     if unknown := set(mapping) - set(COLUMNS):
