@@ -42,5 +42,6 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(
             f"Froze {frozen.n} decided payments as {name}: {frozen.n_fraud} fraud, "
-            f"{frozen.n_censored} declined without confirmation, {frozen.n_passed_through} let through by a draw."
+            f"{frozen.n_censored} declined without confirmation, "
+            f"{frozen.n_passed_through} let through by a draw."
         )
