@@ -16,7 +16,7 @@ from django.urls.resolvers import RegexPattern, URLPattern, URLResolver
 from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
-from apps.fraud.models import Decision, ListEntry, ListKind, ListName, RuleSet, Source
+from apps.fraud.models import Decision, ListEntry, ListKind, ListName, PassThroughPolicy, RuleSet, Source
 from apps.fraud.services.drain import drain_shard
 from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.lists import add_entry
@@ -109,6 +109,7 @@ class Things:
     instance: Instance
     decision: Decision
     ruleset: RuleSet
+    policy: PassThroughPolicy
     entry: ListEntry
     source: Source
     node: DicomNode
@@ -132,6 +133,7 @@ def make_things(site: Site) -> Things:
         instance=instance,
         decision=_decision(source),
         ruleset=_ruleset(site, user),
+        policy=_policy(site, user),
         entry=add_entry(
             site=site, name=ListName.ALLOW, kind=ListKind.COUNTRY, value="BE", reason="x", expires_at=None,
             author=user,
@@ -149,6 +151,13 @@ def _ruleset(site: Site, author: User) -> RuleSet:
     return RuleSet.objects.create(
         site=site, number=number, rules=[], author=author, note="x", created_at=now()
     )
+
+
+def _policy(site: Site, proposer: User) -> PassThroughPolicy:
+    return PassThroughPolicy.objects.create(
+        site=site, number=1000 + site.pk, probability=0.01, daily_cap_minor=100, note="x",
+        proposed_by=proposer, proposed_at=now(),
+    )  # fmt: skip
 
 
 def _film(site: Site) -> tuple[Study, Instance]:
@@ -194,6 +203,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
     known: dict[str, dict[str, Any]] = {
         "/fraud/decisions/*": {"public_id": things.decision.public_id},
         "/fraud/rules/*": {"number": things.ruleset.number, "entry_id": things.entry.pk},
+        "/fraud/rules/pass-through/*": {"number": things.policy.number},
         "/radiology/studies/*": {"public_id": study.public_id},
         "/radiology/instances/*": {"public_id": instance.public_id},
         "/dicom-web/*": uids,
@@ -202,6 +212,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/models/*": {"domain": "fraud"},
         "/models/jobs/*": {"job_id": things.job.pk},
         "/models/versions/*": {"version_id": things.version.pk},
+        "/fraud/operating/*": {"version_id": things.version.pk},
         "/models/datasets/*": {"dataset_id": things.version.dataset_id},
         "/admin/*": {"app_label": "accounts", "url": "nowhere"},
         "/admin/r/*": {"content_type_id": ContentType.objects.get_for_model(User).pk, "object_id": 1},

@@ -39,6 +39,7 @@ class FraudConfig(AppConfig):
                     Phase("test", "test"),
                 ),
                 dataset_command="python manage.py simulate_transactions --name first",
+                operating_page="fraud:operating_point",
             )
         )
         register_queue_age("realtime", pending_age)

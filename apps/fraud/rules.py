@@ -17,6 +17,7 @@ from apps.fraud.expressions import Expression, Fault, compiled
 from apps.fraud.facts import FIELDS, KINDS, WINDOW, Facts, Features, Payments
 from apps.fraud.listed import ALLOW_LIST, BLOCK_LIST, Listed
 from apps.fraud.models import Outcome, Transaction
+from ml.fraud.contracts import Thresholds
 from ml.fraud.features import FEATURE_NAMES
 
 __all__ = ["WINDOW", "Rule", "RuleHit", "Rules", "compile_rule", "settle"]
@@ -103,13 +104,26 @@ def _baseline(given: str) -> Callable[[Facts], float | str]:
 
 
 @dataclass(frozen=True, slots=True)
+class PassingThrough:
+    """The policy by which some of what the model would decline is let through."""
+
+    policy_id: int
+    number: int
+    probability: float
+    daily_cap_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
-    """One version of a site's rules, ready to be asked, and its lists."""
+    """What a site decides by: one version of its rules, ready to be asked, its lists, its thresholds by
+    artefact, and what it lets through to learn from, None while it does not."""
 
     version: int
     rules: tuple[CompiledRule, ...]
     listed: Listed
     revision: int = 0
+    limits: Mapping[str, Thresholds] = field(default_factory=dict)
+    passing: PassingThrough | None = None
     failures: Counter[str] = field(default_factory=Counter)
 
     @property

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.fraud import rule_views, views
+from apps.fraud import operating_views, passing_views, rule_views, views
 
 app_name = "fraud"
 urlpatterns = [
@@ -13,4 +13,10 @@ urlpatterns = [
     path("rules/<int:number>/activate/", rule_views.activate, name="activate_version"),
     path("rules/lists/", rule_views.lists, name="lists"),
     path("rules/lists/<int:entry_id>/end/", rule_views.end, name="end_entry"),
+    path("rules/pass-through/", passing_views.pass_through, name="pass_through"),
+    path("rules/pass-through/off/", passing_views.switch_pass_through_off, name="pass_through_off"),
+    path("rules/pass-through/<int:number>/on/", passing_views.switch_pass_through_on, name="pass_through_on"),
+    path("operating/<int:version_id>/", operating_views.operating_point, name="operating_point"),
+    path("operating/<int:version_id>/consequence/", operating_views.consequence, name="consequence"),
+    path("operating/<int:version_id>/curve.json", operating_views.value_recall, name="value_recall"),
 ]

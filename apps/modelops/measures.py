@@ -21,6 +21,10 @@ KNOWN = {
     "threshold": ("Threshold", "chosen on validation"),
     "n": ("Examples", ""),
     "n_excluded": ("Left out, no label", ""),
+    "n_censored": ("Declined without confirmation", "unknown, not legitimate"),
+    "censored_share": ("Censored share", "declined without confirmation, of all"),
+    "censored_value_share": ("Censored share of the money", ""),
+    "n_passed_through": ("Let through by a draw", "each weighed by how likely that was"),
 }
 ACRONYMS = {"gru", "auc", "ap", "ece"}
 HEADLINES = ("auc", "ap", "sensitivity", "specificity")

@@ -28,7 +28,8 @@ class Domain:
     arguments of `manage.py evaluate` (images, labels, findings, file, mapping, history, seed).
     `check_params(params)` raises ValueError with a sentence for parameters the trainer would not take.
     `config` is the dataclass of those parameters, its fields made by `ml.common.options`: the form asks for
-    them. `dataset_command` tells a person with no dataset yet what to run.
+    them. `dataset_command` tells a person with no dataset yet what to run. `operating_page` names the URL of
+    the page where a version's thresholds are set, if there is one; it takes the version's key.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Domain:
     config: type[Any] | None = None
     phases: tuple[Phase, ...] = ()
     dataset_command: str = ""
+    operating_page: str = ""
 
     def phase(self, name: str) -> Phase:
         """The phase of this name, or a plain one for a name the domain did not announce."""

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-ALLOWED = frozenset({"weights.safetensors", "trees.ubj", "model.onnx", "golden.npz"})
+ALLOWED = frozenset({"weights.safetensors", "trees.ubj", "model.onnx", "golden.npz", "heldout.npz"})
 MAX_FILE_BYTES = 2 * 1024**3
 MAX_MANIFEST_BYTES = 4 * 1024**2
 Array = npt.NDArray[Any]
@@ -60,7 +60,7 @@ class Artefact:
 
 
 def golden_bytes(**arrays: Array) -> bytes:
-    """The content of golden.npz."""
+    """The content of an .npz such as golden.npz; never a pickle."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

@@ -1,8 +1,12 @@
-"""Measures of a binary classifier. Scores (n,), labels 0/1 (n,); undefined measures are None."""
+"""Measures of a binary classifier. Scores (n,), labels 0/1 (n,); undefined measures are None.
+
+`weights` (n,): how many cases each stands for, where they were drawn; None is one each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,57 +15,72 @@ Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
 
-def roc_auc(labels: Ints, scores: Floats) -> float | None:
+def roc_auc(labels: Ints, scores: Floats, weights: Floats | None = None) -> float | None:
     """The chance that a positive outranks a negative, ties counting half. None with one class."""
-    positives = int(np.sum(labels == 1))
-    negatives = len(labels) - positives
-    if not positives or not negatives:
+    positive = _weighed(labels == 1, weights)
+    negative = _weighed(labels != 1, weights)
+    if not positive.sum() or not negative.sum():
         return None
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    mean_rank = np.cumsum(counts) - (counts - 1) / 2
-    rank_sum = float(mean_rank[inverse][labels == 1].sum())
-    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+    _, inverse = np.unique(scores, return_inverse=True)
+    of_score, below = np.bincount(inverse, positive), np.bincount(inverse, negative)
+    outranked = np.cumsum(below) - below / 2
+    return float(np.sum(of_score * outranked) / (positive.sum() * negative.sum()))
 
 
-def average_precision(labels: Ints, scores: Floats) -> float | None:
+def average_precision(labels: Ints, scores: Floats, weights: Floats | None = None) -> float | None:
     """Sum of precision over the steps of recall, as scikit-learn defines it. None without positives."""
-    positives = int(np.sum(labels == 1))
-    if not positives:
+    positive = _weighed(labels == 1, weights)
+    if not positive.sum():
         return None
     order = np.argsort(-scores, kind="stable")
-    sorted_scores, hits = scores[order], np.cumsum(labels[order] == 1)
-    last_of_tie = np.append(np.diff(sorted_scores) != 0, True)
-    hits, seen = hits[last_of_tie], np.flatnonzero(last_of_tie) + 1
-    recall_step = np.diff(hits, prepend=0) / positives
+    sorted_scores, hits = scores[order], np.cumsum(positive[order])
+    seen = np.cumsum(_weighed(np.ones(len(labels), bool), weights)[order])
+    last_of_tie = np.append(np.diff(sorted_scores) != 0, True) & (seen > 0)
+    hits, seen = hits[last_of_tie], seen[last_of_tie]
+    recall_step = np.diff(hits, prepend=0) / positive.sum()
     return float(np.sum(recall_step * hits / seen))
 
 
-def brier(labels: Ints, probabilities: Floats) -> float | None:
-    return float(np.mean((probabilities - labels) ** 2)) if len(labels) else None
+def brier(labels: Ints, probabilities: Floats, weights: Floats | None = None) -> float | None:
+    return _mean((probabilities - labels) ** 2, weights)
 
 
-def expected_calibration_error(labels: Ints, probabilities: Floats, *, bins: int = 15) -> float | None:
+def expected_calibration_error(
+    labels: Ints, probabilities: Floats, weights: Floats | None = None, *, bins: int = 15
+) -> float | None:
     """Mean |observed rate - mean probability| over bins of equal width, weighted by their counts."""
-    if not len(labels):
+    each = _weighed(np.ones(len(labels), bool), weights)
+    if not each.sum():
         return None
     which = np.minimum((probabilities * bins).astype(int), bins - 1)
-    counts = np.bincount(which, minlength=bins)
-    gap = np.bincount(which, weights=probabilities - labels, minlength=bins)
-    return float(np.abs(gap)[counts > 0].sum() / len(labels))
+    gap = np.bincount(which, weights=each * (probabilities - labels), minlength=bins)
+    return float(np.abs(gap).sum() / each.sum())
 
 
-def confusion_measures(labels: Ints, scores: Floats, threshold: float) -> dict[str, float | None]:
+def confusion_measures(
+    labels: Ints, scores: Floats, threshold: float, weights: Floats | None = None
+) -> dict[str, float | None]:
     """accuracy, sensitivity and specificity of `score >= threshold`."""
     called, truth = scores >= threshold, labels == 1
 
     def share(hits: npt.NDArray[np.bool_], of: npt.NDArray[np.bool_]) -> float | None:
-        return float(hits[of].mean()) if of.any() else None
+        return _mean(hits[of], None if weights is None else weights[of])
 
     return {
-        "accuracy": float(np.mean(called == truth)) if len(labels) else None,
+        "accuracy": _mean(called == truth, weights),
         "sensitivity": share(called, truth),
         "specificity": share(~called, ~truth),
     }
+
+
+def _weighed(which: npt.NDArray[np.bool_], weights: Floats | None) -> Floats:
+    return np.where(which, 1.0 if weights is None else weights, 0.0)
+
+
+def _mean(values: npt.NDArray[Any], weights: Floats | None) -> float | None:
+    if weights is None:
+        return float(np.mean(values)) if len(values) else None
+    return float(np.average(values, weights=weights)) if weights.sum() else None
 
 
 def threshold_for_sensitivity(labels: Ints, scores: Floats, sensitivity: float) -> float:

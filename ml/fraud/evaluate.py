@@ -18,6 +18,7 @@ from ml.common.metrics import (
     expected_calibration_error,
     roc_auc,
 )
+from ml.fraud.censoring import shares_of, weights_of
 from ml.fraud.contracts import EvaluationReport
 from ml.fraud.predict import FraudPredictor
 from ml.fraud.replay import gru_logits, replay_features, rows_by_card
@@ -42,7 +43,8 @@ def evaluate(
     scores = score_history(predictor, frame)[len(frame) - len(events) :]
     labelled = events["fraud"].notna().to_numpy()
     report = measures(events[labelled], scores[labelled], predictor.thresholds.review, seed, bootstrap)
-    return EvaluationReport({**report.values, "n_excluded": int((~labelled).sum())}, report.intervals)
+    said = {"n_excluded": int((~labelled).sum()), **shares_of(events)}
+    return EvaluationReport({**report.values, **said}, report.intervals)
 
 
 def score_history(predictor: FraudPredictor, frame: pd.DataFrame) -> Floats:
@@ -62,16 +64,19 @@ def _silent(event: ProgressEvent) -> None:
 def measures(
     frame: pd.DataFrame, scores: Floats, threshold: float, seed: int, bootstrap: int
 ) -> EvaluationReport:
-    """Every measure with its interval over resampled cards."""
-    labels = frame["fraud"].to_numpy().astype(int)
+    """Every measure with its interval over resampled cards; what was let through by a draw is weighed by it,
+    but not in card precision, which counts what was looked at."""
+    labels, weights = frame["fraud"].to_numpy().astype(int), weights_of(frame)
 
     def all_of(rows: Any) -> dict[str, float | None]:
+        given = labels[rows], scores[rows]
+        weighed = None if weights is None else weights[rows]
         return {
-            "auc": roc_auc(labels[rows], scores[rows]),
-            "ap": average_precision(labels[rows], scores[rows]),
-            "brier": brier(labels[rows], scores[rows]),
-            "ece": expected_calibration_error(labels[rows], scores[rows]),
-            **confusion_measures(labels[rows], scores[rows], threshold),
+            "auc": roc_auc(*given, weighed),
+            "ap": average_precision(*given, weighed),
+            "brier": brier(*given, weighed),
+            "ece": expected_calibration_error(*given, weighed),
+            **confusion_measures(*given, threshold, weighed),
         }
 
     values: dict[str, Any] = all_of(slice(None))

@@ -2,8 +2,10 @@
 
 A mapping says where each canonical column comes from: a source column's name, {"column": name, "scale":
 number} (an amount in major units takes scale 100), or {"const": value}. Needed: occurred_at, card_token,
-amount_minor, terminal_id. The rest falls back to a neutral value. "handbook" names the mapping of the
-Fraud Detection Handbook's simulated data.
+amount_minor, terminal_id. The rest falls back to a neutral value. `outcome` is what was decided (approve,
+review, decline): a decline called legitimate without a `label_source` that says so is unknown.
+`selection_probability` is below 1 where a payment was let through by a draw. "handbook" names the mapping
+of the Fraud Detection Handbook's simulated data.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml.common.folders import new_folder
+from ml.fraud.censoring import shares_of, unconfirmed
 from ml.fraud.contracts import LONGEST_WINDOW_US, Event
 
 NEEDED = ("occurred_at", "card_token", "amount_minor", "terminal_id")
@@ -28,6 +31,7 @@ NEUTRAL: dict[str, Any] = {
     "country": "", "entry_mode": "unknown", "channel": "unknown", "device_id": "", "ip": "",
     "latitude": np.nan, "longitude": np.nan, "fraud": None, "label_known_at": None, "scenario": "",
     "original_event_id": "", "received_at": None,
+    "outcome": "", "label_source": "", "selection_probability": 1.0,
 }  # fmt: skip
 COLUMNS = (*NEEDED, *NEUTRAL)
 IDS = ("event_id", "card_token", "terminal_id", "original_event_id")
@@ -50,6 +54,8 @@ class FrozenEvents:
     n_fraud: int
     events_sha256: str
     splits: Mapping[str, int]
+    n_censored: int | None = None
+    n_passed_through: int | None = None
 
 
 def handbook_mapping() -> dict[str, Any]:
@@ -72,6 +78,11 @@ def read_mapping(given: str) -> dict[str, Any]:
 def read_canonical(file: Path, mapping: Mapping[str, Any]) -> pd.DataFrame:
     """The file's rows in canonical columns and time order. Raises ValueError for what does not fit."""
     source = pd.read_csv(file) if file.suffix in (".csv", ".gz") else pd.read_parquet(file)
+    return canonical(source, mapping)
+
+
+def canonical(source: pd.DataFrame, mapping: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows of any columns in canonical ones and time order. Raises ValueError for what does not fit."""
     if len(source) > MAX_ROWS:
         raise ValueError(f"More than {MAX_ROWS:,} rows: split the file.")
     if unknown := set(mapping) - set(COLUMNS):
@@ -110,16 +121,25 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     known = pd.to_datetime(frame["label_known_at"], utc=True)
     frame["label_known_at"] = known.fillna(frame["occurred_at"] + LABEL_DELAY).dt.as_unit("us")
     frame["received_at"] = pd.to_datetime(frame["received_at"], utc=True).dt.as_unit("us")
-    if pd.api.types.is_float_dtype(
-        frame["original_event_id"]
-    ):  # whole numbers, with gaps where there is none
+    if pd.api.types.is_float_dtype(frame["original_event_id"]):  # whole numbers, with gaps
         frame["original_event_id"] = frame["original_event_id"].map("{:.0f}".format, na_action="ignore")
     for name in ("latitude", "longitude"):
         frame[name] = pd.to_numeric(frame[name]).astype(np.float64)
+    frame["selection_probability"] = _probabilities(frame["selection_probability"])
     text = [n for n in COLUMNS if frame[n].dtype == object or n in IDS]
     for name in {*text, "merchant_id", "scenario"} - {"fraud", "label_known_at", "received_at"}:
         frame[name] = frame[name].fillna("").astype(str)
+    if unknown := set(frame["outcome"]) - {"", "approve", "review", "decline"}:
+        raise ValueError(f"Unknown outcomes: {', '.join(sorted(unknown)[:5])}.")
+    frame.loc[unconfirmed(frame), "fraud"] = pd.NA
     return frame
+
+
+def _probabilities(given: pd.Series) -> pd.Series:
+    values = pd.to_numeric(given).astype(np.float64).fillna(1.0)
+    if not ((values > 0) & (values <= 1)).all():
+        raise ValueError("A selection_probability lies above 0 and up to 1.")
+    return values
 
 
 def split_by_time(at: pd.Series) -> np.ndarray[Any, Any]:
@@ -141,7 +161,11 @@ def freeze_frame(frame: pd.DataFrame, out_dir: Path, name: str) -> FrozenEvents:
         with (folder / "events.parquet").open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         splits = {str(k): int(v) for k, v in frame["split"].value_counts().items()}
-        frozen = FrozenEvents(len(frame), int(frame["fraud"].sum()), sha256, splits)
+        shares = shares_of(frame)
+        frozen = FrozenEvents(
+            len(frame), int(frame["fraud"].sum()), sha256, splits,
+            shares["n_censored"], shares["n_passed_through"],
+        )  # fmt: skip
         manifest = {"domain": "fraud", "name": name, "n": frozen.n, "events_sha256": sha256, "splits": splits}
         (folder / "manifest.json").write_text(json.dumps(manifest, sort_keys=True, indent=1))
     return frozen

@@ -25,11 +25,14 @@ from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, T
 from ml.common.devices import choose_device
 from ml.common.metrics import average_precision, roc_auc
 from ml.fraud.booster import grow, margins_of, margins_unseen
+from ml.fraud.censoring import shares_of, weights_of
 from ml.fraud.config import TrainConfig
 from ml.fraud.contracts import Vector
 from ml.fraud.evaluate import measures
 from ml.fraud.features import FEATURE_NAMES
+from ml.fraud.heldout import HeldOut, held_out
 from ml.fraud.importing import load_frozen
+from ml.fraud.operating import for_budget
 from ml.fraud.replay import gru_logits, replay_features, rows_by_card
 from ml.fraud.rnn import Gru
 from ml.fraud.sequence import train_gru
@@ -61,7 +64,10 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     margins = of_trees + vectors[:, -1]
     platt = fit_platt(margins[parts["val"]], labels[parts["val"]])
     scores = sigmoid(platt[0] * margins.astype(np.float64) + platt[1])
-    thresholds = _thresholds(labels[parts["val"]], scores[parts["val"]], config)
+    table = _held_out(frame, scores, parts["val"])
+    # What analysts can look at, and a decline where precision is high enough, until somebody chooses anew.
+    limits = for_budget(table, config.review_share * table.payments_of_day.mean(), config.decline_precision)
+    thresholds = asdict(limits)
     progress(ProgressEvent("test", message="scoring the test once"))
     metrics = _metrics(frame, scores, thresholds, parts, request.seed)
     metrics["ablation"] = _ablation(
@@ -74,6 +80,7 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
         "config": asdict(config), "seed": request.seed, "metrics": metrics,
     }  # fmt: skip
     files = _files(gru, trees, vectors, margins, of_trees, parts["val"], rows_of_cards)
+    files["heldout.npz"] = table.to_bytes()
     artefact_hash = write_artefact(request.output_dir, kind="fraud", files=files, meta=meta)
     progress(ProgressEvent("done", metrics={"test_auc": metrics["test"]["auc"]}))
     return TrainResult(request.output_dir, artefact_hash, metrics)
@@ -148,15 +155,12 @@ class _Report(xgboost.callback.TrainingCallback):
         return False
 
 
-def _thresholds(labels: Matrix, scores: npt.NDArray[np.floating], config: TrainConfig) -> dict[str, float]:
-    """Review what analysts can look at; decline where precision on validation is high enough."""
-    ranked = np.sort(scores)[::-1]
-    review = float(ranked[max(0, int(len(ranked) * config.review_share) - 1)])
-    order = np.argsort(-scores, kind="stable")
-    precision = np.cumsum(labels[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero((precision >= config.decline_precision) & (np.arange(len(order)) >= 9))
-    decline = float(scores[order[enough[-1]]]) if len(enough) else 1.0
-    return {"review": min(review, decline), "decline": decline}
+def _held_out(frame: pd.DataFrame, scores: npt.NDArray[np.floating], known: Mask) -> HeldOut:
+    """All payments of the validation days; only labels known before the test began are known in it."""
+    rows = frame["split"].to_numpy() == "val"
+    weights = weights_of(frame[rows])
+    each = np.ones(int(rows.sum())) if weights is None else weights
+    return held_out(frame[rows], scores[rows], known[rows], each)
 
 
 def _metrics(
@@ -171,7 +175,8 @@ def _metrics(
         rows = parts[part]
         report = measures(frame[rows], scores[rows], thresholds["review"], seed, rounds)
         intervals = {key: list(pair) for key, pair in report.intervals.items()}
-        out[name] = {**report.values, **({"intervals": intervals} if intervals else {})}
+        told = shares_of(frame[frame["split"].to_numpy() == part])
+        out[name] = {**report.values, **told, **({"intervals": intervals} if intervals else {})}
     return out
 
 

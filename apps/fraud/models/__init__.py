@@ -13,7 +13,14 @@ from apps.fraud.models.decisions import (
     by_thresholds,
 )
 from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource
+from apps.fraud.models.operating import Method, OperatingPoint
 from apps.fraud.models.outbox import Delivery, OutboxRow
+from apps.fraud.models.pass_through import (
+    PassThrough,
+    PassThroughDay,
+    PassThroughPolicy,
+    PassThroughSwitch,
+)
 from apps.fraud.models.reversals import Reversal
 from apps.fraud.models.rulesets import (
     ListEntry,
@@ -69,9 +76,15 @@ __all__ = [
     "ListEntry",
     "ListKind",
     "ListName",
+    "Method",
     "Mode",
+    "OperatingPoint",
     "OutboxRow",
     "Outcome",
+    "PassThrough",
+    "PassThroughDay",
+    "PassThroughPolicy",
+    "PassThroughSwitch",
     "Reversal",
     "RuleActivation",
     "RuleRevision",

@@ -47,9 +47,10 @@ class RuleActivation(models.Model):
 
 
 class RuleRevision(models.Model):
-    """Moves with each activation and each change of a list, so that deciding asks one number and no more.
+    """Moves with each change of what a site decides by: rules, lists, thresholds. So deciding asks one
+    number and no more.
 
-    Its row is locked by whoever changes rules or lists: revisions become visible in their order.
+    Its row is locked by whoever changes one of them: revisions become visible in their order.
     """
 
     site = models.OneToOneField(Site, on_delete=models.PROTECT, primary_key=True, related_name="+")

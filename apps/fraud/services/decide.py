@@ -14,6 +14,7 @@ from apps.fraud import inference
 from apps.fraud.models import TOO_OLD, CardState, Decision, Mode, Outcome, TerminalState, Transaction
 from apps.fraud.rows import event_of
 from apps.fraud.services.look import Looked, look
+from apps.fraud.services.pass_through import let_some_through
 from apps.fraud.services.seen import Ask, asks_of
 from apps.fraud.services.sequence import card_states
 from apps.fraud.services.states import readable, store_states
@@ -24,6 +25,7 @@ from apps.fraud.services.verdicts import (
     outcome_of,
     write_decisions,
 )
+from ml.fraud.contracts import Thresholds
 
 SEQUENCE_ANEW = "sequence_anew"
 
@@ -78,6 +80,7 @@ def _judged(
     answer = inference.score_in_time(model, events, known, readable(seen.terminals), until)
     if answer is None:
         return _by_rules(rows, asks, DEADLINE), None
+    limits = seen.rules.limits.get(answer.artefact_hash, answer.thresholds)
     # Without the states each is judged as if its card and terminal were new: somebody else holds them, or
     # they tell of other times.
     modes = [
@@ -86,7 +89,8 @@ def _judged(
         else (Mode.FULL, SEQUENCE_ANEW * (event.card_token in forgotten))
         for event in events
     ]
-    judged = _explained(model, _by_model(answer, rows, asks, modes), until)
+    judged = let_some_through(site, _by_model(answer, limits, rows, asks, modes), seen)
+    judged = _explained(model, judged, until)
     return judged, None if cold else answer
 
 
@@ -100,14 +104,18 @@ def _by_rules(rows: list[Transaction], asks: list[Ask], why: str) -> list[Judged
 
 
 def _by_model(
-    answer: inference.Answer, rows: list[Transaction], asks: list[Ask], modes: list[tuple[Mode, str]]
+    answer: inference.Answer,
+    limits: Thresholds,
+    rows: list[Transaction],
+    asks: list[Ask],
+    modes: list[tuple[Mode, str]],
 ) -> list[Judged]:
     return [
         Judged(row, ask(None), None, Mode.RULES_ONLY, "model_failed")
         if score is None
         else Judged(
             row, ask(score.vector if mode == Mode.FULL else None), score, mode, why,
-            answer.number, answer.artefact_hash, answer.thresholds,
+            answer.number, answer.artefact_hash, limits,
         )
         for row, ask, score, (mode, why) in zip(rows, asks, answer.scores, modes, strict=True)
     ]  # fmt: skip

@@ -109,6 +109,7 @@ def describe(frame: pd.DataFrame, mapping: Mapping[str, Any]) -> Iterator[str]:
     )
     if taken := int((frame["taken_back"] != "").sum()):
         yield f"{taken:,} of the payments taken back, wholly or in part"
+    yield from _censored(frame)
     foreign = frame["currency"][frame["currency"] != REPORTING_CURRENCY]
     if len(foreign):
         yield f"{len(foreign):,} converted to {REPORTING_CURRENCY} from {_some(set(foreign))}"
@@ -120,6 +121,19 @@ def describe(frame: pd.DataFrame, mapping: Mapping[str, Any]) -> Iterator[str]:
         yield f"empty in every row: {', '.join(blank)}"
     for split, rows in frame.groupby(split_by_time(at), sort=False):
         yield f"{split}: {len(rows):,} payments, {int((rows['fraud'] == 1).sum()):,} fraud"
+
+
+def _censored(frame: pd.DataFrame) -> Iterator[str]:
+    from ml.fraud.censoring import shares_of
+
+    told = shares_of(frame)
+    if told["n_censored"] is None:
+        yield "nobody says what was decided: declined payments that were never confirmed cannot be told"
+    else:
+        yield (
+            f"{told['n_censored']:,} declined without confirmation, {told['censored_share']:.1%} of all: "
+            f"unknown; {told['n_passed_through']:,} let through by a draw"
+        )
 
 
 def _blank(column: pd.Series) -> bool:

@@ -35,6 +35,22 @@ def test_ranking_measures_agree_with_scikit_learn(case) -> None:
     )
 
 
+def test_weighed_they_agree_too_and_a_weight_is_as_many_cases(case) -> None:
+    labels, logits = case
+    weights = np.random.default_rng(4).integers(0, 4, len(labels))
+    assert roc_auc(labels, logits, weights) == pytest.approx(
+        reference.roc_auc_score(labels, logits, sample_weight=weights)
+    )
+    assert average_precision(labels, logits, weights) == pytest.approx(
+        reference.average_precision_score(labels, logits, sample_weight=weights)
+    )
+    many, scores = np.repeat(labels, weights), np.repeat(sigmoid(logits), weights)
+    for measure in (brier, expected_calibration_error):
+        assert measure(labels, sigmoid(logits), weights) == pytest.approx(measure(many, scores))
+    weighed = confusion_measures(labels, sigmoid(logits), 0.5, weights)
+    assert weighed == pytest.approx(confusion_measures(many, scores, 0.5))
+
+
 def test_one_class_has_no_auc() -> None:
     assert roc_auc(np.ones(3, int), np.arange(3.0)) is None
     assert average_precision(np.zeros(3, int), np.arange(3.0)) is None
