@@ -17,7 +17,7 @@ class TrainConfig:
     epochs: int = option(10, 1, 100, "passes of the recurrent network over the training time")
     learning_rate: float = option(5e-3, 1e-5, 0.1, "of the recurrent network (AdamW), falling to nothing")
     weight_decay: float = option(0.1, 0.0, 10.0, "of the recurrent network")
-    dropout: float = option(0.1, 0.0, 0.9, "share of the network's state and input hidden while it learns")
+    dropout: float = option(0.3, 0.0, 0.9, "share of the network's state and input hidden while it learns")
     share: float = option(0.75, 0.05, 1.0, "of what the network would add to the trees, what it may")
     cards_per_batch: int = option(64, 1, 4096, "card histories in a batch")
     chunk: int = option(64, 8, 1024, "events between two truncations of backpropagation through time")
