@@ -55,7 +55,7 @@ WARM_DAY = 40  # the first weeks, whose states are still cold, teach nothing
 TEST_END = 21  # days from a fold's start
 MEMORY_DAYS = 21  # of history that the network reads before the week that teaches, or the test
 NET_7DAY = TrainConfig(hidden=16, head=8, epochs=9, share=0.5, members=2)
-NET_FULL = TrainConfig(members=2, share=1.0, cards_per_batch=256)
+NET_FULL = TrainConfig(members=2, share=1.0)
 TREES_7DAY = {"max_depth": 4, "eta": 0.05, "min_child_weight": 1.5, "subsample": 0.8,
               "colsample_bytree": 0.4, "tree_method": "exact", "rounds": 200}  # fmt: skip
 TREES_FULL = {"max_depth": 7, "eta": 0.04, "min_child_weight": 2.0, "subsample": 0.7,
