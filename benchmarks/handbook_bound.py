@@ -52,7 +52,7 @@ class _Order:
         self.here = np.arange(len(owner))
         self.known = self._place_of(self._at - DELAY_DAYS * DAY_US)  # labels before this place are known
 
-    def begin(self, day: Values | npt.NDArray[np.int64]) -> Rows:
+    def begin(self, day: npt.NDArray[np.int64]) -> Rows:
         """Of each row's owner, the place of the first payment on or after a day (n,)."""
         return np.searchsorted(self._of_day, self._owner * 1000 + np.maximum(day, 0))
 
