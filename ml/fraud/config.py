@@ -13,6 +13,7 @@ from ml.common.options import from_params, option
 class TrainConfig:
     hidden: int = option(32, 4, 256, "units of the recurrent network")
     head: int = option(16, 2, 256, "units of the layer that reads the network's state")
+    members: int = option(1, 1, 8, "networks, begun with different weights, whose mean is taken")
     epochs: int = option(10, 1, 100, "passes of the recurrent network over the training time")
     learning_rate: float = option(5e-3, 1e-5, 0.1, "of the recurrent network (AdamW), falling to nothing")
     weight_decay: float = option(0.1, 0.0, 10.0, "of the recurrent network")
@@ -35,5 +36,5 @@ class TrainConfig:
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"hidden": 8, "head": 8, "epochs": 2, "trees": 30, "depth": 3, "tree_rate": 0.1},
     "demo": {},
-    "full": {"epochs": 15, "trees": 1000, "depth": 7, "tree_rate": 0.04},
+    "full": {"members": 2, "epochs": 15, "trees": 1000, "depth": 7, "tree_rate": 0.04},
 }

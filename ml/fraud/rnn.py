@@ -6,7 +6,7 @@ events and of what the trees said of them, it tells by how much the trees' log-o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +87,44 @@ class Gru:
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         return {"columns": self.columns.astype(np.int32), **{name: getattr(self, name) for name in WEIGHTS}}
+
+
+def side_by_side(members: Sequence[Gru]) -> Gru:
+    """One network that adds the mean of what its members would; all must see the same inputs.
+
+    Their units stand in blocks that do not touch, so that it is served, and its state kept, as any other.
+    """
+    first, h = members[0], members[0].hidden_size
+    of_hidden = [_diagonal([np.split(one.w_hh, 3)[gate] for one in members]) for gate in range(3)]
+    middle = _diagonal([one.w_mid[:, :h] for one in members])
+    return Gru(
+        columns=first.columns,
+        mean=first.mean,
+        scale=first.scale,
+        w_ih=_by_gate([one.w_ih for one in members]),
+        w_hh=np.concatenate(of_hidden),
+        b_ih=_by_gate([one.b_ih for one in members]),
+        b_hh=_by_gate([one.b_hh for one in members]),
+        w_mid=np.column_stack([middle, np.concatenate([one.w_mid[:, h:] for one in members])]),
+        b_mid=np.concatenate([one.b_mid for one in members]),
+        w_out=(np.concatenate([one.w_out for one in members]) / len(members)).astype(np.float32),
+        b_out=np.mean([one.b_out for one in members], 0, dtype=np.float32),
+    )
+
+
+def _by_gate(parts: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Rows (3h, ...) of each member, in torch's order of gates for all of them together."""
+    gates = [np.split(part, 3) for part in parts]
+    return np.concatenate([of[gate] for gate in range(3) for of in gates])
+
+
+def _diagonal(blocks: Sequence[Matrix]) -> Matrix:
+    out = np.zeros((sum(len(b) for b in blocks), sum(b.shape[1] for b in blocks)), np.float32)
+    row = column = 0
+    for block in blocks:
+        out[row : row + len(block), column : column + block.shape[1]] = block
+        row, column = row + len(block), column + block.shape[1]
+    return out
 
 
 def inputs(features: Matrix, margins: Vector, columns: Rows) -> Matrix:

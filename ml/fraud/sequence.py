@@ -7,7 +7,8 @@ miss; the margins come from trees that never saw the card, as they would in serv
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,25 @@ from ml.common.contracts import ProgressCallback, ProgressEvent
 from ml.common.progress import Ticker
 from ml.fraud.config import TrainConfig
 from ml.fraud.contracts import Vector
-from ml.fraud.features import SEQUENCE
-from ml.fraud.rnn import Gru, inputs
+from ml.fraud.features import FEATURE_NAMES, SEQUENCE
+from ml.fraud.rnn import Gru, inputs, side_by_side
 
 Matrix = npt.NDArray[np.float32]
 WARM_UP = 0.1
+# What the network sees beside the trees' margin: of the card, and what is known against the terminal.
+SEEN = (
+    *SEQUENCE,
+    *(
+        FEATURE_NAMES.index(name)
+        for name in (
+            "terminal_bad_14d", "terminal_bad_30d", "terminal_plain_30d", "terminal_risk_14d", "terminal_run",
+            "terminal_run_lone", "terminal_run_least", "terminal_run_days", "terminal_run_days_most",
+            "terminal_since_bad_days", "terminal_good_since_bad", "card_unusual_24h", "card_unusual_7d",
+            "amount_over_mean_30d", "card_max_24h", "card_max_7d", "card_mean_24h", "card_mean_7d",
+            "card_count_24h", "card_count_7d",
+        )
+    ),
+)  # fmt: skip
 
 
 class GruNet(nn.Module):
@@ -44,6 +59,17 @@ class GruNet(nn.Module):
         return self.out(torch.tanh(self.mid(seen))).squeeze(-1), last
 
 
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """What every member learns from: tensors of all rows, and each card's rows in time order."""
+
+    x: torch.Tensor
+    offset: torch.Tensor
+    y: torch.Tensor
+    weight: torch.Tensor
+    rows_of_cards: list[npt.NDArray[np.intp]]
+
+
 def train_gru(
     features: Matrix,
     margins: Vector,
@@ -57,54 +83,95 @@ def train_gru(
     checkpoint_dir: Path,
     resume: bool,
     progress: ProgressCallback,
-    columns: Sequence[int] = SEQUENCE,
+    columns: Sequence[int] = SEEN,
 ) -> Gru:
     """Fit what to add to `margins` on the rows whose weight is 1; the others are remembered only.
 
-    `rows_of_cards` lists each card's rows in time order. What it adds is `config.share` of what fits best.
+    `rows_of_cards` lists each card's rows in time order. What it adds is `config.share` of what fits best,
+    the mean of `config.members` networks that began with different weights.
     """
     used = weights > 0
     chosen = np.array(columns, np.intp)
     seen = inputs(features, margins, chosen)
     mean, scale = seen[used].mean(0), 1 / (seen[used].std(0) + 1e-3)
-    x = torch.from_numpy((seen - mean) * scale).to(device)
-    offset = torch.from_numpy(margins).to(device)
-    y, w = torch.from_numpy(labels).to(device), torch.from_numpy(weights).to(device)
-    torch.manual_seed(seed)
-    net = GruNet(len(mean), config.hidden, config.head, config.dropout).to(device)
+    lesson = _Lesson(
+        torch.from_numpy((seen - mean) * scale).to(device), torch.from_numpy(margins).to(device),
+        torch.from_numpy(labels).to(device), torch.from_numpy(weights).to(device), rows_of_cards,
+    )  # fmt: skip
+    ticker = Ticker(total=int(used.sum()) * config.epochs * config.members)
+    members = []
+    for member in range(config.members):
+        torch.manual_seed(seed + member)
+        net = GruNet(len(mean), config.hidden, config.head, config.dropout).to(device)
+        file = checkpoint_dir / f"gru{member}.safetensors"
+        first = _restore(net, file) if resume else 0
+
+        def done(epoch: int, metrics: dict[str, float], before: int = member * config.epochs) -> None:
+            progress(_event(before + epoch, config.members * config.epochs, ticker, metrics))
+
+        _fit(net, lesson, config, (seed, member), first, file, ticker, done)
+        members.append(_to_numpy(net, chosen, mean, scale, config.share))
+    return side_by_side(members)
+
+
+def _fit(
+    net: GruNet,
+    lesson: _Lesson,
+    config: TrainConfig,
+    seed: tuple[int, int],
+    first: int,
+    file: Path,
+    ticker: Ticker,
+    progress: Callable[[int, dict[str, float]], None],
+) -> None:
+    """The epochs from `first` on; after each the weights go to `file`."""
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    first = _restore(net, checkpoint_dir) if resume else 0
-    loss_of = nn.BCEWithLogitsLoss(reduction="none")
-    ticker = Ticker(total=int(used.sum()) * (config.epochs - first))
     for epoch in range(first, config.epochs):
-        rng = np.random.default_rng((seed, epoch))
-        total, count = 0.0, 0.0
-        batches = list(_batches(rng, rows_of_cards, config.cards_per_batch))
+        batches = list(
+            _batches(np.random.default_rng((*seed, epoch)), lesson.rows_of_cards, config.cards_per_batch)
+        )
+        total, count = 0.0, 0
         for number, batch in enumerate(batches):
             for group in optimiser.param_groups:
                 group["lr"] = config.learning_rate * _pace((epoch + number / len(batches)) / config.epochs)
             hidden = None
             for start in range(0, batch.shape[1], config.chunk):
-                rows = batch[:, start : start + config.chunk]
-                there = rows >= 0
-                mask = w[rows] * torch.from_numpy(there).to(device)
-                size = float(mask.sum())
-                with torch.set_grad_enabled(size > 0):
-                    logits, hidden = net(x[rows] * torch.from_numpy(there).to(device).unsqueeze(-1), hidden)
-                hidden = hidden.detach()
-                if not size:
-                    continue
-                loss = (loss_of(logits + offset[rows], y[rows]) * mask).sum() / size
-                optimiser.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-                optimiser.step()
-                total, count = total + float(loss.detach()) * size, count + size
-                ticker.add(int(size))
-                progress(_event(epoch, config.epochs, ticker))
-        progress(_event(epoch, config.epochs, ticker, {"train_loss": total / max(count, 1)}))
-        _save(net, checkpoint_dir, epoch + 1)
-    return _to_numpy(net, chosen, mean, scale, config.share)
+                loss, size, hidden = _learn(
+                    net, optimiser, lesson, batch[:, start : start + config.chunk], hidden
+                )
+                total, count = total + loss * size, count + size
+                ticker.add(size)
+                if size:
+                    progress(epoch, {})
+        progress(epoch, {"train_loss": total / max(count, 1)})
+        _save(net, file, epoch + 1)
+
+
+def _learn(
+    net: GruNet,
+    optimiser: torch.optim.Optimizer,
+    lesson: _Lesson,
+    rows: npt.NDArray[np.intp],
+    hidden: torch.Tensor | None,
+) -> tuple[float, int, torch.Tensor]:
+    """One step on rows (cards, events): mean loss, rows that taught, and the hidden state after them."""
+    there = torch.from_numpy(rows >= 0).to(lesson.x.device)
+    mask = lesson.weight[rows] * there
+    size = int(mask.sum())
+    with torch.set_grad_enabled(size > 0):
+        logits, hidden = net(lesson.x[rows] * there.unsqueeze(-1), hidden)
+    hidden = hidden.detach()
+    if not size:
+        return 0.0, 0, hidden
+    each = nn.functional.binary_cross_entropy_with_logits(
+        logits + lesson.offset[rows], lesson.y[rows], reduction="none"
+    )
+    loss = (each * mask).sum() / size
+    optimiser.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    optimiser.step()
+    return float(loss.detach()), size, hidden
 
 
 def _pace(done: float) -> float:
@@ -138,17 +205,17 @@ def _batches(
         yield padded
 
 
-def _save(net: GruNet, folder: Path, epochs_done: int) -> None:
-    temporary = folder / "gru.safetensors.new"
+def _save(net: GruNet, file: Path, epochs_done: int) -> None:
+    temporary = file.with_suffix(".new")
     save_file({**net.state_dict(), "epochs_done": torch.tensor(epochs_done)}, temporary)
-    temporary.replace(folder / "gru.safetensors")
+    temporary.replace(file)
 
 
-def _restore(net: GruNet, folder: Path) -> int:
+def _restore(net: GruNet, file: Path) -> int:
     """Weights of the last finished epoch, and how many were done. Adam's moments start anew."""
-    if not (folder / "gru.safetensors").is_file():
+    if not file.is_file():
         return 0
-    arrays = load_file(folder / "gru.safetensors")
+    arrays = load_file(file)
     done = int(arrays.pop("epochs_done"))
     net.load_state_dict(arrays)
     return done

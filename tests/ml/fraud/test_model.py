@@ -19,7 +19,7 @@ from ml.fraud.evaluate import card_precision, evaluate
 from ml.fraud.features import N_FEATURES, SEQUENCE
 from ml.fraud.importing import events_of, freeze_frame, load_frozen, read_canonical, split_by_time
 from ml.fraud.predict import FraudPredictor
-from ml.fraud.rnn import inputs
+from ml.fraud.rnn import inputs, side_by_side
 from ml.fraud.sequence import GruNet, _to_numpy
 from ml.fraud.simulator import SCENARIOS, simulate, stream
 from ml.fraud.train import train
@@ -90,6 +90,27 @@ def test_numpy_steps_as_torch_does() -> None:
         logit, hidden = gru.step(row, margin, hidden)
         got.append(logit)
     np.testing.assert_allclose(got, wanted[0].numpy() * 0.5, atol=1e-5)
+
+
+def test_networks_side_by_side_add_the_mean_of_what_each_would() -> None:
+    size, columns, rng = len(SEQUENCE) + 1, np.array(SEQUENCE), np.random.default_rng(3)
+    members = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        net = GruNet(size, 8, 4)
+        torch.nn.init.normal_(net.out.weight)
+        plain = np.zeros(size, np.float32), np.ones(size, np.float32)
+        members.append(_to_numpy(net, columns, *plain, share=1.0))
+    together = side_by_side(members)
+    assert together.hidden_size == 24
+    features, margins = rng.normal(size=(30, N_FEATURES)).astype(np.float32), rng.normal(-4, 3, 30)
+    hidden, alone = None, [None] * 3
+    for row, margin in zip(features, margins, strict=True):
+        got, hidden = together.step(row, margin, hidden)
+        each = [one.step(row, margin, state) for one, state in zip(members, alone, strict=True)]
+        alone = [state for _, state in each]
+        assert got == pytest.approx(np.mean([value for value, _ in each]), abs=1e-5)
+    np.testing.assert_allclose(hidden, np.concatenate(alone), atol=1e-5)
 
 
 def test_many_cards_at_once_step_as_one_does(predictor) -> None:
@@ -182,7 +203,7 @@ def test_it_stops_when_asked_and_resumes(request_for) -> None:
 
     with pytest.raises(Cancelled):
         train(asked, stop)
-    assert (asked.checkpoint_dir / "gru.safetensors").is_file()
+    assert (asked.checkpoint_dir / "gru0.safetensors").is_file()
     phases = []
     result = train(dataclasses.replace(asked, resume=True), lambda event: phases.append(event.phase))
     assert "sequence" not in phases
