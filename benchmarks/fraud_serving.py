@@ -1,6 +1,6 @@
 """How many decisions a second the doors carry, on PostgreSQL, with everything on this machine.
 
-    python -m benchmarks.fraud_serving [--seconds 30] [--rates 100,200,300,500] [--peers VENV/bin/python]
+    python -m benchmarks.fraud_serving [--seconds 60] [--rates 300,500,1000,1300] [--peers VENV/bin/python]
 
 Open loop: each request has a moment at which it is due, and its latency counts from then, however late it was
 sent. Features, network, trees, reasons, rules and the commit are all in it. Everything answered is looked for
@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from benchmarks.report import report
+from benchmarks.serving_history import history_row
 from benchmarks.serving_load import Load, Sent, send
 from benchmarks.serving_peers import PEER_ROUNDS, PEER_SECONDS, Compared, compare
 from benchmarks.serving_place import (
@@ -35,6 +36,8 @@ from benchmarks.serving_place import (
     web,
     worker,
 )
+from ml.fraud.importing import load_frozen
+from ml.fraud.replay import events_in, labels_in, replay
 
 DEADLINE_MS = 2000  # the time is measured, not what is left out to keep it
 KEPT_UP = 0.98  # of the wanted rate, answered in the time, is sustained
@@ -44,11 +47,11 @@ DRAIN_S = 60.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--rates", default="100,200,300,500")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--rates", default="300,500,1000,1300")
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--web-workers", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--peers", default="", help="the peers' interpreter, to be compared with them too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lyn-") as var:
@@ -57,6 +60,8 @@ def main() -> None:
             send(Load("decisions", 50, 4), place.port, headers(place))  # warm
             table = [sync_row(place, server, float(rate), given.seconds) for rate in given.rates.split(",")]
             webhook = webhook_row(place, server, given.seconds)
+            history = history_row(place, server, headers(place), place.secret)
+        replayed = replay_events_per_s(place)
         peers = Compared([], [], {})
         if given.peers:
             peers = compare(place, given.peers, PEER_SECONDS, PEER_ROUNDS)
@@ -70,14 +75,26 @@ def main() -> None:
         "lost": sum(row["lost"] for row in [*table, webhook]),
         "duplicated": sum(row["duplicated"] for row in [*table, webhook]),
         "full_share": min(row["full_share"] for row in table),
+        "cost_ratio_10k_vs_10": history["cost_ratio_10k_vs_10"],
+        "replay_events_per_s_core": replayed,
         **({"sync_p99_ms_at_500": at_500[0]} if at_500 else {}),
         **{name: value for name, value in peers.measures.items() if name.endswith("_best_peer")},
     }
     report(
-        "fraud_serving", [*table, webhook], measures, web_workers=given.web_workers, threads=given.threads,
-        seconds=given.seconds, preset=given.preset, deadline_ms=DEADLINE_MS,
+        "fraud_serving", [*table, webhook, history], measures, web_workers=given.web_workers,
+        threads=given.threads, seconds=given.seconds, preset=given.preset, deadline_ms=DEADLINE_MS,
         peers=peers.table, peers_sweep=peers.sweep,
     )  # fmt: skip
+
+
+def replay_events_per_s(place: Place) -> float:
+    """The model's own events and labels through the reducer: events a CPU second of one core."""
+    [dataset] = (Path(place.environment["LYNCEUS_VAR"]) / "datasets").glob("*/fraud/serving")
+    frame = load_frozen(dataset)
+    events, labels = list(events_in(frame)), list(labels_in(frame))
+    begun = time.process_time()
+    replay(events, labels, len(frame), lambda event: None)
+    return len(frame) / (time.process_time() - begun)
 
 
 def headers(place: Place) -> dict[str, str]:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -52,9 +53,18 @@ class Sent:
     cpu_s: float
 
 
-def send(load: Load, port: int, headers: dict[str, str], secret: str = "") -> Sent:
-    """Runs the sender beside this process. With a webhook secret, each request is signed."""
-    asked = {"load": asdict(load), "port": port, "headers": headers, "secret": secret}
+def send(
+    load: Load,
+    port: int,
+    headers: dict[str, str],
+    secret: str = "",
+    events: Sequence[dict[str, Any]] | None = None,
+) -> Sent:
+    """Runs the sender beside this process. With a webhook secret, each request is signed.
+
+    `events` are sent in place of ones made up.
+    """
+    asked = {"load": asdict(load), "port": port, "headers": headers, "secret": secret, "events": events}
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.serving_load"], cwd=ROOT, input=json.dumps(asked), text=True,
         check=True, stdout=subprocess.PIPE,
@@ -62,12 +72,16 @@ def send(load: Load, port: int, headers: dict[str, str], secret: str = "") -> Se
     return Sent(**json.loads(done.stdout))
 
 
-def requests_of(load: Load, headers: dict[str, str], secret: str) -> list[tuple[list[str], bytes]]:
+def requests_of(
+    load: Load, headers: dict[str, str], secret: str, given_events: Sequence[dict[str, Any]] | None
+) -> list[tuple[list[str], bytes]]:
     """Made before the clock starts: (event ids, the request's bytes)."""
     rng = random.Random(load.seed + int(load.rate))  # noqa: S311 - no secret
+    count = round(load.rate * load.seconds)
+    every = given_events or [event(rng) for _ in range(count * load.events)]
     made = []
-    for _ in range(int(load.rate * load.seconds)):
-        events = [event(rng) for _ in range(load.events)]
+    for number in range(count):
+        events = every[number * load.events : (number + 1) * load.events]
         body = json.dumps(events[0] if load.events == 1 else events).encode()
         given = {**headers, **(_signed(body, secret) if secret else {})}
         head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
@@ -97,8 +111,14 @@ def event(rng: random.Random) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def measure(load: Load, port: int, headers: dict[str, str], secret: str) -> Sent:
-    waiting = requests_of(load, headers, secret)
+async def measure(
+    load: Load,
+    port: int,
+    headers: dict[str, str],
+    secret: str,
+    events: Sequence[dict[str, Any]] | None = None,
+) -> Sent:
+    waiting = requests_of(load, headers, secret, events)
     results: list[tuple[float, int, list[str], dict[str, Any]]] = []
     queue: asyncio.Queue[tuple[float, list[str], bytes]] = asyncio.Queue()
     workers = [asyncio.create_task(_connection(port, queue, results)) for _ in range(load.connections)]
@@ -141,5 +161,6 @@ async def _connection(port: int, queue: Any, results: list[Any]) -> None:
 
 if __name__ == "__main__":
     given = json.load(sys.stdin)
-    outcome = asyncio.run(measure(Load(**given["load"]), given["port"], given["headers"], given["secret"]))
+    given["load"] = Load(**given["load"])
+    outcome = asyncio.run(measure(**given))
     json.dump(asdict(outcome), sys.stdout)
