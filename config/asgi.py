@@ -9,21 +9,24 @@ from typing import Any
 from a2wsgi import WSGIMiddleware
 from django.core.wsgi import get_wsgi_application
 
-from config.settings.env import int_env
+from config.web import threads
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 _django: Any = get_wsgi_application()  # its types and a2wsgi's do not know each other
-_threads: Any = WSGIMiddleware(_django, workers=int_env("LYNCEUS_WEB_THREADS", 8, low=1, high=256))
+_threads: Any = WSGIMiddleware(_django, workers=threads())
 
 from apps.fraud.inference import warm  # noqa: E402 - needs the apps to be ready
 from apps.fraud.shortcut import Receive, Scope, Send, shortcut  # noqa: E402
 
 
 async def pages(scope: Scope, receive: Receive, send: Send) -> None:
+    async def received() -> dict[str, Any]:
+        return await receive()  # granian's own is no coroutine, which a2wsgi asks for
+
     if scope["type"] == "http":
         # In WSGI "X_Forwarded_Proto" would pass for the header with hyphens, which a proxy looks after.
         scope["headers"] = [(name, value) for name, value in scope["headers"] if b"_" not in name]
-    await _threads(scope, receive, send)
+    await _threads(scope, received, send)
 
 
 application = shortcut(pages)

@@ -1,6 +1,7 @@
 """The web server, in the demo and in production alike: `python -m config.web`.
 
-Granian and not gunicorn: benchmarks/web_server.py has them side by side on our own doors.
+Granian and not gunicorn: benchmarks/web_server.py has their WSGI workers side by side on our own doors. Its event
+loop and not its WSGI threads, of which each request that waits for a decision would hold one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,13 @@ def main() -> None:
         shutil.rmtree(counts, ignore_errors=True)
 
 
+def threads() -> int:
+    """Of each process, for Django's pages."""
+    return int_env("LYNCEUS_WEB_THREADS", 8, low=1, high=256)
+
+
 def server() -> Any:  # which of granian's two servers it is depends on the interpreter's build
+    threads()  # a wrong number is said here, once, and not by every process that is started
     return Granian(
         "config.asgi:application",
         address=env("LYNCEUS_HOST", "127.0.0.1"),
