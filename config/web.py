@@ -1,7 +1,7 @@
 """The web server, in the demo and in production alike: `python -m config.web`.
 
-Granian and not gunicorn: benchmarks/web_server.py has their WSGI workers side by side on our own doors. Its event
-loop and not its WSGI threads, of which each request that waits for a decision would hold one.
+Granian and not gunicorn: benchmarks/web_server.py has their WSGI workers side by side on our own doors. Its
+event loop and not its WSGI threads, of which each request that waits for a decision would hold one.
 """
 
 from __future__ import annotations
