@@ -54,7 +54,9 @@ def knows_an_event_again() -> None:
     from apps.fraud.services import ingest
 
     insert = ingest.insert
-    ingest.insert = lambda *groups: insert(*(g for g in groups if not isinstance(g[0], EventKey)))
+    ingest.insert = lambda *groups: insert(
+        *([row for row in g if not isinstance(row, EventKey)] for g in groups)
+    )
 
 
 def claims_with_the_decision() -> None:
