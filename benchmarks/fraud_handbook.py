@@ -43,10 +43,10 @@ from benchmarks.report import report
 from ml.fraud.booster import grow, margins_of, margins_unseen
 from ml.fraud.config import TrainConfig
 from ml.fraud.contracts import Vector
-from ml.fraud.features import FEATURE_NAMES, SEQUENCE
+from ml.fraud.features import CARD_SEQUENCE, FEATURE_NAMES, SEQUENCE
 from ml.fraud.replay import events_in, labels_in, replay
 from ml.fraud.rnn import Gru
-from ml.fraud.sequence import SEEN, train_gru
+from ml.fraud.sequence import train_gru
 
 Matrix = npt.NDArray[np.float32]
 SEED, BOOTSTRAP, PAIRED = 0, 200, 500
@@ -118,7 +118,7 @@ def _scores(book: Handbook, features: Matrix, starts: list[int]) -> dict[tuple[s
     out: dict[tuple[str, str], list[Floats]] = {}
     kept, weights = _kept(book, features)
     usable = ~_blocked(features)
-    whole = Lesson(TREES_FULL, NET_FULL, SEEN, WARM_DAY, WARM_DAY, usable & kept, weights)
+    whole = Lesson(TREES_FULL, NET_FULL, SEQUENCE, WARM_DAY, WARM_DAY, usable & kept, weights)
     for start in starts:
         test, week = book.test_rows(start), book.train_rows(start)
 
@@ -128,7 +128,7 @@ def _scores(book: Handbook, features: Matrix, starts: list[int]) -> dict[tuple[s
             sys.stderr.write(f"day {start}, {name}, {training}: {shown}\n")
 
         add("XGBoost, the book's features", "7 days", _book_xgboost(book, week)(book.book[test]))
-        short = Lesson(TREES_7DAY, NET_7DAY, SEQUENCE, start - MEMORY_DAYS, start, usable, None)
+        short = Lesson(TREES_7DAY, NET_7DAY, CARD_SEQUENCE, start - MEMORY_DAYS, start, usable, None)
         for training, lesson in zip(TRAININGS, (short, whole), strict=True):
             add("rule: amount over 220", training, book.book[test, 0])
             networks = lesson.networks(book, features, start)

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
 from apps.accounts.models import ApiClient, Site, User
@@ -72,6 +72,13 @@ _client = recently(client_for_token)
 
 def _unauthenticated() -> LynceusError:
     return LynceusError("unauthenticated", "Sign in or send a bearer token.", status=401)
+
+
+def user_of(request: HttpRequest) -> User:
+    """The person a page is for, once `role_required` let them in."""
+    if not isinstance(request.user, User):
+        raise Http404
+    return request.user
 
 
 def role_required(*roles: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from apps.accounts.auth import role_required
+from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, User
 from apps.audit.forms import AuditFilter, Place
 from apps.audit.models import AuditEvent
@@ -24,7 +24,7 @@ COLUMNS = ("id", "at", "actor", "action", "subject", "detail")
 @require_GET
 @role_required(Role.AUDITOR)
 def log(request: HttpRequest) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
     form = AuditFilter(request.GET)
     place = Place(request.GET)
     page = page_of(_filtered(user, form), **(place.cleaned_data if place.is_valid() else {}))
@@ -43,17 +43,12 @@ def log(request: HttpRequest) -> HttpResponse:
 @require_GET
 @role_required(Role.AUDITOR)
 def export(request: HttpRequest) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
     events = _filtered(user, AuditFilter(request.GET))
     record("audit.exported", site=user.site, actor=user)
     response = StreamingHttpResponse(_csv(events), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="audit.csv"'
     return response  # type: ignore[return-value]
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - role_required saw to it
-    return request.user
 
 
 def _filtered(user: User, form: AuditFilter) -> QuerySet[AuditEvent]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -36,9 +37,17 @@ async def on_loop_if_at_hand(work: Callable[P, T], *args: P.args, **kwargs: P.kw
         return await aside(work, *args, **kwargs)
 
 
-def _tidily(work: Callable[[], T]) -> T:
+@contextmanager
+def own_connection() -> Iterator[None]:
+    """For a thread that lasts: one that broke or rested too long is looked at before it is used, as Django
+    does round a request."""
     close_old_connections()
     try:
-        return work()
+        yield
     finally:
         close_old_connections()
+
+
+def _tidily(work: Callable[[], T]) -> T:
+    with own_connection():
+        return work()

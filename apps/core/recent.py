@@ -11,7 +11,9 @@ from typing import Generic, TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError
+
+from apps.core.aside import own_connection
 
 log = structlog.get_logger(__name__)
 Key = TypeVar("Key", bound=Hashable)
@@ -47,13 +49,11 @@ def recently(ask: Callable[[Key], Answer | None]) -> Callable[[Key], Answer | No
         return found
 
     def renew(key: Key) -> None:
-        try:
-            close_old_connections()
-            fresh(key)
-        except DatabaseError as error:  # what is kept runs out, and then whoever needs it meets the error
-            log.warning("not_renewed", error=type(error).__name__)
-        finally:
-            close_old_connections()
+        with own_connection():
+            try:
+                fresh(key)
+            except DatabaseError as error:  # what is kept runs out, and whoever needs it meets the error
+                log.warning("not_renewed", error=type(error).__name__)
 
     @wraps(ask)
     def answer(key: Key) -> Answer | None:

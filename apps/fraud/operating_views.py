@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from apps.accounts.auth import role_required
+from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, User
 from apps.fraud.operating import held_by, in_service, points_of, work_out
 from apps.fraud.operating_figures import curve_of, day_rows, figure_rows
@@ -26,7 +26,7 @@ POINTS_SHOWN = 20
 @role_required(Role.ML_ADMIN)
 def operating_point(request: HttpRequest, version_id: int) -> HttpResponse:
     """A GET may carry what is asked for; a POST saves it, worked out anew."""
-    user, version = _user(request), _version(request, version_id)
+    user, version = user_of(request), _version(request, version_id)
     held = held_by(version.artefact_hash)
     newest = points_of(user.site, version).first()
     saving = request.method == "POST"
@@ -57,7 +57,7 @@ def operating_point(request: HttpRequest, version_id: int) -> HttpResponse:
 @role_required(Role.ML_ADMIN)
 def consequence(request: HttpRequest, version_id: int) -> HttpResponse:
     """What is asked for would come to; the page asks while its fields are edited."""
-    user, version = _user(request), _version(request, version_id)
+    user, version = user_of(request), _version(request, version_id)
     shown = _consequence(user, version, OperatingForm(request.GET))
     return _live(render(request, "fraud/consequence.html", shown))
 
@@ -66,7 +66,7 @@ def consequence(request: HttpRequest, version_id: int) -> HttpResponse:
 @role_required(Role.ML_ADMIN)
 def value_recall(request: HttpRequest, version_id: int) -> HttpResponse:
     """The chart's numbers: alerts a day, the share of fraud's value they find, and where the choice lies."""
-    user, version = _user(request), _version(request, version_id)
+    user, version = user_of(request), _version(request, version_id)
     form = OperatingForm(request.GET)
     if not form.is_valid():
         return _live(JsonResponse(curve_of(held_by(version.artefact_hash).table, None, None)))
@@ -96,13 +96,7 @@ def _live(response: HttpResponse) -> HttpResponse:
 
 
 def _version(request: HttpRequest, version_id: int) -> ModelVersion:
-    found = version_for(_user(request).site, version_id)
+    found = version_for(user_of(request).site, version_id)
     if found is None or found.model.domain != "fraud":
         raise Http404
     return found
-
-
-def _user(request: HttpRequest) -> User:
-    if not isinstance(request.user, User):
-        raise Http404
-    return request.user

@@ -10,8 +10,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.accounts.auth import role_required
-from apps.accounts.models import Role, User
+from apps.accounts.auth import role_required, user_of
+from apps.accounts.models import Role
 from apps.core.clock import now
 from apps.fraud.iso import minor_digits
 from apps.fraud.money import REPORTING_CURRENCY
@@ -53,7 +53,7 @@ class PolicyForm(forms.Form):
 @role_required(*WATCH)
 def pass_through(request: HttpRequest) -> HttpResponse:
     """A POST proposes a policy."""
-    user = _user(request)
+    user = user_of(request)
     form = PolicyForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
@@ -80,7 +80,7 @@ def pass_through(request: HttpRequest) -> HttpResponse:
 @require_POST
 @role_required(*WATCH)
 def switch_pass_through_on(request: HttpRequest, number: int) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
     policy = policy_for(user.site, number)
     if policy is None:
         raise Http404
@@ -92,13 +92,7 @@ def switch_pass_through_on(request: HttpRequest, number: int) -> HttpResponse:
 @require_POST
 @role_required(*WATCH)
 def switch_pass_through_off(request: HttpRequest) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
     switch_off(site=user.site, by=user)
     messages.success(request, "Nothing is let through from the next transaction on.")
     return redirect("fraud:pass_through")
-
-
-def _user(request: HttpRequest) -> User:
-    if not isinstance(request.user, User):
-        raise Http404
-    return request.user

@@ -11,8 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.accounts.auth import role_required
-from apps.accounts.models import Role, User
+from apps.accounts.auth import role_required, user_of
+from apps.accounts.models import Role
 from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.fraud.facts import FIELDS
@@ -51,7 +51,7 @@ ACTIVE = {"active": "rules"}
 @require_GET
 @role_required(*WATCH)
 def versions(request: HttpRequest) -> HttpResponse:
-    site = _user(request).site
+    site = user_of(request).site
     found = versions_of(site)
     pairs = zip(found, [*found[1:], None], strict=True)
     context = {
@@ -74,7 +74,7 @@ def _summary(before: RuleSet | None, version: RuleSet) -> str:
 @require_GET
 @role_required(*WATCH)
 def version(request: HttpRequest, number: int) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
     found = _version(request, number)
     before = version_for(user.site, number - 1)
     context = {
@@ -92,7 +92,7 @@ def version(request: HttpRequest, number: int) -> HttpResponse:
 @require_POST
 @role_required(*WATCH)
 def activate(request: HttpRequest, number: int) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
     found = _version(request, number)
     activate_version(site=user.site, version=found, by=user)
     messages.success(request, f"Version {number} decides from the next transaction on.")
@@ -126,7 +126,7 @@ def _save(
     if not about.cleaned_data["note"]:
         about.add_error("note", "Say what changes, and why.")
         return _editor(request, rules, about, status=422)
-    user = _user(request)
+    user = user_of(request)
     saved = save_version(
         site=user.site,
         author=user,
@@ -139,7 +139,7 @@ def _save(
 
 def _start(request: HttpRequest) -> RuleSet:
     """The version to begin from: the one asked for, else the one in service."""
-    site = _user(request).site
+    site = user_of(request).site
     asked = _number(request.GET.get("from"))
     return (version_for(site, asked) if asked else None) or version_in_service(site)
 
@@ -157,7 +157,7 @@ def _checked(rules: BaseRules, about: VersionForm) -> tuple[CompiledRule, ...] |
 
 
 def _tried(request: HttpRequest, compiled: tuple[CompiledRule, ...], about: VersionForm) -> DryRun | None:
-    user = _user(request)
+    user = user_of(request)
     on = about.cleaned_data["on"]
     try:
         if on == "events":
@@ -194,7 +194,7 @@ def _editor(
         "shown": sorted(tried.hit, key=lambda one: not one.changed)[:TRIED_SHOWN] if tried else [],
         "fields": [(name, field) for name, field in FIELDS.items() if name not in FEATURE_NAMES],
         "features": FEATURE_NAMES,
-        "start": version_in_service(_user(request).site),
+        "start": version_in_service(user_of(request).site),
         **ACTIVE,
     }
     return render(request, "fraud/new_version.html", context, status=status)
@@ -204,7 +204,7 @@ def _editor(
 @role_required(Role.FRAUD_ANALYST)
 def lists(request: HttpRequest) -> HttpResponse:
     """What is blocked and allowed; a POST adds one. No value is ever in the address."""
-    user = _user(request)
+    user = user_of(request)
     data = request.POST.copy() if request.method == "POST" else None
     form = EntryForm(data, site=user.site)
     if request.method == "POST" and form.is_valid():
@@ -226,7 +226,7 @@ def lists(request: HttpRequest) -> HttpResponse:
 
 def _lists(request: HttpRequest, form: EntryForm) -> dict[str, Any]:
     ended = request.GET.get("show") == "ended"
-    found = entries_of(_user(request).site, ended=ended)
+    found = entries_of(user_of(request).site, ended=ended)
     chosen = {"list": request.GET.get("list", ""), "kind": request.GET.get("kind", "")}
     chosen["list"] = chosen["list"] if chosen["list"] in ListName.values else ""
     chosen["kind"] = chosen["kind"] if chosen["kind"] in ListKind.values else ""
@@ -248,7 +248,7 @@ def _lists(request: HttpRequest, form: EntryForm) -> dict[str, Any]:
 @require_POST
 @role_required(Role.FRAUD_ANALYST)
 def end(request: HttpRequest, entry_id: int) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
     entry = entry_for(user.site, entry_id)
     if entry is None:
         raise Http404
@@ -258,7 +258,7 @@ def end(request: HttpRequest, entry_id: int) -> HttpResponse:
 
 
 def _version(request: HttpRequest, number: int) -> RuleSet:
-    found = version_for(_user(request).site, number)
+    found = version_for(user_of(request).site, number)
     if found is None:
         raise Http404
     return found
@@ -266,9 +266,3 @@ def _version(request: HttpRequest, number: int) -> RuleSet:
 
 def _number(given: str | None) -> int:
     return int(given) if given and given.isascii() and given.isdigit() and len(given) < 7 else 0
-
-
-def _user(request: HttpRequest) -> User:
-    if not isinstance(request.user, User):
-        raise Http404
-    return request.user

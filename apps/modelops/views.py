@@ -11,8 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.accounts.auth import role_required
-from apps.accounts.models import Role, Site, User
+from apps.accounts.auth import role_required, user_of
+from apps.accounts.models import Role, Site
 from apps.core.errors import LynceusError
 from apps.modelops import selectors
 from apps.modelops.charts import charts_of, draw
@@ -33,7 +33,7 @@ DATASETS_SHOWN = 12
 @require_GET
 @role_required(Role.ML_ADMIN)
 def index(request: HttpRequest) -> HttpResponse:
-    site = _user(request).site
+    site = user_of(request).site
     return render(request, "modelops/index.html", {"places": [_place(site, d) for d in all_domains()]})
 
 
@@ -58,7 +58,7 @@ def _place(site: Site, domain: Domain) -> dict[str, Any]:
 @role_required(Role.ML_ADMIN)
 def job_rows(request: HttpRequest, domain: str) -> HttpResponse:
     """The jobs' table body of one domain; 204 while it still shows what `seen` says it shows."""
-    context = _job_rows(_user(request).site, domain_named(domain))
+    context = _job_rows(user_of(request).site, domain_named(domain))
     if request.GET.get("seen") == context["mark"]:
         return HttpResponse(status=204)
     return _live(render(request, "modelops/job_rows.html", context))
@@ -137,7 +137,7 @@ def job_curves(request: HttpRequest, job_id: int) -> HttpResponse:
 @role_required(Role.ML_ADMIN)
 def cancel_job(request: HttpRequest, job_id: int) -> HttpResponse:
     found = _job(request, job_id)
-    if request_cancel(found, by=_user(request)):
+    if request_cancel(found, by=user_of(request)):
         messages.success(request, f"Job {found.pk} was asked to stop.")
     else:
         messages.warning(request, f"Job {found.pk} was over already.")
@@ -147,7 +147,7 @@ def cancel_job(request: HttpRequest, job_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @role_required(Role.ML_ADMIN)
 def new_job(request: HttpRequest, domain: str) -> HttpResponse:
-    user, known = _user(request), domain_named(domain)
+    user, known = user_of(request), domain_named(domain)
     form = NewJobForm(
         request.POST or None, site=user.site, domain=known, initial=_initial(request, user.site, known)
     )
@@ -208,7 +208,7 @@ def version(request: HttpRequest, version_id: int) -> HttpResponse:
 def promote(request: HttpRequest, version_id: int) -> HttpResponse:
     """Put a version in service; an earlier one goes back the same way."""
     found = _version(request, version_id)
-    user = _user(request)
+    user = user_of(request)
     promote_version(found, by=user, site=user.site)
     messages.success(
         request, f"Version {found.number} is in service. Workers load it before their next batch."
@@ -219,7 +219,7 @@ def promote(request: HttpRequest, version_id: int) -> HttpResponse:
 @require_GET
 @role_required(Role.ML_ADMIN)
 def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
-    site = _user(request).site
+    site = user_of(request).site
     found = selectors.dataset_for(site, dataset_id)
     if found is None:
         raise Http404
@@ -237,14 +237,14 @@ def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
 
 
 def _job(request: HttpRequest, job_id: int) -> TrainingJob:
-    found = selectors.job_for(_user(request).site, job_id)
+    found = selectors.job_for(user_of(request).site, job_id)
     if found is None:
         raise Http404
     return found
 
 
 def _version(request: HttpRequest, version_id: int) -> ModelVersion:
-    found = selectors.version_for(_user(request).site, version_id)
+    found = selectors.version_for(user_of(request).site, version_id)
     if found is None:
         raise Http404
     return found
@@ -257,9 +257,3 @@ def _live(response: HttpResponse) -> HttpResponse:
 
 def _mark(*parts: Any) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-def _user(request: HttpRequest) -> User:
-    if not isinstance(request.user, User):
-        raise Http404
-    return request.user

@@ -15,8 +15,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from apps.accounts.auth import role_required
-from apps.accounts.models import Role, Site, User
+from apps.accounts.auth import role_required, user_of
+from apps.accounts.models import Role, Site
 from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.radiology.forms import WorklistForm
@@ -43,7 +43,7 @@ FILES_MAX = 100
 @require_GET
 @role_required(Role.RADIOLOGIST)
 def worklist(request: HttpRequest) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
     site = user.site
     form = WorklistForm(request.GET)
     # Once a page opened; the polls that follow show the same list to the same person.
@@ -63,7 +63,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
 @role_required(Role.RADIOLOGIST)
 def rows(request: HttpRequest) -> HttpResponse:
     """The worklist's table body; 204 while it still shows what `seen` says it shows."""
-    site = _user(request).site
+    site = user_of(request).site
     chosen = WorklistForm(request.GET).chosen()
     page = _page(request, site, chosen)
     if request.GET.get("seen") == _mark(page):
@@ -97,7 +97,7 @@ def _mark(page: Page[Study]) -> str:
 def upload(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         return render(request, "radiology/upload.html")
-    user = _user(request)
+    user = user_of(request)
     files = request.FILES.getlist("files")
     if not files or len(files) > FILES_MAX:
         raise LynceusError("no_files", f"Send 1 to {FILES_MAX} files in the field 'files'.", status=422)
@@ -158,7 +158,7 @@ def _outcome(instance: Instance, findings: Iterable[Finding]) -> str:
 @require_GET
 @role_required(Role.RADIOLOGIST)
 def study(request: HttpRequest, public_id: UUID) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
     with transaction.atomic():
         found = _study(request, public_id)
         record("study.viewed", site=user.site, actor=user, subject=f"study:{found.pk}")
@@ -206,7 +206,7 @@ def _first_to_show(instances: list[Instance]) -> Instance | None:
 @role_required(Role.RADIOLOGIST)
 def image(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """The film as an 8-bit greyscale PNG; 404 until it was decoded."""
-    user = _user(request)
+    user = user_of(request)
     instance = _instance(request, public_id)
     path = picture_path(instance.site, instance.file_sha256)
     if not instance.has_picture or not path.is_file():
@@ -218,20 +218,14 @@ def image(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 
 def _study(request: HttpRequest, public_id: UUID) -> Study:
-    found = study_for(_user(request).site, public_id)
+    found = study_for(user_of(request).site, public_id)
     if found is None:
         raise Http404
     return found
 
 
 def _instance(request: HttpRequest, public_id: UUID) -> Instance:
-    found = instance_for(_user(request).site, public_id)
+    found = instance_for(user_of(request).site, public_id)
     if found is None:
         raise Http404
     return found
-
-
-def _user(request: HttpRequest) -> User:
-    if not isinstance(request.user, User):
-        raise Http404
-    return request.user

@@ -59,8 +59,8 @@ class Artefact:
             return {name: arrays[name] for name in arrays.files}
 
 
-def golden_bytes(**arrays: Array) -> bytes:
-    """The content of an .npz such as golden.npz; never a pickle."""
+def npz_bytes(**arrays: Array) -> bytes:
+    """The content of an .npz file, such as golden.npz; never a pickle."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

@@ -38,13 +38,27 @@ FEATURE_NAMES = (
     "terminal_since_bad_days", "terminal_good_since_bad", "card_bad_30d", "card_since_bad_days",
 )  # fmt: skip
 N_FEATURES = len(FEATURE_NAMES)
-# What the recurrent network sees of each event beside the trees' margin, by position.
-SEQUENCE = tuple(
+# By position, what the recurrent network sees of each event beside the trees' margin: of the card alone, and
+# with more of it and what is known against the terminal.
+CARD_SEQUENCE = tuple(
     FEATURE_NAMES.index(name)
     for name in (
         "amount_log", "amount_over_usual", "amount_deviation", "amount_over_max", "since_last_log",
         "card_unusual_14d", "since_unusual_days", "card_surprise", "card_history",
     )
+)  # fmt: skip
+SEQUENCE = (
+    *CARD_SEQUENCE,
+    *(
+        FEATURE_NAMES.index(name)
+        for name in (
+            "terminal_bad_14d", "terminal_bad_30d", "terminal_plain_30d", "terminal_risk_14d", "terminal_run",
+            "terminal_run_lone", "terminal_run_least", "terminal_run_days", "terminal_run_days_most",
+            "terminal_since_bad_days", "terminal_good_since_bad", "card_unusual_24h", "card_unusual_7d",
+            "amount_over_mean_30d", "card_max_24h", "card_max_7d", "card_mean_24h", "card_mean_7d",
+            "card_count_24h", "card_count_7d",
+        )
+    ),
 )  # fmt: skip
 
 

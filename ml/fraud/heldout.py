@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.common.artefact import golden_bytes
+from ml.common.artefact import npz_bytes
 
 UNKNOWN = -1
 ROWS_MAX = 100_000
@@ -45,7 +45,7 @@ class HeldOut:
 
     def to_bytes(self) -> bytes:
         """The content of heldout.npz."""
-        return golden_bytes(**{field.name: getattr(self, field.name) for field in fields(self)})
+        return npz_bytes(**{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> HeldOut:

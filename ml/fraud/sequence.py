@@ -21,25 +21,11 @@ from ml.common.contracts import ProgressCallback, ProgressEvent
 from ml.common.progress import Ticker
 from ml.fraud.config import TrainConfig
 from ml.fraud.contracts import Vector
-from ml.fraud.features import FEATURE_NAMES, SEQUENCE
+from ml.fraud.features import SEQUENCE
 from ml.fraud.rnn import Gru, inputs, side_by_side
 
 Matrix = npt.NDArray[np.float32]
 WARM_UP = 0.1
-# What the network sees beside the trees' margin: of the card, and what is known against the terminal.
-SEEN = (
-    *SEQUENCE,
-    *(
-        FEATURE_NAMES.index(name)
-        for name in (
-            "terminal_bad_14d", "terminal_bad_30d", "terminal_plain_30d", "terminal_risk_14d", "terminal_run",
-            "terminal_run_lone", "terminal_run_least", "terminal_run_days", "terminal_run_days_most",
-            "terminal_since_bad_days", "terminal_good_since_bad", "card_unusual_24h", "card_unusual_7d",
-            "amount_over_mean_30d", "card_max_24h", "card_max_7d", "card_mean_24h", "card_mean_7d",
-            "card_count_24h", "card_count_7d",
-        )
-    ),
-)  # fmt: skip
 
 
 class GruNet(nn.Module):
@@ -83,7 +69,7 @@ def train_gru(
     checkpoint_dir: Path,
     resume: bool,
     progress: ProgressCallback,
-    columns: Sequence[int] = SEEN,
+    columns: Sequence[int] = SEQUENCE,
 ) -> Gru:
     """Fit what to add to `margins` on the rows whose weight is 1; the others are remembered only.
 

@@ -19,7 +19,7 @@ import pandas as pd
 import xgboost
 from safetensors.numpy import save
 
-from ml.common.artefact import golden_bytes, write_artefact
+from ml.common.artefact import npz_bytes, write_artefact
 from ml.common.calibration import fit_platt, sigmoid
 from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
 from ml.common.devices import choose_device
@@ -222,7 +222,7 @@ def _files(
 ) -> dict[str, bytes]:
     chosen = np.flatnonzero(rows)[:64]
     longest = max(rows_of_cards, key=len)[:32]
-    golden = golden_bytes(
+    golden = npz_bytes(
         vectors=vectors[chosen], margins=margins[chosen], logits=vectors[longest][:, -1],
         sequence=np.column_stack([vectors[longest][:, :-1], of_trees[longest]]),
     )  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.torch import save
 
-from ml.common.artefact import golden_bytes, write_artefact
+from ml.common.artefact import npz_bytes, write_artefact
 from ml.common.calibration import fit_platt, fit_temperature
 from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
 from ml.common.devices import choose_device
@@ -166,7 +166,7 @@ def _golden(network: Network, session: Any) -> bytes:
     made = _golden_films()
     squares = network.preprocessing.squares([one.astype(np.float32) / np.float32(65535) for one in made])
     logits = onnx_logits(session, network.preprocessing, squares)
-    return golden_bytes(film=made[0], square=squares[:1], squares=squares, logits=logits)
+    return npz_bytes(film=made[0], square=squares[:1], squares=squares, logits=logits)
 
 
 @cache

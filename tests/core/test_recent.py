@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 from django.db import OperationalError
@@ -23,7 +24,7 @@ def clock(monkeypatch, settings) -> list[float]:
     at = [100.0]
     monkeypatch.setattr(recent.time, "monotonic", lambda: at[0])
     monkeypatch.setattr(recent, "_beside", AtOnce())
-    monkeypatch.setattr(recent, "close_old_connections", lambda: None)
+    monkeypatch.setattr(recent, "own_connection", nullcontext)
     return at
 
 

@@ -41,7 +41,9 @@ from apps.fraud.models.states import (
 )
 from apps.fraud.models.transactions import (
     AMOUNT_MAX_MINOR,
+    DECIDED_TYPES,
     SHARDS,
+    TAKES_BACK,
     Channel,
     EntryMode,
     EventKey,
@@ -53,7 +55,9 @@ from apps.fraud.models.transactions import (
 
 __all__ = [
     "AMOUNT_MAX_MINOR",
+    "DECIDED_TYPES",
     "SHARDS",
+    "TAKES_BACK",
     "TOO_OLD",
     "Action",
     "Alert",

@@ -21,6 +21,11 @@ class EventType(models.TextChoices):
     REFUND = "refund"
 
 
+# What happened is scored; what takes a payment back is only recorded.
+DECIDED_TYPES = frozenset({EventType.AUTHORIZATION, EventType.ADVICE})
+TAKES_BACK = frozenset(EventType) - DECIDED_TYPES
+
+
 class EntryMode(models.TextChoices):
     CHIP = "chip"
     CONTACTLESS = "contactless"

@@ -18,13 +18,7 @@ from apps.fraud.services.pass_through import let_some_through
 from apps.fraud.services.seen import Ask, asks_of
 from apps.fraud.services.sequence import card_states
 from apps.fraud.services.states import readable, store_states
-from apps.fraud.services.verdicts import (
-    DEADLINE,
-    STATE_BUSY,
-    Judged,
-    outcome_of,
-    write_decisions,
-)
+from apps.fraud.services.verdicts import DEADLINE, STATE_BUSY, Judged, outcome_of, write_decisions
 from ml.fraud.contracts import Thresholds
 
 SEQUENCE_ANEW = "sequence_anew"

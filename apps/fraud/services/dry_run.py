@@ -13,10 +13,18 @@ from apps.accounts.models import Site
 from apps.core.errors import LynceusError
 from apps.fraud.facts import Features, Payments
 from apps.fraud.listed import Listed
-from apps.fraud.models import CardState, Decision, Evidence, Outcome, TerminalState, Transaction
+from apps.fraud.models import (
+    DECIDED_TYPES,
+    CardState,
+    Decision,
+    Evidence,
+    Outcome,
+    TerminalState,
+    Transaction,
+)
 from apps.fraud.rules import WINDOW, CompiledRule, RuleHit, Rules, settle
 from apps.fraud.selectors import sources_of
-from apps.fraud.services.ingest import DECIDED_TYPES, rows_of
+from apps.fraud.services.ingest import rows_of
 from apps.fraud.services.look import last_hour
 from apps.fraud.services.rulesets import active_rules
 from apps.fraud.services.seen import observed

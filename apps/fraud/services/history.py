@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.fraud.iso import CURRENCIES
-from apps.fraud.models import EventType
+from apps.fraud.models import DECIDED_TYPES, EventType
 from apps.fraud.money import REPORTING_CURRENCY, to_reporting_minor
-from apps.fraud.services.ingest import DECIDED_TYPES
 from apps.fraud.services.rates import business_day, rates_of
 
 if TYPE_CHECKING:

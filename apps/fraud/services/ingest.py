@@ -16,14 +16,12 @@ from apps.core.bell import ring
 from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.core.sql import Answered, insert, new_ids, new_row, one_of, round_trip, run
-from apps.fraud.models import SHARDS, EventKey, EventType, Source, Transaction, TransactionStatus
+from apps.fraud.models import DECIDED_TYPES, SHARDS, EventKey, Source, Transaction, TransactionStatus
 from apps.fraud.money import Rate, to_reporting_minor
 from apps.fraud.services.rates import business_day, rates_of
 from apps.fraud.services.reversals import match_stored, reversals_of
 from apps.fraud.validation import CheckedEvent, error_row
 
-# What happened is scored; what takes a payment back is only recorded.
-DECIDED_TYPES = frozenset({EventType.AUTHORIZATION, EventType.ADVICE})
 _OPTIONAL_TEXT = (
     "device_id", "network_reference", "original_event_id", "scheme", "bin", "issuer_country", "funding",
     "auth_response", "avs_result", "cvv_result", "sca_exemption", "initiator",

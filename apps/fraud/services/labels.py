@@ -14,6 +14,7 @@ from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.fraud import inference
 from apps.fraud.models import (
+    DECIDED_TYPES,
     CardState,
     EventKey,
     FraudLabel,
@@ -25,7 +26,6 @@ from apps.fraud.models import (
     UnheardLabel,
 )
 from apps.fraud.schemas import LabelIn
-from apps.fraud.services.ingest import DECIDED_TYPES
 from apps.fraud.services.states import heard, lock_states, readable, store_states
 from apps.fraud.validation import error_row
 

@@ -13,8 +13,8 @@ from apps.core.bell import ring
 from apps.core.clock import now
 from apps.fraud import inference
 from apps.fraud.models import (
+    TAKES_BACK,
     CardState,
-    EventType,
     HeardLater,
     LateState,
     Mode,
@@ -26,7 +26,6 @@ from apps.fraud.money import Rate, to_reporting_minor
 from apps.fraud.services.rates import business_day, rates_of
 from apps.fraud.services.states import heard, lock_states, readable, store_states
 
-TAKES_BACK = frozenset({EventType.REVERSAL, EventType.PARTIAL_REVERSAL, EventType.REFUND})
 LOOKED_FOR = timedelta(days=30)  # a payment that comes later is too old to count
 _ORIGINALS = Transaction.objects.filter(card_token=OuterRef("transaction__card_token")).exclude(
     type__in=TAKES_BACK

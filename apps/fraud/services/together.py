@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import DatabaseError, close_old_connections
 
+from apps.core.aside import own_connection
 from apps.core.errors import LynceusError
 from apps.fraud.models import Transaction
 from apps.fraud.services.decide import Hurry
@@ -142,11 +143,8 @@ class Desk:
 
 
 def _decide_alone(request: Request) -> Transaction:
-    close_old_connections()
-    try:
+    with own_connection():
         return decide_now(request.asked, request.until)
-    finally:
-        close_old_connections()
 
 
 def _too_busy() -> LynceusError:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.common.artefact import ArtefactError, golden_bytes, open_artefact, require_golden, write_artefact
+from ml.common.artefact import ArtefactError, npz_bytes, open_artefact, require_golden, write_artefact
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    files = {"trees.ubj": b"trees", "golden.npz": golden_bytes(x=np.arange(3.0))}
+    files = {"trees.ubj": b"trees", "golden.npz": npz_bytes(x=np.arange(3.0))}
     write_artefact(tmp_path / "a", kind="fraud", files=files, meta={"threshold": 0.5})
     return tmp_path / "a"
 
