@@ -21,8 +21,8 @@ from apps.fraud.models import Channel, EntryMode, Transaction
 from apps.fraud.money import REPORTING_CURRENCY, format_minor
 from apps.fraud.rows import event_of
 from ml.fraud.contracts import Vector
-from ml.fraud.features import FEATURE_NAMES, observe
-from ml.fraud.state import CardState, TerminalState
+from ml.fraud.features import FEATURE_NAMES
+from ml.fraud.memory import Memory
 
 WINDOW = timedelta(hours=1)
 BURST_WINDOW = timedelta(minutes=10)
@@ -93,7 +93,7 @@ def _feature(index: int, facts: Facts) -> float:
     if facts.features is not None:
         return float(facts.features[index])
     if facts.cold is None:
-        facts.cold = observe(event_of(facts.row), CardState(), TerminalState()).tolist()
+        facts.cold = Memory().advance(event_of(facts.row))
     return facts.cold[index]
 
 

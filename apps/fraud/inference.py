@@ -39,9 +39,10 @@ class Predictor(Protocol):
     @property
     def thresholds(self) -> Thresholds: ...
 
-    def score_batch(
-        self, events: Sequence[Event], card_states: States, terminal_states: States, explain: bool = True
-    ) -> BatchResult: ...
+    @property
+    def time_zone(self) -> str: ...
+
+    def score_batch(self, events: Sequence[Event], states: States, explain: bool = True) -> BatchResult: ...
 
     def explain(self, vectors: npt.NDArray[np.float32]) -> list[tuple[Reason, ...]]: ...
 
@@ -65,8 +66,7 @@ class Answer:
     artefact_hash: str
     thresholds: Thresholds
     scores: tuple[EventScore | None, ...]
-    card_states: States
-    terminal_states: States
+    states: States
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +111,17 @@ def loaded(version: Serving | None, until: float | None = None) -> Champion | No
         except TimeoutError:
             return NoAnswer("deadline")
     if isinstance(model, Champion):
-        _note(f"version {model.number}")
+        _note(f"version {model.number}{_other_clock(model)}")
         return model
     if before is None:
         _note(f"nothing: version {version.number} cannot be read, rules decide")
     return before or model
+
+
+def _other_clock(model: Champion) -> str:
+    """Its days begin at other hours than ours, and so do its nights: what it learnt of them is off."""
+    theirs = model.predictor.time_zone
+    return "" if theirs == settings.TIME_ZONE else f", trained by the clock of {theirs}: train it anew"
 
 
 def warm() -> threading.Thread:
@@ -144,7 +150,7 @@ def loaded_here() -> str:
     if isinstance(model, Champion):
         version = champion("fraud")
         promoted = "" if version is None or version.number == model.number else ", a newer one not yet"
-        return f"version {model.number} loaded{promoted}"
+        return f"version {model.number} loaded{promoted}{_other_clock(model)}"
     if model.reason == "no_model":
         return "none in service: rules decide"
     if model.reason == "deadline":
@@ -215,26 +221,26 @@ def _load(folder: Path, artefact_hash: str) -> Predictor:
 
 
 def score_in_time(
-    model: Champion, events: Sequence[Event], cards: States, terminals: States, until: float | None
+    model: Champion, events: Sequence[Event], states: States, until: float | None
 ) -> Answer | None:
     """As `score`; None where it would last beyond `until` (time.monotonic; None waits)."""
     try:
-        return _in_time(until, score, model, events, cards, terminals)
+        return _in_time(until, score, model, events, states)
     except TimeoutError:
         return None
 
 
-def score(model: Champion, events: Sequence[Event], cards: States, terminals: States) -> Answer:
+def score(model: Champion, events: Sequence[Event], states: States) -> Answer:
     """Score in the given order. An event the model cannot score gets None and touches no state."""
     scores: tuple[EventScore | None, ...]
     try:
-        result = model.predictor.score_batch(events, cards, terminals, explain=False)
+        result = model.predictor.score_batch(events, states, explain=False)
         scores = tuple(_usable(one) for one in result.scores)
-        cards, terminals = result.card_states, result.terminal_states
+        states = result.states
     except Exception:
         log.exception("batch_not_scored", events=len(events))
-        scores, cards, terminals = _score_singly(model, events, cards, terminals)
-    return Answer(model.number, model.artefact_hash, model.predictor.thresholds, scores, cards, terminals)
+        scores, states = _score_singly(model, events, states)
+    return Answer(model.number, model.artefact_hash, model.predictor.thresholds, scores, states)
 
 
 def explain_in_time(
@@ -253,21 +259,20 @@ def explain_in_time(
 
 
 def _score_singly(
-    model: Champion, events: Sequence[Event], cards: States, terminals: States
-) -> tuple[tuple[EventScore | None, ...], States, States]:
+    model: Champion, events: Sequence[Event], states: States
+) -> tuple[tuple[EventScore | None, ...], States]:
     scores: list[EventScore | None] = []
-    cards, terminals = dict(cards), dict(terminals)
+    states = dict(states)
     for event in events:
         try:
-            result = model.predictor.score_batch([event], cards, terminals, explain=False)
+            result = model.predictor.score_batch([event], states, explain=False)
             scores.append(_usable(result.scores[0]))
         except Exception as error:
             log.warning("event_not_scored", error=type(error).__name__)
             scores.append(None)
         else:
-            cards.update(result.card_states)
-            terminals.update(result.terminal_states)
-    return tuple(scores), cards, terminals
+            states.update(result.states)
+    return tuple(scores), states
 
 
 def _usable(one: EventScore) -> EventScore:
@@ -276,15 +281,15 @@ def _usable(one: EventScore) -> EventScore:
     return one
 
 
-def learn(rows: Sequence[FraudLabel], cards: States, terminals: States) -> BatchResult:
+def learn(rows: Sequence[FraudLabel], states: States) -> BatchResult:
     """The states once they know of these labels, in this order. No model takes part in it."""
     learn_batch = load("ml.fraud.predict:learn_batch")
-    result: BatchResult = learn_batch([label_of(row) for row in rows], cards, terminals)
+    result: BatchResult = learn_batch([label_of(row) for row in rows], states)
     return result
 
 
-def take_back(rows: Sequence[Reversal], cards: States) -> BatchResult:
-    """The cards' states once these are taken back. No model takes part in it."""
+def take_back(rows: Sequence[Reversal], states: States) -> BatchResult:
+    """The states once these are taken back. No model takes part in it."""
     take_back_batch = load("ml.fraud.predict:take_back_batch")
-    result: BatchResult = take_back_batch([reversal_of(row) for row in rows], cards)
+    result: BatchResult = take_back_batch([reversal_of(row) for row in rows], states)
     return result

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.conf import settings
+
 from apps.fraud.models import FraudLabel, Reversal, Transaction
+from ml.fraud.clock import utc_offset_us
 from ml.fraud.contracts import Event, Label
 from ml.fraud.contracts import Reversal as TakenBack
 
 
 def event_of(row: Transaction) -> Event:
+    occurred_at_us = _us(row.occurred_at)
     return Event(
         event_id=row.event_id,
         type=row.type,
-        occurred_at_us=_us(row.occurred_at),
+        occurred_at_us=occurred_at_us,
         card_token=row.card_token,
         amount_minor=row.amount_reporting_minor,
         currency=row.currency,
@@ -28,6 +32,7 @@ def event_of(row: Transaction) -> Event:
         latitude=row.latitude,
         longitude=row.longitude,
         received_at_us=_us(row.received_at),
+        utc_offset_us=_offset_us(occurred_at_us),
     )
 
 
@@ -40,6 +45,7 @@ def label_of(row: FraudLabel) -> Label:
         known_at_us=_us(row.received_at),
         amount_minor=paid.amount_reporting_minor,
         fraud=row.fraud,
+        utc_offset_us=_offset_us(_us(paid.occurred_at)),
     )
 
 
@@ -47,7 +53,15 @@ def reversal_of(row: Reversal) -> TakenBack:
     """Of one whose payment and amount are known."""
     if row.original is None or row.taken_minor is None:
         raise ValueError("nothing was taken back yet")
-    return TakenBack(row.original.card_token, _us(row.original.occurred_at), row.taken_minor)
+    paid = event_of(row.original)
+    return TakenBack(
+        paid.card_token, paid.terminal_id, paid.occurred_at_us, row.taken_minor, paid.merchant_id,
+        paid.device_id, paid.utc_offset_us,
+    )  # fmt: skip
+
+
+def _offset_us(at_us: int) -> int:
+    return utc_offset_us(at_us, settings.TIME_ZONE)
 
 
 def _us(at: datetime) -> int:

@@ -6,7 +6,8 @@ import math
 
 from ml.fraud.contracts import Event, Label, Reversal
 from ml.fraud.features import SETTLED, SURPRISE_US, deviation_of, entry_code, hashed
-from ml.fraud.state import DAY_US, HOUR_US, RECENT, CardState, TerminalState, shift, window
+from ml.fraud.state import RECENT, CardState, Known, TerminalState
+from ml.fraud.windows import DAYS, HOURS, day_of, hour_of, shift, window
 
 SMALL_MINOR = 300  # card testers try a stolen number with amounts nobody notices
 UNUSUAL = 2.5  # times the card's typical amount
@@ -15,37 +16,41 @@ ABOUT = 14  # days
 MEMORY = 250  # events; older amounts fade from the typical one
 
 
-def absorb(event: Event, card: CardState, terminal: TerminalState) -> None:
-    """Let the event into both states. One that comes late counts in the buckets of its own time."""
-    hour = event.occurred_at_us // HOUR_US
-    amount_log = math.log1p(event.amount_minor / 100)
+def absorb(event: Event, known: Known) -> None:
+    """Let the event into all states. One that comes late counts in the buckets of its own time."""
+    hour, day, card = hour_of(event), day_of(event), known.card
+    amount, amount_log = event.amount_minor, math.log1p(event.amount_minor / 100)
     unusual = _absorb_amount(event, card, amount_log)
-    _absorb_windows(event, card, hour, unusual)
+    _absorb_signs(card, hour, day, amount <= SMALL_MINOR, unusual)
+    by_card, terminal = hashed(event.card_token), hashed(event.terminal_id)
+    card.windows.add(hour, day, amount, terminal)
+    for windows in (known.terminal.windows, known.merchant, known.device):
+        if windows is not None:
+            windows.add(hour, day, amount, by_card)
     card.country, card.entry_mode = hashed(event.country), entry_code(event.entry_mode)
     if event.latitude is not None and event.longitude is not None:
         card.latitude, card.longitude = event.latitude, event.longitude
-    _remember(card.terminals, hashed(event.terminal_id), hour)
+    _remember(card.terminals, terminal, hour)
     _remember(card.merchants, hashed(event.merchant_id), hour)
     _remember(card.devices, hashed(event.device_id), hour)
     card.last_us = max(card.last_us, event.occurred_at_us)
-    _absorb_terminal(event, terminal, hour, amount_log)
+    _absorb_terminal(event, known.terminal, amount_log)
 
 
-def take_back(reversal: Reversal, card: CardState) -> None:
+def take_back(reversal: Reversal, known: Known) -> None:
     """Take an amount off the hour and day it was added to, where they are still kept.
 
     The sums alone: an attempt that was taken back was made, and a thief who tries a number with payments
     and reversals must not look like nobody. So counts, the largest and the usual amount stay as they are.
     """
-    hour = reversal.occurred_at_us // HOUR_US
-    for ring, back in ((card.hour_sum, card.hour - hour), (card.day_sum, card.day - hour // 24)):
-        if 0 <= back < len(ring):
-            ring[back] = max(0, ring[back] - reversal.amount_minor)  # a state may have begun anew since
+    for windows in (known.card.windows, known.terminal.windows, known.merchant, known.device):
+        if windows is not None:
+            windows.take_off(hour_of(reversal), day_of(reversal), reversal.amount_minor)
 
 
 def absorb_label(label: Label, card: CardState, terminal: TerminalState) -> None:
     """Let in what is known of an earlier event from now on; the caller waits until it is known."""
-    day = label.occurred_at_us // DAY_US
+    day = day_of(label)
     if (ahead := day - terminal.label_day) > 0:
         for ring in (terminal.day_bad, terminal.day_plain, terminal.day_good):
             shift(ring, ahead)
@@ -87,7 +92,7 @@ def _absorb_bad(label: Label, card: CardState, terminal: TerminalState, day: int
 
 def _unusual_about(card: CardState, day: int) -> int:
     """The card's unusual amounts in the two weeks before and after."""
-    return sum(window(card.day_unusual, card.day, day + ABOUT, 2 * ABOUT))
+    return sum(window(card.day_unusual, card.windows.days.newest, day + ABOUT, 2 * ABOUT))
 
 
 def _absorb_amount(event: Event, card: CardState, amount_log: float) -> bool:
@@ -110,39 +115,17 @@ def _absorb_amount(event: Event, card: CardState, amount_log: float) -> bool:
     return unusual
 
 
-def _absorb_windows(event: Event, card: CardState, hour: int, unusual: bool) -> None:
-    amount, day = event.amount_minor, hour // 24
-    if (ahead := hour - card.hour) > 0:
-        for ring in (card.hour_n, card.hour_sum, card.hour_small):
-            shift(ring, ahead)
-        card.hour = hour
-    if (ahead := day - card.day) > 0:
-        for ring in (card.day_n, card.day_sum, card.day_max, card.day_unusual):
-            shift(ring, ahead)
-        card.day = day
-    if (back := card.hour - hour) < len(card.hour_n):
-        card.hour_n[back] += 1
-        card.hour_sum[back] += amount
-        card.hour_small[back] += amount <= SMALL_MINOR
-    if (back := card.day - day) < len(card.day_n):
-        card.day_n[back] += 1
-        card.day_sum[back] += amount
-        card.day_max[back] = max(card.day_max[back], amount)
-        card.day_unusual[back] += unusual
+def _absorb_signs(card: CardState, hour: int, day: int, small: bool, unusual: bool) -> None:
+    """Before the windows move on: these rings begin where theirs do."""
+    shift(card.hour_small, hour - card.windows.hours.newest)
+    shift(card.day_unusual, day - card.windows.days.newest)
+    if (back := card.windows.hours.newest - hour) < HOURS:
+        card.hour_small[max(back, 0)] += small
+    if (back := card.windows.days.newest - day) < DAYS:
+        card.day_unusual[max(back, 0)] += unusual
 
 
-def _absorb_terminal(event: Event, terminal: TerminalState, hour: int, amount_log: float) -> None:
-    day = hour // 24
-    if (ahead := hour - terminal.hour) > 0:
-        shift(terminal.hour_n, ahead)
-        terminal.hour = hour
-    if (ahead := day - terminal.day) > 0:
-        shift(terminal.day_n, ahead)
-        terminal.day = day
-    if (back := terminal.hour - hour) < len(terminal.hour_n):
-        terminal.hour_n[back] += 1
-    if (back := terminal.day - day) < len(terminal.day_n):
-        terminal.day_n[back] += 1
+def _absorb_terminal(event: Event, terminal: TerminalState, amount_log: float) -> None:
     terminal.n += 1
     terminal.mean_log += (amount_log - terminal.mean_log) / min(terminal.n, 500)
     terminal.last_us = max(terminal.last_us, event.occurred_at_us)

@@ -37,6 +37,7 @@ class Event:
     latitude: float | None = None
     longitude: float | None = None
     received_at_us: int = 0  # when it came; 0 where that is not known
+    utc_offset_us: int = 0  # how far the business clock was ahead of UTC when it happened
 
     @property
     def too_old(self) -> bool:
@@ -54,6 +55,7 @@ class Label:
     known_at_us: int
     amount_minor: int
     fraud: bool
+    utc_offset_us: int = 0  # of the business clock when the event happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,12 @@ class Reversal:
     """What takes back part or all of a payment, in the reporting currency: never more than it added."""
 
     card_token: str
+    terminal_id: str
     occurred_at_us: int  # when the payment happened, whose hour and day the amount was added to
     amount_minor: int
+    merchant_id: str = ""
+    device_id: str = ""
+    utc_offset_us: int = 0  # of the business clock then
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +95,10 @@ class EventScore:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """Scores in the order of the events, and every touched state after the last of them."""
+    """Scores in the order of the events, and by key every touched state after the last of them."""
 
     scores: tuple[EventScore, ...]
-    card_states: Mapping[str, bytes]
-    terminal_states: Mapping[str, bytes]
+    states: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)

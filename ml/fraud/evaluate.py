@@ -19,9 +19,12 @@ from ml.common.metrics import (
     roc_auc,
 )
 from ml.fraud.censoring import shares_of, weights_of
+from ml.fraud.clock import with_offsets
 from ml.fraud.contracts import EvaluationReport
+from ml.fraud.importing import utc_offsets_us
 from ml.fraud.predict import FraudPredictor
 from ml.fraud.replay import gru_logits, replay_features, rows_by_card
+from ml.fraud.windows import DAY_US
 
 Floats = npt.NDArray[np.floating]
 
@@ -39,6 +42,9 @@ def evaluate(
     Labels enter the states when they were known, as they do in service: `label_known_at` of each row.
     """
     predictor = FraudPredictor.load(artefact_dir)
+    events = with_offsets(events, predictor.time_zone)
+    if history is not None:
+        history = with_offsets(history, predictor.time_zone)
     frame = events if history is None else pd.concat([history, events], ignore_index=True)
     scores = score_history(predictor, frame)[len(frame) - len(events) :]
     labelled = events["fraud"].notna().to_numpy()
@@ -92,7 +98,7 @@ def card_precision(frame: pd.DataFrame, scores: Floats, k: int = 100) -> float |
         return None
     table = pd.DataFrame(
         {
-            "day": frame["occurred_at"].dt.floor("D").to_numpy(),
+            "day": (frame["occurred_at"].astype("int64") + utc_offsets_us(frame)).to_numpy() // DAY_US,
             "card": frame["card_token"].to_numpy(),
             "score": scores,
             "fraud": frame["fraud"].to_numpy().astype(int),

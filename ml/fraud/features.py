@@ -15,7 +15,8 @@ from functools import lru_cache
 import numpy as np
 
 from ml.fraud.contracts import Event, Vector
-from ml.fraud.state import DAY_US, HOUR_US, CardState, TerminalState, window
+from ml.fraud.state import CardState, Known, TerminalState
+from ml.fraud.windows import DAY_US, HOUR_US, NONE, SPANS, Windows, day_of, hour_of, window
 
 MAX_SPEED_KMH = 20_000.0
 SETTLED = 5  # events until a typical amount is trusted
@@ -23,16 +24,22 @@ LONG_AGO_DAYS = 60.0  # and "never", so that nothing tells the two apart
 SURPRISE_US = 7 * DAY_US
 ENTRY_MODES = ("unknown", "chip", "contactless", "magstripe", "manual", "ecommerce", "on_file")
 _ENTRY_CODES = {mode: code for code, mode in enumerate(ENTRY_MODES)}
+STATISTICS = ("count", "sum", "mean", "max", "distinct")
+
+
+def windows_of(kind: str, *statistics: str) -> tuple[str, ...]:
+    """Names of the features of a card's, terminal's, merchant's or device's windows: all, or these."""
+    return tuple(f"{kind}_{statistic}_{span}" for statistic in statistics or STATISTICS for span in SPANS)
+
+
 FEATURE_NAMES = (
     "amount_log", "amount_z", "amount_over_usual", "amount_deviation", "amount_over_max",
-    "amount_over_mean_30d", "since_last_log", "card_count_1h", "card_count_24h", "card_count_7d",
-    "card_count_30d", "card_sum_1h", "card_sum_24h", "card_sum_7d", "card_sum_30d", "card_mean_24h",
-    "card_mean_7d", "card_max_24h", "card_max_7d", "card_small_1h", "card_unusual_24h", "card_unusual_7d",
-    "card_unusual_14d", "since_unusual_days", "card_surprise", "card_history", "card_terminals_24h",
-    "card_terminals_7d", "new_terminal", "new_merchant", "new_device", "country_changed", "entry_changed",
-    "distance_log", "speed_log", "hour_sin", "hour_cos", "night", "weekend", "entry_magstripe",
-    "entry_manual", "entry_online", "terminal_count_1h", "terminal_count_24h", "terminal_count_7d",
-    "terminal_count_30d", "terminal_history", "amount_over_terminal", "terminal_bad_14d",
+    *windows_of("card"), "amount_over_mean_30d", "since_last_log", "card_small_1h", "card_unusual_24h",
+    "card_unusual_7d", "card_unusual_14d", "since_unusual_days", "card_surprise", "card_history",
+    "new_terminal", "new_merchant", "new_device", "country_changed", "entry_changed", "distance_log",
+    "speed_log", "hour_sin", "hour_cos", "night", "weekend", "entry_magstripe", "entry_manual",
+    "entry_online", *windows_of("terminal"), "terminal_history", "amount_over_terminal",
+    *windows_of("merchant"), *windows_of("device"), "terminal_bad_14d",
     "terminal_bad_30d", "terminal_plain_30d", "terminal_risk_14d", "terminal_risk_30d", "terminal_run",
     "terminal_run_lone", "terminal_run_least", "terminal_run_days", "terminal_run_days_most",
     "terminal_since_bad_days", "terminal_good_since_bad", "card_bad_30d", "card_since_bad_days",
@@ -68,23 +75,26 @@ def hashed(text: str) -> int:
     return (zlib.crc32(text.encode()) or 1) if text else 0
 
 
-def observe(event: Event, card: CardState, terminal: TerminalState) -> Vector:
+def observe(event: Event, known: Known) -> Vector:
     """Features float32 (N_FEATURES,) of `event`, given everything before it and nothing after."""
-    return np.array(values_of(event, card, terminal), np.float32)
+    return np.array(values_of(event, known), np.float32)
 
 
-def values_of(event: Event, card: CardState, terminal: TerminalState) -> list[float]:
+def values_of(event: Event, known: Known) -> list[float]:
     """The same as Python floats, for callers that fill a matrix."""
-    hour = event.occurred_at_us // HOUR_US
+    hour, day, card = hour_of(event), day_of(event), known.card
     return [
         *_amount(event, card),
-        *_card_windows(event, card, hour),
-        *_unusual(event, card, hour // 24),
-        *_habits(event, card, hour),
-        *_clock(event.occurred_at_us),
+        *_card_windows(event, card, hour, day),
+        *_unusual(event, card, hour, day),
+        *_habits(event, card),
+        *_clock(event.occurred_at_us + event.utc_offset_us),
         *_entry(event.entry_mode),
-        *_terminal_windows(event, terminal, hour),
-        *_known(card, terminal, hour // 24),
+        *_place(known.terminal.windows, hour, day),
+        *_terminal(event, known.terminal),
+        *_place(known.merchant, hour, day),
+        *_place(known.device, hour, day),
+        *_frauds(card, known.terminal, day, event.utc_offset_us),
     ]
 
 
@@ -109,60 +119,75 @@ def deviation_of(amount_minor: int, card: CardState) -> float:
     return max(-12.0, min(12.0, (amount_minor - card.typical) / (math.sqrt(card.spread) + 100.0)))
 
 
-def _card_windows(event: Event, card: CardState, hour: int) -> tuple[float, ...]:
-    back_h, back_d = card.hour - hour, card.day - hour // 24
-    first_h, first_d = _from(back_h), _from(back_d)
-    end_24, end_1 = _from(back_h + 24), _from(back_h + 2)
-    end_7, end_30, end_day = _from(back_d + 7), _from(back_d + 30), _from(back_d + 2)
-    n_24, sum_24 = sum(card.hour_n[first_h:end_24]), sum(card.hour_sum[first_h:end_24])
-    n_7, sum_7 = sum(card.day_n[first_d:end_7]), sum(card.day_sum[first_d:end_7])
-    n_30, sum_30 = sum(card.day_n[first_d:end_30]), sum(card.day_sum[first_d:end_30])
+def _card_windows(event: Event, card: CardState, hour: int, day: int) -> tuple[float, ...]:
+    """Means and largest against the typical amount: what is much for one card is little for another."""
+    figures = card.windows.figures(hour, day)
+    typical = math.log1p(card.typical / 100)
+    amount = math.log1p(event.amount_minor / 100)
+    if figures is NONE:
+        return *_NOTHING_HAPPENED, amount - typical if card.n else 0.0, _pause(event, card)
+    (n_1, n_24, n_7, n_30), (sum_1, sum_24, sum_7, sum_30), (max_1, max_24, max_7, max_30), seen = figures
     log1p = math.log1p
-    typical = log1p(card.typical / 100)
-    mean_30 = log1p(sum_30 / n_30 / 100) if n_30 else typical
+    mean_30 = log1p(sum_30 / n_30 / 100)
     return (
-        log1p(event.amount_minor / 100) - mean_30 if card.n else 0.0,
-        log1p(max(0, event.occurred_at_us - card.last_us) / 1e6) if card.n else -1.0,
-        sum(card.hour_n[first_h:end_1]),
-        n_24,
-        n_7,
-        n_30,
-        log1p(sum(card.hour_sum[first_h:end_1]) / 100),
-        log1p(sum_24 / 100),
-        log1p(sum_7 / 100),
-        log1p(sum_30 / 100),
+        n_1, n_24, n_7, n_30,
+        log1p(sum_1 / 100), log1p(sum_24 / 100), log1p(sum_7 / 100), log1p(sum_30 / 100),
+        log1p(sum_1 / n_1 / 100) - typical if n_1 else 0.0,
         log1p(sum_24 / n_24 / 100) - typical if n_24 else 0.0,
         log1p(sum_7 / n_7 / 100) - typical if n_7 else 0.0,
-        log1p(max(card.day_max[first_d:end_day], default=0) / 100) - typical if n_24 else 0.0,
-        log1p(max(card.day_max[first_d:end_7]) / 100) - typical if n_7 else 0.0,
-        sum(card.hour_small[first_h:end_1]),
-    )
+        mean_30 - typical,
+        log1p(max_1 / 100) - typical if n_1 else 0.0,
+        log1p(max_24 / 100) - typical if n_24 else 0.0,
+        log1p(max_7 / 100) - typical if n_7 else 0.0,
+        log1p(max_30 / 100) - typical,
+        *seen,
+        amount - mean_30,
+        _pause(event, card),
+    )  # fmt: skip
 
 
-def _from(index: int) -> int:
-    """A slice's bound: one below zero would count from the end."""
-    return index if index > 0 else 0  # half the time of max()
+_NOTHING_HAPPENED = (0.0,) * (len(STATISTICS) * len(SPANS))
 
 
-def _unusual(event: Event, card: CardState, day: int) -> tuple[float, ...]:
+def _pause(event: Event, card: CardState) -> float:
+    return math.log1p(max(0, event.occurred_at_us - card.last_us) / 1e6) if card.n else -1.0
+
+
+def _place(windows: Windows | None, hour: int, day: int) -> tuple[float, ...]:
+    """What happened at a terminal, a merchant or a device."""
+    figures = windows.figures(hour, day) if windows else NONE
+    if figures is NONE:
+        return _NOTHING_HAPPENED
+    (n_1, n_24, n_7, n_30), (sum_1, sum_24, sum_7, sum_30), (max_1, max_24, max_7, max_30), seen = figures
+    log1p = math.log1p
+    return (
+        n_1, n_24, n_7, n_30,
+        log1p(sum_1 / 100), log1p(sum_24 / 100), log1p(sum_7 / 100), log1p(sum_30 / 100),
+        log1p(sum_1 / n_1 / 100) if n_1 else 0.0, log1p(sum_24 / n_24 / 100) if n_24 else 0.0,
+        log1p(sum_7 / n_7 / 100) if n_7 else 0.0, log1p(sum_30 / n_30 / 100),
+        log1p(max_1 / 100), log1p(max_24 / 100), log1p(max_7 / 100), log1p(max_30 / 100),
+        *seen,
+    )  # fmt: skip
+
+
+def _unusual(event: Event, card: CardState, hour: int, day: int) -> tuple[float, ...]:
     gap_us = max(0, event.occurred_at_us - card.last_us) if card.n else 0
     since_us = event.occurred_at_us - card.unusual_us
+    newest = card.windows.days.newest
     return (
-        sum(window(card.day_unusual, card.day, day, 2)),
-        sum(window(card.day_unusual, card.day, day, 7)),
-        sum(window(card.day_unusual, card.day, day, 14)),
+        sum(window(card.hour_small, card.windows.hours.newest, hour, 2)),
+        sum(window(card.day_unusual, newest, day, 2)),
+        sum(window(card.day_unusual, newest, day, 7)),
+        sum(window(card.day_unusual, newest, day, 14)),
         min(LONG_AGO_DAYS, max(0, since_us) / DAY_US),
         card.surprise * math.exp(-gap_us / SURPRISE_US),
         math.log1p(card.n),
     )
 
 
-def _habits(event: Event, card: CardState, hour: int) -> tuple[float, ...]:
-    used = card.terminals.values()
+def _habits(event: Event, card: CardState) -> tuple[float, ...]:
     known = card.n > 0
     return (
-        sum([at > hour - 24 for at in used]),
-        sum([at > hour - 168 for at in used]),
         float(known and hashed(event.terminal_id) not in card.terminals),
         float(known and hashed(event.merchant_id) not in card.merchants),
         float(known and bool(event.device_id) and hashed(event.device_id) not in card.devices),
@@ -176,17 +201,9 @@ def _entry(mode: str) -> tuple[float, float, float]:
     return float(mode == "magstripe"), float(mode == "manual"), float(mode in ("ecommerce", "on_file"))
 
 
-def _terminal_windows(event: Event, terminal: TerminalState, hour: int) -> tuple[float, ...]:
-    back_h, back_d = terminal.hour - hour, terminal.day - hour // 24
-    first_h, first_d = _from(back_h), _from(back_d)
-    return (
-        sum(terminal.hour_n[first_h : _from(back_h + 2)]),
-        sum(terminal.hour_n[first_h : _from(back_h + 24)]),
-        sum(terminal.day_n[first_d : _from(back_d + 7)]),
-        sum(terminal.day_n[first_d : _from(back_d + 30)]),
-        math.log1p(terminal.n),
-        math.log1p(event.amount_minor / 100) - terminal.mean_log if terminal.n else 0.0,
-    )
+def _terminal(event: Event, terminal: TerminalState) -> tuple[float, float]:
+    amount = math.log1p(event.amount_minor / 100)
+    return math.log1p(terminal.n), amount - terminal.mean_log if terminal.n else 0.0
 
 
 _NOTHING_KNOWN_TERMINAL = (
@@ -206,11 +223,15 @@ _NOTHING_KNOWN_TERMINAL = (
 _NOTHING_KNOWN_CARD = (0.0, LONG_AGO_DAYS)
 
 
-def _known(card: CardState, terminal: TerminalState, day: int) -> tuple[float, ...]:
-    """Known frauds here. Known good payments show only where there was a fraud for them to follow."""
+def _frauds(card: CardState, terminal: TerminalState, day: int, offset_us: int) -> tuple[float, ...]:
+    """Known frauds here. Known good payments show only where there was a fraud for them to follow.
+
+    `offset_us`: of the business clock now, by which the days of then are told as well.
+    """
     of_card, of_terminal = _NOTHING_KNOWN_CARD, _NOTHING_KNOWN_TERMINAL
     if card.bad_us:
-        of_card = sum(window(card.day_bad, card.label_day, day, 30)), _days_since(card.bad_us, day)
+        bad_30 = sum(window(card.day_bad, card.label_day, day, 30))
+        of_card = bad_30, _days_since(card.bad_us + offset_us, day)
     if terminal.bad:
         newest = terminal.label_day
         bad_14 = sum(window(terminal.day_bad, newest, day, 14))
@@ -224,9 +245,9 @@ def _known(card: CardState, terminal: TerminalState, day: int) -> tuple[float, .
             terminal.run,
             terminal.run_lone if terminal.run else 0,
             terminal.run_least if terminal.run else 0.0,
-            _days_since(terminal.run_us, day),
-            _days_since(terminal.before_run_us or terminal.run_us, day),
-            _days_since(terminal.bad_us, day),
+            _days_since(terminal.run_us + offset_us, day),
+            _days_since((terminal.before_run_us or terminal.run_us) + offset_us, day),
+            _days_since(terminal.bad_us + offset_us, day),
             min(terminal.good_since, 30),
         )
     return *of_terminal, *of_card

@@ -23,6 +23,7 @@ import pandas as pd
 
 from ml.common.folders import new_folder
 from ml.fraud.censoring import shares_of, unconfirmed
+from ml.fraud.clock import with_offsets
 from ml.fraud.contracts import LONGEST_WINDOW_US, Event
 
 NEEDED = ("occurred_at", "card_token", "amount_minor", "terminal_id")
@@ -40,6 +41,7 @@ HANDBOOK: dict[str, Any] = {
     "occurred_at": "TX_DATETIME",
     "card_token": "CUSTOMER_ID",
     "terminal_id": "TERMINAL_ID",
+    "merchant_id": {"const": ""},  # it has none: a terminal's windows shall not stand there twice
     "amount_minor": {"column": "TX_AMOUNT", "scale": 100},
     "fraud": "TX_FRAUD",
     "scenario": "TX_FRAUD_SCENARIO",
@@ -153,9 +155,12 @@ def split_by_time(at: pd.Series) -> np.ndarray[Any, Any]:
     ]
 
 
-def freeze_frame(frame: pd.DataFrame, out_dir: Path, name: str) -> FrozenEvents:
-    """Write the immutable dataset folder, whole or not at all; its splits are assigned here, once."""
-    frame = frame.assign(split=split_by_time(frame["occurred_at"]))
+def freeze_frame(frame: pd.DataFrame, out_dir: Path, name: str, time_zone: str = "UTC") -> FrozenEvents:
+    """Write the immutable dataset folder, whole or not at all; its splits are assigned here, once.
+
+    `time_zone`: of the business clock, by which days are told.
+    """
+    frame = with_offsets(frame, time_zone).assign(split=split_by_time(frame["occurred_at"]))
     with new_folder(out_dir) as folder:
         frame.to_parquet(folder / "events.parquet", index=False)
         with (folder / "events.parquet").open("rb") as file:
@@ -166,18 +171,31 @@ def freeze_frame(frame: pd.DataFrame, out_dir: Path, name: str) -> FrozenEvents:
             len(frame), int(frame["fraud"].sum()), sha256, splits,
             shares["n_censored"], shares["n_passed_through"],
         )  # fmt: skip
-        manifest = {"domain": "fraud", "name": name, "n": frozen.n, "events_sha256": sha256, "splits": splits}
+        manifest = {
+            "domain": "fraud", "name": name, "n": frozen.n, "events_sha256": sha256, "splits": splits,
+            "time_zone": time_zone,
+        }  # fmt: skip
         (folder / "manifest.json").write_text(json.dumps(manifest, sort_keys=True, indent=1))
     return frozen
 
 
-def load_frozen(folder: Path) -> pd.DataFrame:
-    """The frozen events, after their hash was checked. Raises ValueError if they changed."""
+def load_frozen(folder: Path) -> tuple[pd.DataFrame, str]:
+    """The frozen events, after their hash was checked, and the time zone of their business clock.
+
+    Raises ValueError if they changed.
+    """
     manifest = json.loads((folder / "manifest.json").read_text())
     with (folder / "events.parquet").open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != manifest["events_sha256"]:
             raise ValueError("The dataset's events are not what was frozen: import them again.")
-    return pd.read_parquet(folder / "events.parquet")
+    return pd.read_parquet(folder / "events.parquet"), manifest.get("time_zone", "UTC")
+
+
+def utc_offsets_us(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """(n,) how far the business clock was ahead of UTC at each row's time; 0 where no zone was given."""
+    if "utc_offset_s" not in frame:
+        return np.zeros(len(frame), np.int64)
+    return frame["utc_offset_s"].to_numpy(np.int64) * 1_000_000
 
 
 def events_of(frame: pd.DataFrame) -> list[Event]:
@@ -187,6 +205,7 @@ def events_of(frame: pd.DataFrame) -> list[Event]:
             "channel", "device_id", "ip")  # fmt: skip
     columns = {name: frame[name].to_numpy() for name in (*text, "event_id", "amount_minor")}
     places, received_at_us = frame[["latitude", "longitude"]].to_numpy(), received_us(frame)
+    offsets_us = utc_offsets_us(frame)
     return [
         Event(
             event_id=str(columns["event_id"][i]),
@@ -195,6 +214,7 @@ def events_of(frame: pd.DataFrame) -> list[Event]:
             latitude=None if np.isnan(places[i, 0]) else float(places[i, 0]),
             longitude=None if np.isnan(places[i, 1]) else float(places[i, 1]),
             received_at_us=int(received_at_us[i]),
+            utc_offset_us=int(offsets_us[i]),
             **{name: str(columns[name][i]) for name in text},
         )
         for i in range(len(frame))

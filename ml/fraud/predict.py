@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,8 @@ import numpy.typing as npt
 
 from ml.common.artefact import Artefact, ArtefactError, open_artefact, require_golden
 from ml.common.calibration import sigmoid
-from ml.fraud.absorb import absorb, absorb_label, take_back
 from ml.fraud.contracts import (
     BatchResult,
-    Event,
     EventBatch,
     EventScore,
     Label,
@@ -24,50 +22,13 @@ from ml.fraud.contracts import (
     Thresholds,
     Vector,
 )
-from ml.fraud.features import FEATURE_NAMES, N_FEATURES, observe
+from ml.fraud.features import FEATURE_NAMES, N_FEATURES
+from ml.fraud.memory import Memory, States, keys_of, keys_of_label
 from ml.fraud.reasons import reasons_for
 from ml.fraud.rnn import Gru
-from ml.fraud.state import CardState, TerminalState
+from ml.fraud.state import CardState
 
 Matrix = npt.NDArray[np.float32]
-States = Mapping[str, bytes]
-
-
-@dataclass(slots=True)
-class Memory:
-    """States of the cards and terminals in play, read from bytes once and written back once."""
-
-    cards: dict[str, CardState]
-    terminals: dict[str, TerminalState]
-
-    @classmethod
-    def of(cls, events: Sequence[Event | Label], cards: States, terminals: States) -> Memory:
-        """A card or terminal without a state is a cold start."""
-        return cls(
-            {
-                key: CardState.from_bytes(cards[key]) if key in cards else CardState()
-                for key in dict.fromkeys(event.card_token for event in events)
-            },
-            {
-                key: TerminalState.from_bytes(terminals[key]) if key in terminals else TerminalState()
-                for key in dict.fromkeys(event.terminal_id for event in events)
-            },
-        )
-
-    def to_bytes(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
-        return (
-            {key: state.to_bytes() for key, state in self.cards.items()},
-            {key: state.to_bytes() for key, state in self.terminals.items()},
-        )
-
-    def advance(self, event: Event) -> Vector:
-        """Features (N_FEATURES,) of this event; both states then know of it, unless it came too late."""
-        if event.too_old:
-            return observe(event, CardState(), TerminalState())
-        card, terminal = self.cards[event.card_token], self.terminals[event.terminal_id]
-        features = observe(event, card, terminal)
-        absorb(event, card, terminal)
-        return features
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +39,7 @@ class FraudPredictor:
     platt: tuple[float, float]
     thresholds: Thresholds
     artefact_hash: str
+    time_zone: str  # whose days and hours it learnt
 
     @classmethod
     def load(cls, folder: Path, expected_hash: str | None = None) -> FraudPredictor:
@@ -113,6 +75,7 @@ class FraudPredictor:
             platt=(meta["platt"]["scale"], meta["platt"]["bias"]),
             thresholds=Thresholds(**meta["thresholds"]),
             artefact_hash=artefact.artefact_hash,
+            time_zone=meta["time_zone"],
         )
 
     def margins(self, vectors: Matrix) -> Vector:
@@ -128,22 +91,20 @@ class FraudPredictor:
         scale, bias = self.platt
         return sigmoid(scale * margins.astype(np.float64) + bias)
 
-    def score_batch(
-        self, events: EventBatch, card_states: States, terminal_states: States, explain: bool = True
-    ) -> BatchResult:
+    def score_batch(self, events: EventBatch, states: States, explain: bool = True) -> BatchResult:
         """Score in the given order; later events see what earlier ones did to the states, but for those that
         are too old: each of them is as of a card and terminal never seen, and leaves no trace.
 
         Raises StateError for bytes that are no state.
         """
         if not events:
-            return BatchResult((), {}, {})
-        memory = Memory.of([event for event in events if not event.too_old], card_states, terminal_states)
-        features = np.stack([memory.advance(event) for event in events])
+            return BatchResult((), {})
+        memory = Memory.of([key for one in events if not one.too_old for key in keys_of(one)], states)
+        features = np.array([memory.advance(event) for event in events], np.float32)
         of_trees = self.tree_margins(features)
         added = np.empty(len(events), np.float32)
         for i, event in enumerate(events):
-            card = CardState() if event.too_old else memory.cards[event.card_token]
+            card = memory.about(event).card
             added[i], card.hidden = self.gru.step(features[i], of_trees[i], card.hidden)
         vectors = np.column_stack([features, added])
         scores = self.probabilities(of_trees + added)
@@ -158,7 +119,7 @@ class FraudPredictor:
             )
             for i, event in enumerate(events)
         )
-        return BatchResult(told, *memory.to_bytes())
+        return BatchResult(told, memory.to_bytes())
 
     def rescore(self, vector: bytes) -> float:
         """The score of a kept vector, little-endian float32 (N_FEATURES + 1,): the one it was given."""
@@ -190,26 +151,24 @@ class FraudPredictor:
         return [reasons_for(*row, self.usual) for row in zip(vectors, weights, strict=True)]
 
 
-def learn_batch(labels: Sequence[Label], card_states: States, terminal_states: States) -> BatchResult:
+def learn_batch(labels: Sequence[Label], states: States) -> BatchResult:
     """States of the labelled events' cards and terminals once these labels are known; no scores.
 
     `labels` in the order in which they became known, and none of them before its `known_at_us`.
     Raises StateError for bytes that are no state.
     """
-    memory = Memory.of(labels, card_states, terminal_states)
+    memory = Memory.of([key for label in labels for key in keys_of_label(label)], states)
     for label in labels:
-        absorb_label(label, memory.cards[label.card_token], memory.terminals[label.terminal_id])
-    return BatchResult((), *memory.to_bytes())
+        memory.hear(label)
+    return BatchResult((), memory.to_bytes())
 
 
-def take_back_batch(reversals: Sequence[Reversal], card_states: States) -> BatchResult:
-    """States of the cards once these amounts are taken back; a card without a state has none to take.
+def take_back_batch(reversals: Sequence[Reversal], states: States) -> BatchResult:
+    """States of those the payments happened at once these amounts are taken back.
 
     Raises StateError for bytes that are no state.
     """
-    keys = dict.fromkeys(one.card_token for one in reversals)
-    cards = {key: CardState.from_bytes(card_states[key]) for key in keys if key in card_states}
+    memory = Memory.of([key for one in reversals for key in keys_of(one)], states)
     for one in reversals:
-        if one.card_token in cards:
-            take_back(one, cards[one.card_token])
-    return BatchResult((), {key: state.to_bytes() for key, state in cards.items()}, {})
+        memory.take_back(one)
+    return BatchResult((), memory.to_bytes())

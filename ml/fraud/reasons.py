@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.fraud.contracts import Reason, Vector
-from ml.fraud.features import FEATURE_NAMES
+from ml.fraud.features import FEATURE_NAMES, windows_of
 
 Contributions = npt.NDArray[np.float32]
 Values = dict[str, float]
@@ -37,6 +37,14 @@ def _counted(count: float, one: str, more: str, suffix: str) -> str:
     """As in: No fraud known, 1 fraud known, 3 frauds known."""
     number = round(count)
     return f"{number or 'No'} {more if number > 1 else one} {suffix}"
+
+
+def _cards_at(payments: float, cards: float, where: str) -> str:
+    """The number of cards is an estimate, exact for a few."""
+    if not payments:
+        return f"No other transaction {where} in 24 hours"
+    before = _counted(payments, "transaction", "transactions", f"{where} in the 24 hours before")
+    return f"{before}, of about {_counted(cards, 'card', 'cards', '').strip().lower()}"
 
 
 def _known_frauds(count: float, of: str) -> str:
@@ -89,7 +97,7 @@ GROUPS: tuple[Group, ...] = (
     ),
     (
         "velocity",
-        ("card_count_1h", "card_count_24h", "card_count_7d", "card_count_30d"),
+        windows_of("card", "count"),
         "card_count_1h",
         lambda v: _counted(
             v["card_count_1h"] + 1, "transaction", "transactions", "of this card in this hour and the last"
@@ -97,7 +105,7 @@ GROUPS: tuple[Group, ...] = (
     ),
     (
         "spend",
-        ("card_sum_1h", "card_sum_24h", "card_sum_7d", "card_sum_30d", "card_mean_24h", "card_mean_7d"),
+        windows_of("card", "sum", "mean"),
         "card_sum_24h",
         lambda v: f"{math.expm1(v['card_sum_24h']):,.2f} spent within the 24 hours before",
     ),
@@ -109,8 +117,7 @@ GROUPS: tuple[Group, ...] = (
             "card_unusual_14d",
             "since_unusual_days",
             "card_surprise",
-            "card_max_24h",
-            "card_max_7d",
+            *windows_of("card", "max"),
         ),
         "card_unusual_14d",
         lambda v: _counted(
@@ -133,7 +140,7 @@ GROUPS: tuple[Group, ...] = (
     ),
     (
         "new_place",
-        ("new_terminal", "new_merchant", "new_device", "card_terminals_24h", "card_terminals_7d"),
+        ("new_terminal", "new_merchant", "new_device", *windows_of("card", "distinct")),
         "new_terminal",
         _place,
     ),
@@ -145,16 +152,21 @@ GROUPS: tuple[Group, ...] = (
     ),
     (
         "terminal",
-        (
-            "terminal_count_1h",
-            "terminal_count_24h",
-            "terminal_count_7d",
-            "terminal_count_30d",
-            "terminal_history",
-            "amount_over_terminal",
-        ),
+        (*windows_of("terminal"), "terminal_history", "amount_over_terminal"),
         "amount_over_terminal",
         _amount_here,
+    ),
+    (
+        "merchant",
+        windows_of("merchant"),
+        "merchant_distinct_24h",
+        lambda v: _cards_at(v["merchant_count_24h"], v["merchant_distinct_24h"], "at this merchant"),
+    ),
+    (
+        "device",
+        windows_of("device"),
+        "device_distinct_24h",
+        lambda v: _cards_at(v["device_count_24h"], v["device_distinct_24h"], "on this device"),
     ),
     (
         "terminal_frauds",
@@ -185,7 +197,7 @@ GROUPS: tuple[Group, ...] = (
         "time",
         ("hour_sin", "hour_cos", "night", "weekend"),
         "night",
-        lambda v: "At night (UTC)" if v["night"] else "Time of day and week",
+        lambda v: "At night" if v["night"] else "Time of day and week",
     ),
     (
         "history",

@@ -12,12 +12,11 @@ import pandas as pd
 
 from ml.common.contracts import ProgressCallback, ProgressEvent
 from ml.common.progress import Ticker
-from ml.fraud.absorb import absorb, absorb_label, take_back
 from ml.fraud.contracts import Event, Label, Reversal, Vector
-from ml.fraud.features import N_FEATURES, values_of
-from ml.fraud.importing import events_of, too_old
+from ml.fraud.features import N_FEATURES
+from ml.fraud.importing import events_of, too_old, utc_offsets_us
+from ml.fraud.memory import Memory
 from ml.fraud.rnn import Gru
-from ml.fraud.state import CardState, TerminalState
 
 Matrix = npt.NDArray[np.float32]
 Placed = tuple[int, Reversal]
@@ -39,8 +38,7 @@ def replay(
 ) -> Matrix:
     """Features (n, N_FEATURES) of the events. `labels` come in the order in which they became known, and
     `reversals` in that of their places: of how many events the states have heard before."""
-    cards: dict[str, CardState] = {}
-    terminals: dict[str, TerminalState] = {}
+    memory = Memory()
     features = np.empty((n, N_FEATURES), np.float32)
     waiting = iter(labels)
     label = next(waiting, None)
@@ -49,17 +47,12 @@ def replay(
     ticker = Ticker(total=n)
     for i, event in enumerate(events):
         while label is not None and label.known_at_us <= event.occurred_at_us:
-            absorb_label(label, _state(cards, label.card_token), _terminal(terminals, label.terminal_id))
+            memory.hear(label)
             label = next(waiting, None)
         while reversal is not None and place <= i:
-            take_back(reversal, _state(cards, reversal.card_token))
+            memory.take_back(reversal)
             place, reversal = next(coming, NO_MORE)
-        if event.too_old:
-            card, terminal = CardState(), TerminalState()
-        else:
-            card, terminal = _state(cards, event.card_token), _terminal(terminals, event.terminal_id)
-        features[i] = values_of(event, card, terminal)
-        absorb(event, card, terminal)
+        features[i] = memory.advance(event)
         if i % 2000 == 1999:
             ticker.add(2000)
             progress(ProgressEvent("features", step=i + 1, steps=n, rate=ticker.rate, rate_unit="rows", eta_s=ticker.eta_s))  # fmt: skip # noqa: E501
@@ -93,18 +86,6 @@ def gru_logits(
     return logits
 
 
-def _state(cards: dict[str, CardState], key: str) -> CardState:
-    if (state := cards.get(key)) is None:
-        state = cards[key] = CardState()
-    return state
-
-
-def _terminal(terminals: dict[str, TerminalState], key: str) -> TerminalState:
-    if (state := terminals.get(key)) is None:
-        state = terminals[key] = TerminalState()
-    return state
-
-
 def events_in(frame: pd.DataFrame) -> Iterator[Event]:
     """A chunk at a time: a million events as objects would fill the memory."""
     for start in range(0, len(frame), CHUNK):
@@ -118,7 +99,8 @@ def labels_in(frame: pd.DataFrame) -> Iterator[Label]:
         part = known.iloc[start : start + CHUNK]
         for values in zip(
             part["card_token"], part["terminal_id"], _us(part["occurred_at"]), _us(part["label_known_at"]),
-            part["amount_minor"].tolist(), part["fraud"].astype(bool), strict=True,
+            part["amount_minor"].tolist(), part["fraud"].astype(bool), utc_offsets_us(part).tolist(),
+            strict=True,
         ):  # fmt: skip
             yield Label(*values)
 
@@ -131,13 +113,19 @@ def reversals_in(frame: pd.DataFrame) -> list[Placed]:
     """
     if "taken_back" not in frame:
         return []
-    at_us, cards = frame["occurred_at"].astype("int64").to_numpy(), frame["card_token"].to_numpy()
+    at_us = frame["occurred_at"].astype("int64").to_numpy()
+    offsets_us = utc_offsets_us(frame)
+    names = [frame[name].to_numpy() for name in ("card_token", "terminal_id", "merchant_id", "device_id")]
     clock_us, told = np.maximum.accumulate(at_us), frame["taken_back"].to_numpy()
     found = []
     for row in np.flatnonzero((told != "") & ~too_old(frame)):
         for back_us, amount_minor in json.loads(told[row]):
             place = max(int(np.searchsorted(clock_us, back_us)), int(row) + 1)
-            found.append((place, back_us, Reversal(str(cards[row]), int(at_us[row]), amount_minor)))
+            card, terminal, merchant, device = (str(column[row]) for column in names)
+            taken = Reversal(
+                card, terminal, int(at_us[row]), amount_minor, merchant, device, int(offsets_us[row])
+            )
+            found.append((place, back_us, taken))
     return [(place, one) for place, _, one in sorted(found, key=lambda each: each[:2])]
 
 

@@ -46,7 +46,7 @@ Mask = npt.NDArray[np.bool_]
 def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     """Raises ValueError for data that cannot teach, Cancelled when the callback says so."""
     config = TrainConfig.from_params(request.params)
-    frame = load_frozen(request.dataset_dir)
+    frame, time_zone = load_frozen(request.dataset_dir)
     labels = frame["fraud"].astype("float32").fillna(0).to_numpy(np.float32)
     parts = _parts(frame)
     _require_both_classes(labels, parts)
@@ -77,7 +77,7 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     meta = {
         "features": list(FEATURE_NAMES), "usual": np.median(vectors[parts["train"]], 0).tolist(),
         "platt": {"scale": platt[0], "bias": platt[1]}, "thresholds": thresholds,
-        "config": asdict(config), "seed": request.seed, "metrics": metrics,
+        "time_zone": time_zone, "config": asdict(config), "seed": request.seed, "metrics": metrics,
     }  # fmt: skip
     files = _files(gru, trees, vectors, margins, of_trees, parts["val"], rows_of_cards)
     files["heldout.npz"] = table.to_bytes()

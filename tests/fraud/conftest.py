@@ -16,7 +16,7 @@ from apps.accounts.models import ApiClient
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
 from apps.fraud import inference
-from apps.fraud.models import SHARDS, Source
+from apps.fraud.models import SHARDS, KeyState, Source
 from apps.fraud.services import drain, rulesets
 from apps.fraud.services.sources import ensure_source, rotate_source_secret
 from apps.modelops import places
@@ -27,6 +27,10 @@ from ml.fraud.config import PRESETS
 from ml.fraud.importing import freeze_frame
 from ml.fraud.simulator import simulate
 from tests.fraud.listener import Listener
+
+
+def state_of(key: str = "card:card-0001") -> KeyState:
+    return KeyState.objects.get(key=key)
 
 
 def event(event_id: str = "e1", **changes: Any) -> dict[str, Any]:

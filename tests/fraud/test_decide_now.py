@@ -15,13 +15,13 @@ from apps.accounts.models import ApiClient, Site
 from apps.accounts.services import rotate_secret
 from apps.audit.models import AuditEvent
 from apps.fraud import inference
-from apps.fraud.models import CardState, Decision, EventKey, LateState, Transaction
+from apps.fraud.models import Decision, EventKey, KeyState, LateState, Transaction
 from apps.fraud.services import late, verdicts
 from apps.fraud.services.decide import Hurry
 from apps.fraud.services.decide_now import Asked, decide_asked
 from apps.fraud.services.sources import ensure_source
 from apps.fraud.validation import check_events
-from tests.fraud.conftest import drain_all, event
+from tests.fraud.conftest import drain_all, event, state_of
 from tests.fraud.test_webhook import errors_of
 
 pytestmark = pytest.mark.decision
@@ -74,7 +74,7 @@ def test_it_decides_as_the_webhook_does(warm, decide_now, post, ask) -> None:
         Transaction.objects.update(occurred_at=Transaction.objects.get(event_id="a0").occurred_at)
         drain_all()
     assert [ask(f"a{i}").json()["mode"] for i in range(4)] == ["full"] * 4
-    assert CardState.objects.get(key="card-a").version == CardState.objects.get(key="card-b").version
+    assert state_of("card:card-a").version == state_of("card:card-b").version
 
 
 def test_a_signature_opens_it_too(post, client, decide_now) -> None:
@@ -156,11 +156,11 @@ def test_a_model_that_is_too_slow_leaves_the_rules_and_hears_of_it_later(slow_mo
     assert (made["mode"], made["mode_reason"], made["deadline_hit"]) == ("rules_only", "deadline", True)
     assert made["score"] is None
     assert ask("e1").json() == made
-    assert CardState.objects.get().version == 0
+    assert state_of().version == 0
     slow_model.set()
     drain_all()
     drain_all()
-    assert CardState.objects.get().version == 1
+    assert state_of().version == 1
     assert not LateState.objects.exists()
     assert decide_now(event("e2")).json()["mode"] == "full"
     assert Decision.objects.count() == 2
@@ -171,7 +171,7 @@ def test_without_the_note_for_later_the_state_would_never_hear(slow_model, decid
     decide_now(event(), "60")
     slow_model.set()
     drain_all()
-    assert CardState.objects.get().version == 0
+    assert state_of().version == 0
 
 
 def test_without_the_deadline_it_would_wait_for_the_model(slow_model, decide_now, monkeypatch) -> None:
@@ -200,7 +200,7 @@ def test_a_commit_that_fails_is_503_and_leaves_nothing(warm, decide_now, post, m
 def _holding_the_card(held: threading.Event, release: threading.Event) -> None:
     try:
         with transaction.atomic():
-            CardState.objects.select_for_update().get()
+            KeyState.objects.select_for_update().get(key="card:card-0001")
             held.set()
             release.wait(30)
     finally:
@@ -222,12 +222,12 @@ def test_a_card_that_is_held_is_decided_without_its_history(warm, decide_now, mo
     assert made["score"] is not None
     release.set()
     holder.join()
-    before = bytes(CardState.objects.get().state)
+    before = bytes(state_of().state)
     drain_all()
-    assert bytes(CardState.objects.get().state) != before
-    after = bytes(CardState.objects.get().state)
+    assert bytes(state_of().state) != before
+    after = bytes(state_of().state)
     drain_all()
-    assert bytes(CardState.objects.get().state) == after
+    assert bytes(state_of().state) == after
 
 
 def _on_sqlite_the_writer_is_waited_for(decide_now, monkeypatch) -> bool:
@@ -296,7 +296,7 @@ def test_what_takes_a_payment_back_is_stored_and_not_decided(warm, decide_now, a
     assert (answer.json()["status"], answer.json()["decision"]) == ("not_applicable", None)
     assert ask("e1").json() == answer.json()
     assert Transaction.objects.get().status == "not_applicable"
-    assert not Decision.objects.exists() and not CardState.objects.exists()
+    assert not Decision.objects.exists() and not KeyState.objects.exists()
 
 
 def test_beside_a_payment_in_one_batch_only_the_payment_is_decided(warm, source) -> None:

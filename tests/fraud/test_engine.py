@@ -10,10 +10,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 
 from apps.fraud import inference
-from apps.fraud.models import Alert, CardState, Decision, Evidence, OutboxRow, Transaction
+from apps.fraud.models import Alert, Decision, Evidence, KeyState, OutboxRow, Transaction
 from apps.fraud.services import decide, drain, look, verdicts
 from apps.modelops.places import artefact_folder
-from tests.fraud.conftest import drain_all, event
+from tests.fraud.conftest import drain_all, event, state_of
 
 pytestmark = pytest.mark.decision
 
@@ -75,7 +75,7 @@ def test_the_cards_state_moves_with_each_decision(champion, post, ask) -> None:
     post(event("strange", amount_minor=900_000, country="US", terminal_id="t9"))
     drain_all()
     assert ask("strange").json()["score"] > ask("e0").json()["score"]
-    assert CardState.objects.get().version >= 1
+    assert state_of().version >= 1
     texts = " ".join(reason["text"] for reason in ask("strange").json()["reasons"])
     assert "times this card's usual" in texts
 
@@ -109,7 +109,7 @@ def test_what_breaks_before_the_commit_leaves_nothing(champion, post, monkeypatc
         assert drain_all() == 0
     assert not Decision.objects.exists()
     assert not OutboxRow.objects.exists()
-    assert not CardState.objects.exists()
+    assert not KeyState.objects.exists()
     Transaction.objects.update(retry_at=None)
     assert drain_all() == 2
 

@@ -44,7 +44,7 @@ def decided(post, site):
 def freeze(site, name: str = "x"):
     out = io.StringIO()
     call_command("freeze_decided", "--name", name, "--mature-days", "10", stdout=out)
-    return load_frozen(dataset_folder(site, "fraud", name)).set_index("event_id"), out.getvalue()
+    return load_frozen(dataset_folder(site, "fraud", name))[0].set_index("event_id"), out.getvalue()
 
 
 def label(post, event_id: str, fraud: bool, source: str = "cardholder") -> None:

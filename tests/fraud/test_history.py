@@ -124,12 +124,12 @@ def test_the_replay_of_an_import_takes_it_back(put, site, tmp_path) -> None:
     call_command(*command, "--dry-run", stdout=told)
     assert "2 of the payments taken back, wholly or in part" in told.getvalue()
     call_command(*command)
-    frame = load_frozen(dataset_folder(site, "fraud", "mine"))
+    frame, _ = load_frozen(dataset_folder(site, "fraud", "mine"))
     features = replay_features(frame, lambda _: None)
     kept = replay_features(frame.drop(columns="taken_back"), lambda _: None)
     moved = {FEATURE_NAMES[i] for i in np.flatnonzero((features != kept).any(axis=0))}
     assert "card_sum_30d" in moved
-    assert all(name.startswith(("card_sum", "card_mean", "amount_over_mean")) for name in moved)
+    assert all("_sum_" in name or "_mean_" in name for name in moved)
 
 
 def test_amounts_are_of_one_currency_at_the_rate_of_their_day(tmp_path, db) -> None:
@@ -167,7 +167,7 @@ def _full() -> None:
 def test_only_what_was_known_in_time_teaches(put, site) -> None:
     """A label that comes a month later must not teach, choose or calibrate."""
     call_command("import_transactions", *put(rows()), "--name", "mine")
-    frame = load_frozen(dataset_folder(site, "fraud", "mine"))
+    frame, _ = load_frozen(dataset_folder(site, "fraud", "mine"))
     parts = _parts(frame)
     begins = {name: frame.loc[frame["split"] == name, "occurred_at"].min() for name in ("val", "test")}
     # The first of the training time only warms the states.

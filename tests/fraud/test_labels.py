@@ -16,7 +16,6 @@ from apps.fraud.models import (
     Decision,
     Evidence,
     FraudLabel,
-    TerminalState,
     Transaction,
     TransactionStatus,
     UnheardLabel,
@@ -28,7 +27,7 @@ from apps.fraud.services.sources import ensure_source
 from ml.fraud.features import FEATURE_NAMES
 from ml.fraud.replay import replay
 from ml.fraud.state import TerminalState as Known
-from tests.fraud.conftest import drain_all, event
+from tests.fraud.conftest import drain_all, event, state_of
 
 pytestmark = pytest.mark.decision
 
@@ -39,7 +38,7 @@ def say(source: Any, *event_ids: str, fraud: bool = True, **changes: Any) -> lab
 
 
 def known(terminal: str = "t1") -> Known:
-    return Known.from_bytes(bytes(TerminalState.objects.get(key=terminal).state))
+    return Known.from_bytes(bytes(state_of("terminal:" + terminal).state))
 
 
 def last_vector() -> np.ndarray:

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from apps.accounts.models import Site
 from apps.core.clock import now
-from apps.fraud.models import CardState, HeardLater, LateState, TerminalState, Transaction
+from apps.fraud.models import HeardLater, KeyState, LateState, Transaction
 from apps.fraud.services import labels
 from apps.fraud.services.decide import Hurry, decide_transactions
 from apps.fraud.services.rebuild import differing, rebuild
@@ -84,16 +84,14 @@ def test_as_of_an_earlier_moment(champion, source, post, site) -> None:
     say(source, "e1")
     drain_all()
     moment = now()
-    then = {row.key: bytes(row.state) for row in CardState.objects.all()}
-    terminals = {row.key: bytes(row.state) for row in TerminalState.objects.all()}
+    then = {row.key: bytes(row.state) for row in KeyState.objects.all()}
     send(post, 10, 10)
-    states = rebuild(site, moment)
-    assert (states.cards, states.terminals) == (then, terminals)
+    assert rebuild(site, moment).states == then
 
 
 def test_a_damaged_state_is_named_and_mended(history, site) -> None:
-    broken = CardState.objects.order_by("pk").first()
-    CardState.objects.filter(pk=broken.pk).update(state=bytes(broken.state)[:-1] + b"\x07")
+    broken = KeyState.objects.filter(key__startswith="card:").first()
+    KeyState.objects.filter(pk=broken.pk).update(state=bytes(broken.state)[:-1] + b"\x07")
     with pytest.raises(CommandError, match=f"1 kept states differ: card {broken.pk}"):
         told()
     assert "1 differed" in told(write=True)
@@ -108,5 +106,5 @@ def test_what_is_written_goes_on_as_if_nothing_had_been(history, site, post) -> 
 
 def test_another_site_has_nothing_of_it(history) -> None:
     other = Site.objects.create(slug="south", name="South")
-    assert rebuild(other).cards == {}
+    assert rebuild(other).states == {}
     assert labels.FraudLabel.objects.exists()

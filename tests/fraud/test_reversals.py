@@ -14,7 +14,6 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.core.clock import now
 from apps.fraud.models import (
-    CardState,
     Decision,
     Evidence,
     FxRate,
@@ -30,19 +29,19 @@ from apps.fraud.services.rebuild import differing, rebuild
 from ml.fraud.features import FEATURE_NAMES
 from ml.fraud.replay import replay
 from ml.fraud.state import CardState as Known
-from tests.fraud.conftest import drain_all, event
+from tests.fraud.conftest import drain_all, event, state_of
 
 pytestmark = pytest.mark.decision
 
 
 def known(card: str = "card-0001") -> Known:
-    return Known.from_bytes(bytes(CardState.objects.get(key=card).state))
+    return Known.from_bytes(bytes(state_of("card:" + card).state))
 
 
 def sums(card: str = "card-0001") -> tuple[int, int]:
     """Of the hours and of the days."""
     state = known(card)
-    return sum(state.hour_sum), sum(state.day_sum)
+    return sum(state.windows.hours.total), sum(state.windows.days.total)
 
 
 def back(event_id: str = "r1", of: str = "e1", **changes: Any) -> dict[str, Any]:
@@ -62,23 +61,27 @@ def test_a_reversal_takes_off_the_amount_and_not_the_attempt(champion, post, ask
     drain_all()
     after = known()
     assert sums() == (400, 400)
-    assert (after.hour_n, after.day_n, after.n) == (before.hour_n, before.day_n, before.n)
-    assert (after.typical, after.day_max) == (before.typical, before.day_max)
+    for was, of_now in (
+        (before.windows.hours, after.windows.hours), (before.windows.days, after.windows.days)
+    ):  # fmt: skip
+        assert (of_now.n, of_now.largest, of_now.seen) == (was.n, was.largest, was.seen)
+    assert (after.n, after.typical) == (before.n, before.typical)
     answer = ask("r1").json()
     assert (answer["status"], answer["decision"]) == ("not_applicable", None)
     assert answer["takes_back"] == {"event_id": "e1", "amount_minor": 1250}
 
 
 def test_the_next_payment_is_scored_without_it(champion, post) -> None:
-    post(event("e1", amount_minor=90_000))
+    post(event("e1", amount_minor=90_000, device_id="d1"))
     drain_all()
     post(back(amount_minor=90_000))
     drain_all()
-    post(event("e2"))
+    post(event("e2", device_id="d1"))
     drain_all()
     vector = np.frombuffer(bytes(Evidence.objects.order_by("decision_id").last().features), "<f4")
     seen = dict(zip(FEATURE_NAMES, vector, strict=False))
-    assert (seen["card_sum_24h"], seen["card_sum_30d"], seen["card_count_24h"]) == (0, 0, 1)
+    for kind in ("card", "terminal", "merchant", "device"):
+        assert (seen[f"{kind}_sum_24h"], seen[f"{kind}_sum_30d"], seen[f"{kind}_count_24h"]) == (0, 0, 1)
 
 
 def test_without_the_feed_the_amount_stays(champion, post, monkeypatch) -> None:

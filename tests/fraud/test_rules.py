@@ -394,7 +394,7 @@ def test_the_model_and_the_reducer_show_a_rule_the_same(champion, serve, post) -
     serve()
     decide(post, *(event(f"e{i}", amount_minor=700 + 130 * i) for i in range(6)))
     made = list(Decision.objects.select_related("transaction", "evidence").order_by("pk"))
-    alone = observed([one.transaction for one in made], {}, {})
+    alone = observed([one.transaction for one in made], {})
     for one, vector in zip(made, alone, strict=True):
         assert bytes(one.evidence.features)[: 4 * N_FEATURES] == vector.tobytes()
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from apps.core.clock import now
-from apps.fraud.models import CardState, Decision, Evidence, LateState, TerminalState, Transaction
+from apps.fraud.models import Decision, Evidence, KeyState, LateState, Transaction
 from apps.fraud.services.decide import Hurry, decide_transactions
 from apps.fraud.services.rebuild import differing, rebuild
 from apps.fraud.services.seen import observed
@@ -26,7 +26,7 @@ def past(event_id: str, days: float, **changes: Any) -> dict[str, Any]:
 
 
 def states() -> list[bytes]:
-    return [bytes(row.state) for model in (CardState, TerminalState) for row in model.objects.order_by("key")]
+    return [bytes(row.state) for row in KeyState.objects.order_by("key")]
 
 
 def vector_of(event_id: str) -> bytes:
@@ -75,7 +75,7 @@ def test_in_one_batch_nobody_else_is_told_of_it(champion, post, site) -> None:
     drain_all()
     assert vector_of("old") == vector_of("older") == vector_of("alone")
     assert vector_of("e2") != vector_of("e1")
-    assert not CardState.objects.exclude(state=b"").filter(key="c9").exists()
+    assert not KeyState.objects.exclude(state=b"").filter(key="card:c9").exists()
     assert differing(site, rebuild(site)) == []
 
 
@@ -122,6 +122,6 @@ def test_the_page_says_so(champion, post, client, make_user) -> None:
 def test_rules_that_ask_for_history_get_none_of_it(champion, post) -> None:
     post([past("old", 35), event("e1")])
     rows = list(Transaction.objects.select_related("source__site").order_by("pk"))
-    nothing, vector = observed(rows, {}, {})
+    nothing, vector = observed(rows, {})
     assert nothing is None
-    assert np.array_equal(vector, observed(rows[1:], {}, {})[0])
+    assert np.array_equal(vector, observed(rows[1:], {})[0])

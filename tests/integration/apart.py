@@ -51,7 +51,10 @@ class Apart:
     def heard_of(self, cards: Sequence[str]) -> dict[str, int]:
         """How many events each card's state knows of, once it has heard of all that was decided in haste."""
         eventually(lambda: not self.postgres.rows("SELECT 1 FROM fraud_latestate"), of="the states' hearing")
-        found = self.postgres.rows("SELECT key, state FROM fraud_cardstate WHERE key = ANY(%s)", list(cards))
+        found = self.postgres.rows(
+            "SELECT substr(key, 6), state FROM fraud_keystate WHERE key = ANY(%s)",
+            [f"card:{card}" for card in cards],
+        )
         return {key: CardState.from_bytes(bytes(state)).n for key, state in found}
 
     def processes(self, *words: str) -> list[psutil.Process]:

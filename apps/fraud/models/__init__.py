@@ -32,11 +32,9 @@ from apps.fraud.models.rulesets import (
 )
 from apps.fraud.models.sources import Action, FxRate, Source, SourceSecret
 from apps.fraud.models.states import (
-    CardState,
     HeardLater,
     KeyState,
     LateState,
-    TerminalState,
     UnheardLabel,
 )
 from apps.fraud.models.transactions import (
@@ -62,7 +60,6 @@ __all__ = [
     "Action",
     "Alert",
     "AlertStatus",
-    "CardState",
     "Channel",
     "Decision",
     "Delivery",
@@ -96,7 +93,6 @@ __all__ = [
     "ShardLock",
     "Source",
     "SourceSecret",
-    "TerminalState",
     "Transaction",
     "TransactionStatus",
     "UnheardLabel",

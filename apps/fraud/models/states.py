@@ -14,31 +14,23 @@ from apps.fraud.models.transactions import Transaction
 
 
 class KeyState(models.Model):
-    """A running state as opaque versioned bytes, with the artefact that wrote it."""
+    """The running state of a card, terminal, merchant or device as opaque versioned bytes.
+
+    `key` is the kind, a colon, and its token or id (`ml.fraud.memory`). `artefact_hash`: of a card, whose
+    network wrote its memory.
+    """
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+", db_index=False)
-    key = models.CharField(max_length=128)
+    key = models.CharField(max_length=140)
     state = models.BinaryField(default=bytes)
     artefact_hash = models.CharField(max_length=64, blank=True)
     version = models.PositiveBigIntegerField(default=0)
 
     class Meta:
-        abstract = True
+        constraints: ClassVar = [models.UniqueConstraint(fields=["site", "key"], name="one_state_per_key")]
 
     def __str__(self) -> str:
-        return f"{type(self).__name__} {self.pk}"
-
-
-class CardState(KeyState):
-    class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["site", "key"], name="one_state_per_card")]
-
-
-class TerminalState(KeyState):
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["site", "key"], name="one_state_per_terminal")
-        ]
+        return f"state {self.pk}"
 
 
 class LateState(models.Model):

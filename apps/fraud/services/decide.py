@@ -11,13 +11,13 @@ from django.db import transaction
 
 from apps.accounts.models import Site
 from apps.fraud import inference
-from apps.fraud.models import TOO_OLD, CardState, Decision, Mode, Outcome, TerminalState, Transaction
+from apps.fraud.models import TOO_OLD, Decision, Mode, Outcome, Transaction
 from apps.fraud.rows import event_of
 from apps.fraud.services.look import Looked, look
 from apps.fraud.services.pass_through import let_some_through
 from apps.fraud.services.seen import Ask, asks_of
-from apps.fraud.services.sequence import card_states
-from apps.fraud.services.states import readable, store_states
+from apps.fraud.services.sequence import states_for
+from apps.fraud.services.states import store_states
 from apps.fraud.services.verdicts import DEADLINE, STATE_BUSY, Judged, outcome_of, write_decisions
 from ml.fraud.contracts import Thresholds
 
@@ -55,7 +55,7 @@ def _decide_for_site(
 ) -> list[Decision]:
     site = rows[0].source.site
     seen = look(site, rows, locking=not (hurry and hurry.without_state), first=first)
-    asks = asks_of(seen.rules, rows, seen.earlier, seen.cards, seen.terminals)
+    asks = asks_of(seen.rules, rows, seen.earlier, seen.states)
     judged, states = _judged(site, rows, asks, seen, hurry)
     keep = partial(_keep, site.pk, seen, states) if states else None
     return write_decisions(site, judged, seen, keep)
@@ -69,9 +69,9 @@ def _judged(
     model = inference.loaded(seen.serving, until)
     if isinstance(model, inference.NoAnswer):
         return _by_rules(rows, asks, model.reason), None
-    known, forgotten = ({}, set()) if cold else card_states(model, site.pk, seen.cards)
+    known, forgotten = ({}, set()) if cold else states_for(model, site.pk, seen.states)
     events = [event_of(row) for row in rows]
-    answer = inference.score_in_time(model, events, known, readable(seen.terminals), until)
+    answer = inference.score_in_time(model, events, known, until)
     if answer is None:
         return _by_rules(rows, asks, DEADLINE), None
     limits = seen.rules.limits.get(answer.artefact_hash, answer.thresholds)
@@ -89,8 +89,7 @@ def _judged(
 
 
 def _keep(site_id: int, seen: Looked, answer: inference.Answer) -> None:
-    store_states(CardState, site_id, seen.cards, answer.card_states, answer.artefact_hash)
-    store_states(TerminalState, site_id, seen.terminals, answer.terminal_states, answer.artefact_hash)
+    store_states(site_id, seen.states, answer.states, answer.artefact_hash)
 
 
 def _by_rules(rows: list[Transaction], asks: list[Ask], why: str) -> list[Judged]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import Q
 
 from apps.accounts.models import Site
 from apps.core.errors import LynceusError
@@ -15,11 +14,10 @@ from apps.fraud.facts import Features, Payments
 from apps.fraud.listed import Listed
 from apps.fraud.models import (
     DECIDED_TYPES,
-    CardState,
     Decision,
     Evidence,
+    KeyState,
     Outcome,
-    TerminalState,
     Transaction,
 )
 from apps.fraud.rules import WINDOW, CompiledRule, RuleHit, Rules, settle
@@ -30,6 +28,7 @@ from apps.fraud.services.rulesets import active_rules
 from apps.fraud.services.seen import observed
 from apps.fraud.validation import CheckedEvent
 from ml.fraud.features import N_FEATURES
+from ml.fraud.memory import keys_of
 
 EVENTS_MAX = 100
 RECENT_MAX = 1000
@@ -97,9 +96,7 @@ def try_on_events(*, site: Site, rules: Sequence[CompiledRule], events: Sequence
     rows = [row for row in rows if row.type in DECIDED_TYPES]
     stored = last_hour(site, rows) if rows else []
     earlier: list[Payments] = [[*before, *_pasted_before(rows, index)] for index, before in enumerate(stored)]
-    cards = _states(CardState, site, {row.card_token for row in rows})
-    terminals = _states(TerminalState, site, {row.terminal_id for row in rows})
-    return _run(site, rules, rows, earlier, observed(rows, cards, terminals), [None] * len(rows))
+    return _run(site, rules, rows, earlier, observed(rows, _states(site, rows)), [None] * len(rows))
 
 
 def _run(
@@ -138,6 +135,7 @@ def _kept(decision: Decision) -> Features | None:
     return np.frombuffer(vector, "<f4") if len(vector) == 4 * (N_FEATURES + 1) else None
 
 
-def _states(model: type[CardState] | type[TerminalState], site: Site, keys: set[str]) -> dict[str, bytes]:
-    found = model._default_manager.filter(Q(site=site, key__in=keys)).exclude(state=b"")
+def _states(site: Site, rows: Sequence[Transaction]) -> dict[str, bytes]:
+    keys = {key for row in rows for key in keys_of(row)}
+    found = KeyState.objects.filter(site=site, key__in=keys).exclude(state=b"")
     return {key: bytes(state) for key, state in found.values_list("key", "state")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 
 from django.db import transaction
 
@@ -15,12 +15,10 @@ from apps.core.errors import LynceusError
 from apps.fraud import inference
 from apps.fraud.models import (
     DECIDED_TYPES,
-    CardState,
     EventKey,
     FraudLabel,
     HeardLater,
     Source,
-    TerminalState,
     Transaction,
     TransactionStatus,
     UnheardLabel,
@@ -28,6 +26,7 @@ from apps.fraud.models import (
 from apps.fraud.schemas import LabelIn
 from apps.fraud.services.states import heard, lock_states, readable, store_states
 from apps.fraud.validation import error_row
+from ml.fraud.memory import keys_of_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +116,6 @@ def hear_labels(shard: int, limit: int) -> int:
 
 
 def _tell(site_id: int, rows: list[FraudLabel]) -> None:
-    cards, terminals = lock_states(
-        site_id, (row.transaction.card_token for row in rows), (row.transaction.terminal_id for row in rows)
-    )
-    learnt = inference.learn(rows, readable(cards), readable(terminals))
-    store_states(CardState, site_id, cards, learnt.card_states)
-    store_states(TerminalState, site_id, terminals, learnt.terminal_states)
+    states = lock_states(site_id, chain.from_iterable(keys_of_label(row.transaction) for row in rows))
+    store_states(site_id, states, inference.learn(rows, readable(states)).states)
     heard(HeardLater(label=row) for row in rows)

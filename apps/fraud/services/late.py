@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
+from itertools import chain, groupby
 
 from apps.core.bell import ring
 from apps.core.sql import insert
 from apps.fraud import inference
-from apps.fraud.models import CardState, HeardLater, LateState, TerminalState, Transaction
+from apps.fraud.models import HeardLater, LateState, Transaction
 from apps.fraud.rows import event_of
-from apps.fraud.services.sequence import card_states
-from apps.fraud.services.states import heard, lock_states, readable, store_states
+from apps.fraud.services.sequence import states_for
+from apps.fraud.services.states import heard, lock_states, store_states
+from ml.fraud.memory import keys_of
 
 
 def keep_for_later(rows: Iterable[Transaction]) -> None:
@@ -41,11 +42,8 @@ def apply_late(shard: int, limit: int) -> int:
 
 
 def _absorb(model: inference.Champion, site_id: int, rows: list[Transaction]) -> None:
-    cards, terminals = lock_states(
-        site_id, (row.card_token for row in rows), (row.terminal_id for row in rows)
-    )
-    known, _ = card_states(model, site_id, cards)
-    answer = inference.score(model, [event_of(row) for row in rows], known, readable(terminals))
-    store_states(CardState, site_id, cards, answer.card_states, model.artefact_hash)
-    store_states(TerminalState, site_id, terminals, answer.terminal_states, model.artefact_hash)
+    states = lock_states(site_id, chain.from_iterable(map(keys_of, rows)))
+    known, _ = states_for(model, site_id, states)
+    answer = inference.score(model, [event_of(row) for row in rows], known)
+    store_states(site_id, states, answer.states, model.artefact_hash)
     heard(HeardLater(transaction=row, artefact_hash=model.artefact_hash) for row in rows)

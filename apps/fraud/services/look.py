@@ -13,8 +13,9 @@ from apps.fraud.facts import WINDOW, Earlier
 from apps.fraud.models import Decision, Transaction, TransactionStatus
 from apps.fraud.rules import Rules
 from apps.fraud.services.rulesets import ask_revision, rules_of
-from apps.fraud.services.states import Held, ask_states, held
+from apps.fraud.services.states import Locked, ask_states, held
 from apps.modelops.selectors import Serving, ask_serving, serving_of
+from ml.fraud.memory import keys_of
 
 NEAR_MAX = 2000
 
@@ -27,8 +28,7 @@ class AlreadyDecided(Exception):
 class Looked:
     """Locked states by key, each row's last hour, keys for the decisions, and what is in service."""
 
-    cards: dict[str, Held]
-    terminals: dict[str, Held]
+    states: Locked
     earlier: list[list[Earlier]]
     decision_ids: list[int]
     serving: Serving | None
@@ -44,31 +44,26 @@ def look(
     with round_trip():
         if first:
             first()
-        states = ask_states(site.pk, *_keys(rows)) if locking else None
+        states = ask_states(site.pk, chain.from_iterable(map(keys_of, rows))) if locking else None
         claimed = _claim(pending) if pending else None
         near = _ask_near(site, rows)
         # After the locks: for any one card or terminal a larger key is a later decision.
         ids = new_ids(Decision, len(rows))
         serving = ask_serving("fraud")
         revision = ask_revision(site)
-    cards, terminals = held(states) if states else ({}, {})
     if claimed and len(claimed.fetchall()) != len(pending):
         raise AlreadyDecided
     for row in pending:
         row.status = TransactionStatus.DECIDED
     return Looked(
-        cards, terminals, _earlier(near, rows), [pk for (pk,) in ids.fetchall()], serving_of(serving),
-        rules_of(site, revision),
+        held(states) if states else {}, _earlier(near, rows), [pk for (pk,) in ids.fetchall()],
+        serving_of(serving), rules_of(site, revision),
     )  # fmt: skip
 
 
 def last_hour(site: Site, rows: Sequence[Transaction]) -> list[list[Earlier]]:
     """For each row, the card's payments stored before it that happened within WINDOW of it."""
     return _earlier(_ask_near(site, rows), rows)
-
-
-def _keys(rows: Sequence[Transaction]) -> tuple[list[str], list[str]]:
-    return [row.card_token for row in rows], [row.terminal_id for row in rows]
 
 
 def _claim(rows: Sequence[Transaction]) -> Answered:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,18 +14,18 @@ from apps.accounts.models import Site
 from apps.audit.services import record
 from apps.fraud import inference
 from apps.fraud.models import (
-    CardState,
     Decision,
     FraudLabel,
     HeardLater,
+    KeyState,
     Mode,
     Reversal,
     ShardLock,
-    TerminalState,
     Transaction,
 )
-from apps.fraud.rows import event_of
+from apps.fraud.rows import event_of, reversal_of
 from apps.fraud.services.sequence import latest_vectors
+from ml.fraud.memory import CARD, keys_of, keys_of_label
 
 CHUNK = 2000
 What = Transaction | FraudLabel | Reversal
@@ -36,38 +36,36 @@ Step = tuple[int, int, int, What, str]  # decision, kind, order, what, artefact 
 class Rebuilt:
     """States by key, and the artefact whose network each card's memory belongs to."""
 
-    cards: dict[str, bytes] = field(default_factory=dict)
-    terminals: dict[str, bytes] = field(default_factory=dict)
+    states: dict[str, bytes] = field(default_factory=dict)
     artefacts: dict[str, str] = field(default_factory=dict)
     _predictors: dict[str, inference.Predictor] = field(default_factory=dict)
 
     def hear(self, step: Step) -> None:
         decision, later, _, what, artefact_hash = step
         if isinstance(what, FraudLabel):
-            paid = what.transaction
-            result = inference.learn([what], self._card(paid), self._terminal(paid))
+            result = inference.learn([what], self._of(keys_of_label(what.transaction)))
         elif isinstance(what, Reversal):
-            result = inference.take_back([what], self._card(what.transaction))
+            result = inference.take_back([what], self._of(keys_of(reversal_of(what))))
         else:
-            predictor, card = self._predictor(artefact_hash), self._card(what)
-            if card and self.artefacts.get(what.card_token, artefact_hash) != artefact_hash:
+            predictor, known = self._predictor(artefact_hash), self._of(keys_of(what))
+            card = CARD + what.card_token
+            if card in known and self.artefacts.get(card, artefact_hash) != artefact_hash:
                 vectors = latest_vectors(what.source.site_id, what.card_token, before=decision + later)
-                card = {what.card_token: predictor.remember(card[what.card_token], vectors)}
-            result = predictor.score_batch([event_of(what)], card, self._terminal(what), explain=False)
-            self.artefacts[what.card_token] = artefact_hash
-        self.cards.update(result.card_states)
-        self.terminals.update(result.terminal_states)
+                known[card] = predictor.remember(known[card], vectors)
+            result = predictor.score_batch([event_of(what)], known, explain=False)
+            self.artefacts[card] = artefact_hash
+        self.states.update(result.states)
+
+    def count(self, kind: str) -> int:
+        return sum(key.startswith(kind) for key in self.states)
 
     def _predictor(self, artefact_hash: str) -> inference.Predictor:
         if artefact_hash not in self._predictors:
             self._predictors[artefact_hash] = inference.predictor_of(artefact_hash)
         return self._predictors[artefact_hash]
 
-    def _card(self, row: Transaction) -> dict[str, bytes]:
-        return {row.card_token: self.cards[row.card_token]} if row.card_token in self.cards else {}
-
-    def _terminal(self, row: Transaction) -> dict[str, bytes]:
-        return {row.terminal_id: self.terminals[row.terminal_id]} if row.terminal_id in self.terminals else {}
+    def _of(self, keys: Iterable[str]) -> dict[str, bytes]:
+        return {key: self.states[key] for key in keys if key in self.states}
 
 
 def rebuild(site: Site, as_of: datetime | None = None) -> Rebuilt:
@@ -105,33 +103,31 @@ def _heard(site: Site, as_of: datetime | None) -> Iterator[Step]:
             yield one.after_decision, 1, one.pk, what, one.artefact_hash
 
 
-def differing(site: Site, states: Rebuilt) -> list[str]:
-    """What is stored otherwise than made again: "card" or "terminal" and its row's id."""
-    found = []
-    for name, model, made in _tables(states):
-        rows = model._default_manager.filter(site=site).exclude(state=b"").order_by("pk")
-        kept = {row.key: row for row in rows.iterator(CHUNK)}
-        found += [f"{name} {row.pk}" for key, row in kept.items() if bytes(row.state) != made.get(key, b"")]
-        found += [f"{name} without a row" for key in made if key not in kept]
-    return found
+def differing(site: Site, made: Rebuilt) -> list[str]:
+    """What is stored otherwise than made again: its kind and its row's id."""
+    rows = KeyState.objects.filter(site=site).exclude(state=b"").order_by("pk")
+    kept = {row.key: row for row in rows.iterator(CHUNK)}
+    found = [
+        f"{_kind(key)} {row.pk}" for key, row in kept.items() if bytes(row.state) != made.states.get(key, b"")
+    ]
+    return found + [f"{_kind(key)} without a row" for key in made.states if key not in kept]
 
 
-def _tables(states: Rebuilt) -> tuple[tuple[str, Any, dict[str, bytes]], ...]:
-    return ("card", CardState, states.cards), ("terminal", TerminalState, states.terminals)
+def _kind(key: str) -> str:
+    return key.partition(":")[0]
 
 
 @transaction.atomic
-def write(site: Site, states: Rebuilt) -> None:
+def write(site: Site, made: Rebuilt) -> None:
     """Put them in place of those kept. Workers stand still meanwhile: every shard is held."""
     list(ShardLock.objects.select_for_update().order_by("pk"))
-    for _, model, made in _tables(states):
-        model._default_manager.filter(site=site).delete()
-        model._default_manager.bulk_create(
-            [
-                model(site=site, key=key, state=state, artefact_hash=states.artefacts.get(key, ""), version=1)
-                for key, state in sorted(made.items())
-            ],
-            batch_size=CHUNK,
-        )
-    detail = {"cards": len(states.cards), "terminals": len(states.terminals)}
+    KeyState.objects.filter(site=site).delete()
+    KeyState.objects.bulk_create(
+        [
+            KeyState(site=site, key=key, state=state, artefact_hash=made.artefacts.get(key, ""), version=1)
+            for key, state in sorted(made.states.items())
+        ],
+        batch_size=CHUNK,
+    )
+    detail = {"cards": made.count(CARD), "states": len(made.states)}
     record("states.rebuilt", site=site, actor=None, detail=detail)

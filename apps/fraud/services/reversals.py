@@ -1,10 +1,10 @@
-"""What takes a payment back: matched with the payment, and taken off its card's amounts, once."""
+"""What takes a payment back: matched with the payment, and taken off the amounts it was added to, once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from itertools import groupby
+from itertools import chain, groupby
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
@@ -14,7 +14,6 @@ from apps.core.clock import now
 from apps.fraud import inference
 from apps.fraud.models import (
     TAKES_BACK,
-    CardState,
     HeardLater,
     LateState,
     Mode,
@@ -25,6 +24,7 @@ from apps.fraud.models import (
 from apps.fraud.money import Rate, to_reporting_minor
 from apps.fraud.services.rates import business_day, rates_of
 from apps.fraud.services.states import heard, lock_states, readable, store_states
+from ml.fraud.memory import keys_of
 
 LOOKED_FOR = timedelta(days=30)  # a payment that comes later is too old to count
 _ORIGINALS = Transaction.objects.filter(card_token=OuterRef("transaction__card_token")).exclude(
@@ -89,7 +89,7 @@ def ready() -> QuerySet[Reversal]:
 
 
 def take_back(shard: int, limit: int) -> int:
-    """Take up to `limit` off their cards' amounts, in the caller's transaction; returns how many."""
+    """Take up to `limit` off what they were added to, in the caller's transaction; returns how many."""
     rows = list(
         ready()
         .filter(shard=shard)
@@ -103,14 +103,14 @@ def take_back(shard: int, limit: int) -> int:
 
 
 def _take_off(site_id: int, rows: list[Reversal]) -> None:
-    cards, _ = lock_states(site_id, (row.transaction.card_token for row in rows), ())
+    states = lock_states(site_id, chain.from_iterable(keys_of(_paid(row)) for row in rows))
     left = _left([_paid(row) for row in rows])
     for row in rows:
         paid = _paid(row)
         row.taken_minor = min(_worth(row.transaction, paid), left[paid.pk])
         left[paid.pk] -= row.taken_minor
     felt = [row for row in rows if row.taken_minor]
-    store_states(CardState, site_id, cards, inference.take_back(felt, readable(cards)).card_states)
+    store_states(site_id, states, inference.take_back(felt, readable(states)).states)
     Reversal.objects.bulk_update(rows, ["taken_minor"])
     heard(HeardLater(reversal=row) for row in felt)
 

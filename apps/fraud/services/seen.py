@@ -5,38 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 
+import numpy as np
+
 from apps.fraud.facts import Features, Payments
 from apps.fraud.models import Transaction
 from apps.fraud.rows import event_of
 from apps.fraud.rules import RuleHit, Rules
 from apps.fraud.services.states import Held, readable
-from ml.fraud.absorb import absorb
 from ml.fraud.contracts import Vector
-from ml.fraud.features import observe
-from ml.fraud.state import CardState, StateError, TerminalState
+from ml.fraud.memory import Memory, States, keys_of
+from ml.fraud.windows import StateError
 
 Ask = Callable[[Features | None], list[RuleHit]]
-States = Mapping[str, bytes]
 
 
 def asks_of(
     rules: Rules,
     rows: Sequence[Transaction],
     earlier: Sequence[Payments],
-    cards: Mapping[str, Held],
-    terminals: Mapping[str, Held],
+    states: Mapping[str, Held],
 ) -> list[Ask]:
     """One function a row: the features the model made of it go in, or None; what fired comes out.
 
-    `cards` and `terminals`: the locked states, none where they were not had. For None the features come from
+    `states`: the locked ones, none where they were not had. For None the features come from
     the reducer and these states as they are now, if a rule looks at any: they move before all are asked.
     """
-    look = rules.look_at_state and bool(cards)
-    before = (readable(cards), readable(terminals)) if look else ({}, {})
+    look = rules.look_at_state and bool(states)
+    before = readable(states) if look else {}
 
     @cache
     def seen() -> Sequence[Features | None]:
-        return observed(rows, *before)
+        return observed(rows, before)
 
     def ask(index: int, features: Features | None) -> list[RuleHit]:
         if features is None and look and not event_of(rows[index]).too_old:
@@ -46,24 +45,14 @@ def asks_of(
     return [partial(ask, index) for index in range(len(rows))]
 
 
-def observed(rows: Sequence[Transaction], cards: States, terminals: States) -> Sequence[Vector | None]:
+def observed(rows: Sequence[Transaction], states: States) -> Sequence[Vector | None]:
     """Float32 (N_FEATURES,) of each row in its order, later ones knowing of earlier ones; nothing is written.
 
     None for one that is too old, and for all of them where a state cannot be read.
     """
+    events = [event_of(row) for row in rows]
     try:
-        card_of = {key: CardState.from_bytes(raw) for key, raw in cards.items()}
-        terminal_of = {key: TerminalState.from_bytes(raw) for key, raw in terminals.items()}
+        memory = Memory.of([key for event in events for key in keys_of(event)], states)
     except StateError:
         return [None] * len(rows)
-    found: list[Vector | None] = []
-    for row in rows:
-        event = event_of(row)
-        if event.too_old:
-            found.append(None)
-            continue
-        card = card_of.setdefault(row.card_token, CardState())
-        terminal = terminal_of.setdefault(row.terminal_id, TerminalState())
-        found.append(observe(event, card, terminal))
-        absorb(event, card, terminal)
-    return found
+    return [None if event.too_old else np.array(memory.advance(event), np.float32) for event in events]

@@ -14,22 +14,24 @@ from django.db.models import Q
 from apps.fraud.inference import Champion
 from apps.fraud.models import TOO_OLD, Evidence
 from apps.fraud.services.states import Held, readable
+from ml.fraud.memory import CARD
 
 EVENTS = 100  # more than a network of this kind remembers of
 
 
-def card_states(model: Champion, site_id: int, rows: Mapping[str, Held]) -> tuple[dict[str, bytes], set[str]]:
-    """States this champion can go on from, and the cards whose vectors are no longer kept.
+def states_for(model: Champion, site_id: int, rows: Mapping[str, Held]) -> tuple[dict[str, bytes], set[str]]:
+    """States this champion can go on from, and the tokens of cards whose vectors are no longer kept.
 
     Of those the network knows nothing yet, while their counts and windows are whole.
     """
     states, forgotten = readable(rows), set()
     for key in states:
-        if rows[key].artefact_hash not in ("", model.artefact_hash):
-            vectors = latest_vectors(site_id, key)
+        if key.startswith(CARD) and rows[key].artefact_hash not in ("", model.artefact_hash):
+            token = key.removeprefix(CARD)
+            vectors = latest_vectors(site_id, token)
             states[key] = model.predictor.remember(states[key], vectors)
             if not vectors:
-                forgotten.add(key)
+                forgotten.add(token)
     return states, forgotten
 
 

@@ -1,5 +1,5 @@
-"""Lock the running states a batch touches, and write them back. Always sites, then cards, then
-terminals, each in key order: two workers that want the same keys wait, and never for each other."""
+"""Lock the running states a batch touches, and write them back. Always sites, then keys, in their order:
+two workers that want the same keys wait, and never for each other."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from psycopg.types.numeric import Int8
 
 from apps.core.clock import now
 from apps.core.sql import FOR_UPDATE, ON_POSTGRES, Answered, one_of, round_trip, run, texts
-from apps.fraud.models import CardState, Decision, HeardLater, KeyState, TerminalState
+from apps.fraud.models import Decision, HeardLater
+from ml.fraud.memory import CARD
 
-_UPDATE = "UPDATE {table} SET state = %s, artefact_hash = %s, version = version + 1 WHERE id = %s"
+_UPDATE = "UPDATE fraud_keystate SET state = %s, artefact_hash = %s, version = version + 1 WHERE id = %s"
 # The rows are there and ours. An insertion that always meets them finds each by its index, while an update of
 # many may read the whole table for them. Arrays, and not JSON, which knows no bytes.
 _UPSERT = """
-INSERT INTO {table} (id, site_id, key, state, artefact_hash, version)
+INSERT INTO fraud_keystate (id, site_id, key, state, artefact_hash, version)
 SELECT pk, %s, key, state, writer, 0
 FROM unnest(%b::bigint[], %b::text[], %b::bytea[], %b::text[]) AS given(pk, key, state, writer)
 ON CONFLICT (id) DO UPDATE
-SET state = excluded.state, artefact_hash = excluded.artefact_hash, version = {table}.version + 1
+SET state = excluded.state, artefact_hash = excluded.artefact_hash, version = fraud_keystate.version + 1
 """
 _LOCK_NOT_HAD = frozenset({"55P03", "40P01"})  # PostgreSQL: lock_not_available, deadlock_detected
 
@@ -73,40 +74,33 @@ class Held:
     artefact_hash: str
 
 
-Locked = tuple[dict[str, Held], dict[str, Held]]
+Locked = dict[str, Held]
 
 
-def lock_states(site_id: int, cards: Iterable[str], terminals: Iterable[str]) -> Locked:
-    """The states of these cards and of these terminals by key."""
+def lock_states(site_id: int, keys: Iterable[str]) -> Locked:
+    """The states by key."""
     with round_trip():
-        asked = ask_states(site_id, cards, terminals)
+        asked = ask_states(site_id, keys)
     return held(asked)
 
 
-def ask_states(site_id: int, cards: Iterable[str], terminals: Iterable[str]) -> tuple[Answered, Answered]:
+def held(asked: Answered) -> Locked:
+    return {key: Held(pk, bytes(state), writer) for pk, key, state, writer in asked.fetchall()}
+
+
+def ask_states(site_id: int, keys: Iterable[str]) -> Answered:
     """Lock them, made empty where there was none; read with `held` after the round trip."""
-    return _ask(CardState, site_id, cards), _ask(TerminalState, site_id, terminals)
-
-
-def held(asked: tuple[Answered, Answered]) -> Locked:
-    cards, terminals = (
-        {key: Held(pk, bytes(state), writer) for pk, key, state, writer in one.fetchall()} for one in asked
-    )
-    return cards, terminals
-
-
-def _ask(model: type[KeyState], site_id: int, keys: Iterable[str]) -> Answered:
-    ordered, table = sorted(set(keys)), model._meta.db_table
+    ordered = sorted(set(keys))
     given, wanted = texts(ordered)
     run(
-        f"INSERT INTO {table} (site_id, key, state, artefact_hash, version) SELECT %s, value, %s, '', 0"
+        "INSERT INTO fraud_keystate (site_id, key, state, artefact_hash, version) SELECT %s, value, %s, '', 0"
         f" FROM {given} WHERE true ON CONFLICT (site_id, key) DO NOTHING",
         [site_id, b"", wanted],
     )
     among, wanted = one_of(ordered)
     return run(
-        f"SELECT id, key, state, artefact_hash FROM {table} WHERE site_id = %s AND key {among} ORDER BY key"
-        f"{FOR_UPDATE}",
+        "SELECT id, key, state, artefact_hash FROM fraud_keystate"
+        f" WHERE site_id = %s AND key {among} ORDER BY key{FOR_UPDATE}",
         [site_id, wanted],
     )
 
@@ -117,24 +111,21 @@ def readable(rows: Mapping[str, Held]) -> dict[str, bytes]:
 
 
 def store_states(
-    model: type[KeyState],
-    site_id: int,
-    rows: Mapping[str, Held],
-    states: Mapping[str, bytes],
-    artefact_hash: str | None = None,
+    site_id: int, rows: Mapping[str, Held], states: Mapping[str, bytes], artefact_hash: str | None = None
 ) -> None:
-    """`artefact_hash`: whose network moved them; None where none did."""
+    """`artefact_hash`: whose network moved the cards' memory; None where none did."""
     changed = []
     for key, state in states.items():
         row = rows[key]
-        writer = row.artefact_hash if artefact_hash is None else artefact_hash
+        moved = artefact_hash is not None and key.startswith(CARD)
+        writer = artefact_hash if moved else row.artefact_hash
         if row.state != state or row.artefact_hash != writer:
             changed.append((Int8(row.pk), key, state, writer))
     if changed and ON_POSTGRES:
-        run(_UPSERT.format(table=model._meta.db_table), [site_id, *map(list, zip(*changed, strict=True))])
+        run(_UPSERT, [site_id, *map(list, zip(*changed, strict=True))])
         return
     for pk, _, state, writer in changed:
-        run(_UPDATE.format(table=model._meta.db_table), [state, writer, pk])
+        run(_UPDATE, [state, writer, pk])
 
 
 def heard(rows: Iterable[HeardLater]) -> None:

@@ -41,7 +41,7 @@ def test_it_works(tmp_path) -> None:
     }  # fmt: skip
     frozen = freeze_frame(frame, tmp_path / "d", "x")
     assert (frozen.n_fraud, frozen.n_censored) == (2, 1)
-    assert load_frozen(tmp_path / "d")["fraud"].isna().sum() == 1
+    assert load_frozen(tmp_path / "d")[0]["fraud"].isna().sum() == 1
 
 
 def test_without_that_look_a_decline_would_become_legitimate(tmp_path, monkeypatch) -> None:

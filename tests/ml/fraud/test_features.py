@@ -7,12 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ml.fraud.absorb import absorb, absorb_label
 from ml.fraud.contracts import Event, Label
-from ml.fraud.features import FEATURE_NAMES, great_circle_km, observe
+from ml.fraud.features import FEATURE_NAMES, great_circle_km, windows_of
 from ml.fraud.importing import events_of
+from ml.fraud.memory import Memory
 from ml.fraud.replay import replay, replay_features
-from ml.fraud.state import CardState, StateError, TerminalState
+from ml.fraud.state import CardState, TerminalState
+from ml.fraud.windows import StateError, Windows
 
 HOUR_US = 3_600_000_000
 
@@ -23,18 +24,11 @@ def event(at_h: float = 1000.0, **changes: object) -> Event:
 
 
 def vectors(events: list[Event]) -> list[np.ndarray]:
-    cards: dict[str, CardState] = {}
-    terminals: dict[str, TerminalState] = {}
-    out = []
-    for one in events:
-        card = cards.setdefault(one.card_token, CardState())
-        terminal = terminals.setdefault(one.terminal_id, TerminalState())
-        out.append(observe(one, card, terminal))
-        absorb(one, card, terminal)
-    return out
+    memory = Memory()
+    return [np.array(memory.advance(one), np.float32) for one in events]
 
 
-def value(vector: np.ndarray, name: str) -> float:
+def value(vector: np.ndarray | list[float], name: str) -> float:
     return float(vector[FEATURE_NAMES.index(name)])
 
 
@@ -63,12 +57,10 @@ def test_counters_fade_in_event_time() -> None:
 
 
 def test_an_event_from_the_past_does_not_turn_time_back() -> None:
-    card, terminal = CardState(), TerminalState()
-    absorb(event(1000), card, terminal)
-    late = observe(event(900), card, terminal)
-    absorb(event(900), card, terminal)
-    assert np.isfinite(late).all()
-    assert card.last_us == terminal.last_us == 1000 * HOUR_US
+    memory = Memory()
+    memory.advance(event(1000))
+    assert np.isfinite(memory.advance(event(900))).all()
+    assert memory.cards["c"].last_us == memory.terminals["t"].last_us == 1000 * HOUR_US
 
 
 def test_features_see_nothing_of_the_future(history) -> None:
@@ -81,16 +73,17 @@ def test_features_see_nothing_of_the_future(history) -> None:
 
 
 def test_states_come_back_as_they_were() -> None:
-    card, terminal = CardState(), TerminalState()
+    memory = Memory()
     for i in range(12):
-        absorb(
-            event(1000 + i, terminal_id=f"t{i}", device_id="d", latitude=1.5, longitude=2.5), card, terminal
-        )
-    card.hidden = np.arange(8, dtype=np.float32)
-    again = CardState.from_bytes(card.to_bytes())
-    assert again.to_bytes() == card.to_bytes()
-    assert again.terminals == card.terminals
-    assert TerminalState.from_bytes(terminal.to_bytes()) == terminal
+        memory.advance(event(1000 + 9 * i, terminal_id=f"t{i}", device_id="d", latitude=1.5, longitude=2.5))
+    memory.cards["c"].hidden = np.arange(8, dtype=np.float32)
+    kept = memory.to_bytes()
+    assert sorted(kept)[:3] == ["card:c", "device:d", "merchant:m"]
+    again = Memory.of(kept, kept)
+    assert again.to_bytes() == kept
+    assert again.cards["c"].terminals == memory.cards["c"].terminals
+    assert (again.terminals, again.merchants) == (memory.terminals, memory.merchants)
+    assert again.devices == memory.devices
 
 
 @pytest.mark.parametrize(
@@ -108,6 +101,8 @@ def test_spoilt_states_are_refused(spoil) -> None:
         CardState.from_bytes(spoil(CardState(hidden=np.zeros(4, np.float32)).to_bytes()))
     with pytest.raises(StateError):
         TerminalState.from_bytes(spoil(TerminalState().to_bytes()))
+    with pytest.raises(StateError):
+        Windows.from_bytes(spoil(Windows().to_bytes()))
 
 
 def test_distance() -> None:
@@ -149,17 +144,17 @@ def test_labels_of_the_future_change_nothing_before_they_are_known(history) -> N
 
 
 def test_a_run_of_known_frauds_ends_with_a_known_good_payment() -> None:
-    card, terminal = CardState(), TerminalState()
+    memory = Memory()
     frauds = [event(1000 + 24 * i) for i in range(3)]
-    absorb_label(label(event(976), False), card, terminal)
+    memory.hear(label(event(976), False))
     for one in frauds:
-        absorb_label(label(one, True), card, terminal)
-    vector = observe(event(1000 + 24 * 10), card, terminal)
+        memory.hear(label(one, True))
+    vector = memory.advance(event(1000 + 24 * 10))
     assert value(vector, "terminal_run") == 3
     assert value(vector, "terminal_run_days") == 10
     assert value(vector, "terminal_run_days_most") == 11
-    absorb_label(label(event(1000 + 24 * 4), False), card, terminal)
-    vector = observe(event(1000 + 24 * 11), card, terminal)
+    memory.hear(label(event(1000 + 24 * 4), False))
+    vector = memory.advance(event(1000 + 24 * 11))
     assert value(vector, "terminal_run") == 0
     assert value(vector, "terminal_good_since_bad") == 1
 
@@ -168,7 +163,7 @@ def test_counts_do_not_depend_on_the_order_in_which_events_arrive() -> None:
     events = [event(1000 + 7 * i, amount_minor=1000 + i) for i in range(40)]
     shuffled = [events[i] for i in np.random.default_rng(0).permutation(40)]
     last = event(1000 + 7 * 40)
-    names = ["card_count_24h", "card_count_7d", "card_sum_30d", "terminal_count_7d"]
+    names = [name for kind in ("card", "terminal", "merchant", "device") for name in windows_of(kind)]
     both = [vectors([*order, last])[-1] for order in (events, shuffled)]
     for name in names:
         assert value(both[0], name) == value(both[1], name)

@@ -50,7 +50,7 @@ def test_the_stream_speaks_the_webhooks_language() -> None:
 
 def test_splits_follow_time_and_leave_a_gap_for_labels(history, tmp_path) -> None:
     freeze_frame(history, tmp_path / "d", "x")
-    frame = load_frozen(tmp_path / "d")
+    frame, _ = load_frozen(tmp_path / "d")
     at = frame.groupby("split")["occurred_at"].agg(["min", "max"])
     assert list(at.sort_values("min").index) == ["train", "gap", "val", "test"]
     assert at.loc["val", "min"] - at.loc["train", "max"] > pd.Timedelta(days=3)
@@ -136,23 +136,21 @@ def test_training_beats_chance_and_says_what_each_half_is_worth(trained) -> None
 
 def test_service_is_bit_equal_to_replay_however_it_is_cut_into_batches(predictor, history) -> None:
     events = events_of(history.iloc[:600])
-    whole = predictor.score_batch(events, {}, {}, explain=False)
-    cards: dict[str, bytes] = {}
-    terminals: dict[str, bytes] = {}
+    whole = predictor.score_batch(events, {}, explain=False)
+    states: dict[str, bytes] = {}
     pieces = []
     for start in range(0, 600, 7):
-        result = predictor.score_batch(events[start : start + 7], cards, terminals, explain=False)
-        cards |= result.card_states
-        terminals |= result.terminal_states
+        result = predictor.score_batch(events[start : start + 7], states, explain=False)
+        states |= result.states
         pieces += result.scores
     for one, other in zip(whole.scores, pieces, strict=True):
         assert one.vector.tobytes() == other.vector.tobytes()
         assert one.score == other.score
-    assert cards == dict(whole.card_states)
+    assert states == dict(whole.states)
 
 
 def test_reasons_add_up_to_the_margin(predictor, history) -> None:
-    result = predictor.score_batch(events_of(history.iloc[:200]), {}, {})
+    result = predictor.score_batch(events_of(history.iloc[:200]), {})
     for one in result.scores[::20]:
         margin = float(predictor.margins(one.vector[None])[0])
         assert sum(reason.weight for reason in one.reasons) == pytest.approx(margin, abs=1e-3)
@@ -161,13 +159,10 @@ def test_reasons_add_up_to_the_margin(predictor, history) -> None:
 
 def test_a_large_unusual_payment_scores_higher(predictor, history) -> None:
     events = [e for e in events_of(history) if e.card_token == history["card_token"].iloc[0]][:30]
-    states = predictor.score_batch(events, {}, {}, explain=False)
+    states = predictor.score_batch(events, {}, explain=False).states
     usual = dataclasses.replace(events[-1], occurred_at_us=events[-1].occurred_at_us + 10**11)
     strange = dataclasses.replace(usual, amount_minor=usual.amount_minor * 12)
-    scores = [
-        predictor.score_batch([e], states.card_states, states.terminal_states).scores[0].score
-        for e in (usual, strange)
-    ]
+    scores = [predictor.score_batch([e], states).scores[0].score for e in (usual, strange)]
     assert scores[1] > scores[0]
 
 

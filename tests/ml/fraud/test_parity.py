@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml.fraud.clock import with_offsets
 from ml.fraud.contracts import Event, Label
 from ml.fraud.importing import events_of, too_old
 from ml.fraud.predict import FraudPredictor, learn_batch, take_back_batch
@@ -24,7 +25,8 @@ from ml.fraud.replay import (
     rows_by_card,
 )
 from ml.fraud.simulator import simulate
-from ml.fraud.state import DAY_US, HOUR_US, CardState
+from ml.fraud.state import CardState
+from ml.fraud.windows import DAY_US, HOUR_US
 
 EVENTS = int(os.environ.get("LYNCEUS_PARITY_EVENTS") or 20_000)
 BATCH = 64
@@ -47,6 +49,9 @@ def unruly() -> pd.DataFrame:
         np.where(rng.random(len(frame)) < 0.03, 31, 0), unit="D"
     )
     frame["taken_back"] = taken_back(rng, frame)
+    frame["device_id"] = np.where(rng.random(len(frame)) < 0.5, "d" + frame["card_token"].str[-2:], "")
+    frame = with_offsets(frame, "America/New_York")
+    assert frame["utc_offset_s"].nunique() == 2  # the clocks go forward on 8 March
     assert len(frame) == EVENTS
     assert 0.02 < too_old(frame).mean() < 0.04
     assert (frame["taken_back"] != "").mean() > 0.05
@@ -71,27 +76,24 @@ def as_served(
 ) -> Iterator[np.ndarray]:
     """Vectors in batches cut where labels or reversals arrive; states go through their bytes, as in the
     database."""
-    cards: dict[str, bytes] = {}
-    terminals: dict[str, bytes] = {}
+    states: dict[str, bytes] = {}
     waiting, heard, told = 0, 0, 0
     while told < len(events):
         known = waiting
         while known < len(labels) and labels[known].known_at_us <= events[told].occurred_at_us:
             known += 1
-        learnt = learn_batch(labels[waiting:known], cards, terminals)
-        cards, terminals = cards | dict(learnt.card_states), terminals | dict(learnt.terminal_states)
+        states.update(learn_batch(labels[waiting:known], states).states)
         due = heard
         while due < len(back) and back[due][0] <= told:
             due += 1
-        cards |= dict(take_back_batch([one for _, one in back[heard:due]], cards).card_states)
+        states.update(take_back_batch([one for _, one in back[heard:due]], states).states)
         waiting, heard, end = known, due, told + 1
         stop = min(len(events), told + BATCH, back[heard][0] if heard < len(back) else EVENTS)
         next_us = labels[known].known_at_us if known < len(labels) else 2**63
         while end < stop and events[end].occurred_at_us < next_us:
             end += 1
-        result = predictor.score_batch(events[told:end], cards, terminals, explain=False)
-        cards.update(result.card_states)
-        terminals.update(result.terminal_states)
+        result = predictor.score_batch(events[told:end], states, explain=False)
+        states.update(result.states)
         yield from (one.vector for one in result.scores)
         told = end
 
@@ -128,8 +130,8 @@ def test_a_state_that_forgets_something_is_found_out(trained, unruly, monkeypatc
     assert np.stack(list(served)).tobytes() != wanted.tobytes()
 
 
-@pytest.mark.parametrize("forgotten", ["received_at", "taken_back"])
-def test_what_came_too_late_or_was_taken_back_tells(trained, unruly, forgotten: str) -> None:
+@pytest.mark.parametrize("forgotten", ["received_at", "taken_back", "utc_offset_s"])
+def test_lateness_what_was_taken_back_and_the_clock_tell(trained, unruly, forgotten: str) -> None:
     """Twins as well: who serves as if there were none of it sees something else."""
     part = unruly.iloc[:4000]
     predictor = FraudPredictor.load(trained.artefact_dir)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         try:
             site = site_named(options["site"])
             folder = new_dataset_folder(site, "fraud", name)
-            frozen = freeze_frame(decided_frame(site, timedelta(days=days)), folder, name)
+            frozen = freeze_frame(decided_frame(site, timedelta(days=days)), folder, name, settings.TIME_ZONE)
             register_dataset(site=site, domain="fraud", name=name, folder=folder, summary=asdict(frozen))
         except LynceusError as error:
             raise CommandError(f"{error.message} ({error.code})") from error

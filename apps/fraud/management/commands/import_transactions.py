@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
@@ -45,7 +46,7 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 self.stdout.write("\n".join(describe(frame, mapping)))
                 return
-            frozen = freeze_frame(frame, folder, name)
+            frozen = freeze_frame(frame, folder, name, settings.TIME_ZONE)
             register_dataset(site=site, domain="fraud", name=name, folder=folder, summary=asdict(frozen))
         except LynceusError as error:
             raise CommandError(f"{error.message} ({error.code})") from error

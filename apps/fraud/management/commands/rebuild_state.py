@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
 from apps.fraud.services.rebuild import differing, rebuild, write
+from ml.fraud.memory import CARD
 
 SHOWN = 20
 
@@ -20,7 +21,7 @@ def moment(given: str) -> datetime:
 
 
 class Command(BaseCommand):
-    help = "Make the states of cards and terminals again from what was decided, and compare."
+    help = "Make the running states again from what was decided and heard of, and compare."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--site", default="")
@@ -33,7 +34,7 @@ class Command(BaseCommand):
             states = rebuild(site, options["as_of"])
         except LynceusError as error:
             raise CommandError(f"{error.message} ({error.code})") from error
-        self.stdout.write(f"Made again: {len(states.cards):,} cards, {len(states.terminals):,} terminals.")
+        self.stdout.write(f"Made again: {len(states.states):,} states, {states.count(CARD):,} of them cards.")
         found = differing(site, states)
         if options["write"]:
             write(site, states)

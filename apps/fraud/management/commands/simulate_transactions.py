@@ -4,6 +4,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
@@ -39,7 +40,7 @@ class Command(BaseCommand):
             start=datetime(2026, 1, 1, tzinfo=UTC),
             seed=options["seed"],
         )
-        frozen = freeze_frame(frame, folder, name)
+        frozen = freeze_frame(frame, folder, name, settings.TIME_ZONE)
         register_dataset(site=site, domain="fraud", name=name, folder=folder, summary=asdict(frozen))
         self.stdout.write(
             f"Froze {frozen.n} simulated transactions, {frozen.n_fraud} of them fraud, as {name}."
