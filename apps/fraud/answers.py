@@ -34,7 +34,9 @@ def answer_of(row: Transaction, reasons: Sequence[Mapping[str, Any]] | None = No
         "mode_reason": made.mode_reason or None,
         "duplicate_of": row.duplicate_of.event_id if row.duplicate_of else None,
         # What a rule in shadow would have done is for the analyst, not for the sender.
-        "reasons": [_told(reason) for reason in reasons or made.reasons if not reason.get("shadow")],
+        "reasons": [
+            _told(reason, row.source_id) for reason in reasons or made.reasons if not reason.get("shadow")
+        ],
         "thresholds": thresholds,
         "model_version": made.model_version,
         "artefact_hash": made.artefact_hash or None,
@@ -55,5 +57,11 @@ def _taken_back(row: Transaction) -> dict[str, Any] | None:
     return {"event_id": original.event_id if original else None, "amount_minor": reversal.taken_minor}
 
 
-def _told(reason: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: reason.get(name) for name in ReasonOut.model_fields}
+def _told(reason: Mapping[str, Any], source_id: int) -> dict[str, Any]:
+    told = {name: reason.get(name) for name in ReasonOut.model_fields}
+    if told["earlier_events"]:
+        # What another source sent of the same card is for the analyst, not for this sender.
+        mine = [one for one in told["earlier_events"] if one["source"] == source_id]
+        others = sum(one["weight"] for one in told["earlier_events"] if one["source"] != source_id)
+        told |= {"earlier_events": mine, "other_events": told["other_events"] + others}
+    return told

@@ -26,11 +26,12 @@ from apps.modelops.places import artefact_folder
 from apps.modelops.registry import load
 from apps.modelops.selectors import Serving, ask_serving, champion, serving_of
 from ml.common.artefact import ArtefactError
-from ml.fraud.contracts import BatchResult, Event, EventScore, Reason, Thresholds, Vector
+from ml.fraud.contracts import BatchResult, Event, EventScore, Influence, Reason, Thresholds, Vector
 
 log = structlog.get_logger(__name__)
 LOOK_S = 0.5  # how long a look at readiness waits for a model that is being loaded
 States = Mapping[str, bytes]
+Matrix = npt.NDArray[np.float32]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -44,7 +45,9 @@ class Predictor(Protocol):
 
     def score_batch(self, events: Sequence[Event], states: States, explain: bool = True) -> BatchResult: ...
 
-    def explain(self, vectors: npt.NDArray[np.float32]) -> list[tuple[Reason, ...]]: ...
+    def explain(self, vectors: Matrix) -> list[tuple[Reason, ...]]: ...
+
+    def influences(self, vectors: Matrix, histories: Sequence[Matrix]) -> list[Influence]: ...
 
     def rescore(self, vector: bytes) -> float: ...
 
@@ -247,10 +250,21 @@ def explain_in_time(
     model: Champion, vectors: Sequence[Vector], until: float | None
 ) -> list[tuple[Reason, ...]]:
     """The reasons of each; none where there is no time left, or the model fails on them."""
+    return _told(until, vectors, model.predictor.explain)
+
+
+def influences_in_time(
+    model: Champion, vectors: Sequence[Vector], histories: Sequence[Matrix], until: float | None
+) -> list[Influence]:
+    """What each one's earlier events did to it; none as in `explain_in_time`."""
+    return _told(until, vectors, lambda rows: model.predictor.influences(rows, histories))
+
+
+def _told(until: float | None, vectors: Sequence[Vector], work: Callable[[Matrix], list[T]]) -> list[T]:
     if not vectors:
         return []
     try:
-        return _in_time(until, model.predictor.explain, np.stack(vectors))
+        return _in_time(until, work, np.stack(vectors))
     except TimeoutError:
         return []
     except Exception:  # the score stands, whatever is wrong with its explanation

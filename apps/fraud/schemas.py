@@ -209,13 +209,27 @@ class Problem(Schema):
     errors: list[EventError] | None = None
 
 
+class EarlierEventOut(BaseModel):
+    """One of the card's earlier payments, and the log-odds it moved the recurrent network by."""
+
+    event_id: str
+    occurred_at: datetime
+    weight: float
+
+
 class ReasonOut(BaseModel):
+    """Of the reason `sequence`, which is the recurrent network's, also what its weight is made of:
+    `this_event` by itself, the `earlier_events` that moved it most, and `other_events`."""
+
     code: str
     text: str
     value: float | str | None
     baseline: float | str | None
     weight: float | None
     action: str | None = None  # what a rule or list asked for; null for the model's
+    this_event: float | None = None
+    earlier_events: list[EarlierEventOut] | None = None
+    other_events: float | None = None
 
 
 class TakenBackOut(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -103,6 +104,12 @@ def decision_for(*, site: Site, public_id: UUID) -> Decision | None:
         .filter(transaction__source__site=site, public_id=public_id)
         .first()
     )
+
+
+def decisions_among(site: Site, ids: Collection[int]) -> dict[int, Decision]:
+    """By primary key, with what was decided on."""
+    found = Decision.objects.filter(transaction__source__site=site, pk__in=ids)
+    return {made.pk: made for made in found.select_related("transaction")}
 
 
 def open_alerts_for(site: Site, chosen: QueueFilter) -> QuerySet[Decision]:

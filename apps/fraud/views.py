@@ -10,18 +10,20 @@ from uuid import UUID
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from apps.accounts.auth import role_required
 from apps.accounts.models import Role, Site, User
 from apps.audit.services import record
 from apps.fraud.forms import QueueForm
-from apps.fraud.models import Action, FraudLabel, Outcome
+from apps.fraud.models import Action, Decision, FraudLabel, Outcome
 from apps.fraud.selectors import (
     QueueFilter,
     action_for,
     card_timeline,
     decision_for,
+    decisions_among,
     deliveries_of,
     open_alert_count,
     open_alerts_for,
@@ -31,6 +33,7 @@ from apps.fraud.selectors import (
     waiting_for,
 )
 from apps.fraud.services.reasons import reasons_of
+from apps.fraud.templatetags.payments import amount
 
 ROWS_MAX = 100
 VERDICTS = {
@@ -95,6 +98,7 @@ def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "original": found.transaction.duplicate_of,
         "rules": [reason for reason in reasons if reason["weight"] is None],
         "reasons": [reason for reason in reasons if reason["weight"] is not None],
+        "network": _network_of(site, reasons),
         "suspect": found.outcome_by_score in (Outcome.REVIEW, Outcome.DECLINE),
         "verdict": VERDICTS[found.outcome_by_score] if found.outcome_by_score else "",
         "pruned": not hasattr(found, "evidence"),
@@ -104,6 +108,32 @@ def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "active": "alerts",
     }
     return render(request, "fraud/decision.html", context)
+
+
+def _network_of(site: Site, reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the recurrent network's reason is made of, as rows that add up to it; none where nothing
+    is known, or where it knew nothing of the card."""
+    reason = next((one for one in reasons if one.get("earlier_events") is not None), None)
+    if reason is None or not (reason["earlier_events"] or round(reason["other_events"], 5)):
+        return []
+    weights = {one["decision"]: one["weight"] for one in reason["earlier_events"]}
+    of = decisions_among(site, weights)
+    unseen = sum(weight for pk, weight in weights.items() if pk not in of)
+    return [
+        {"text": "This payment by itself", "weight": reason["this_event"]},
+        *(_earlier_row(of[pk], weight) for pk, weight in weights.items() if pk in of),
+        {"text": "The card's other earlier payments", "weight": reason["other_events"] + unseen},
+    ]
+
+
+def _earlier_row(made: Decision, weight: float) -> dict[str, Any]:
+    row = made.transaction
+    return {
+        "text": f"{amount(row)} at {row.merchant_id}",
+        "href": reverse("fraud:decision", args=[made.public_id]),
+        "at": row.occurred_at,
+        "weight": weight,
+    }
 
 
 def _rows(site: Site, chosen: QueueFilter) -> dict[str, Any]:

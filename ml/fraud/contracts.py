@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Vector = npt.NDArray[np.float32]
+NETWORK = "sequence"  # the code of the reason that tells what the network added
 LONGEST_WINDOW_US = 30 * 24 * 3_600_000_000
 
 
@@ -80,6 +81,19 @@ class Reason:
     value: float | str | None
     baseline: float | str | None
     weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """What the network's addition to one event's log-odds is made of: the parts add up to it.
+
+    `by_itself`: what the event would have been given with no history; `of_earlier`: what each earlier event
+    changed, in their order; `rest`: of all the network remembered beyond those.
+    """
+
+    by_itself: float
+    of_earlier: tuple[float, ...]
+    rest: float
 
 
 @dataclass(frozen=True, slots=True)

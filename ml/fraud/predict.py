@@ -16,6 +16,7 @@ from ml.fraud.contracts import (
     BatchResult,
     EventBatch,
     EventScore,
+    Influence,
     Label,
     Reason,
     Reversal,
@@ -23,6 +24,7 @@ from ml.fraud.contracts import (
     Vector,
 )
 from ml.fraud.features import FEATURE_NAMES, N_FEATURES
+from ml.fraud.influence import influences
 from ml.fraud.memory import Memory, States, keys_of, keys_of_label
 from ml.fraud.reasons import reasons_for
 from ml.fraud.rnn import Gru
@@ -149,6 +151,18 @@ class FraudPredictor:
         # Of each feature, of the network, and the trees' bias: they sum to the margin.
         weights = np.column_stack([of_trees[:, :-1], vectors[:, -1], of_trees[:, -1]])
         return [reasons_for(*row, self.usual) for row in zip(vectors, weights, strict=True)]
+
+    def influences(self, vectors: Matrix, histories: Sequence[Matrix]) -> list[Influence]:
+        """Which earlier events moved what the network added to each row of (n, N_FEATURES + 1).
+
+        histories: for each row the vectors (k, N_FEATURES + 1) of the same card's latest earlier events in
+        the order in which the network heard of them; k may differ, and be 0.
+        """
+        features = [history[:, :-1] for history in histories]
+        margins = self.tree_margins(np.concatenate([vectors[:, :-1], *features]))
+        ends = np.cumsum([len(vectors), *map(len, features)])
+        own, *theirs = np.split(margins, ends[:-1])
+        return influences(self.gru, vectors, own, features, theirs)
 
 
 def learn_batch(labels: Sequence[Label], states: States) -> BatchResult:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from ml.fraud.contracts import Reason, Vector
+from ml.fraud.contracts import NETWORK, Reason, Vector
 from ml.fraud.features import FEATURE_NAMES, windows_of
 
 Contributions = npt.NDArray[np.float32]
@@ -208,7 +208,7 @@ GROUPS: tuple[Group, ...] = (
         ),
     ),
     (
-        "sequence",
+        NETWORK,
         ("gru_logit",),
         "gru_logit",
         lambda v: (

@@ -91,6 +91,7 @@ def test_a_batch_gives_the_same_as_one_by_one(champion, post, ask) -> None:
                 "event_id": one["event_id"].replace("a", "b"),
                 "card_token": "card-b",
                 "terminal_id": "t2",
+                "merchant_id": "m2",
             }
         )
         drain_all()

@@ -10,7 +10,7 @@ from django.test import Client
 
 from apps.accounts.models import Site
 from apps.audit.models import AuditEvent
-from apps.fraud.models import Decision, Source
+from apps.fraud.models import Decision, Evidence, Source
 from tests.fraud.conftest import drain_all, event
 
 
@@ -91,3 +91,41 @@ def test_the_page_says_what_the_score_alone_asked_for(analyst, champion, post, s
     Decision.objects.update(score=score, review_threshold=0.5, decline_threshold=0.9)
     page = analyst.get(f"/fraud/decisions/{Decision.objects.get().public_id}/").content.decode()
     assert says in page
+
+
+@pytest.fixture
+def led_by_another(champion, post, monkeypatch) -> Decision:
+    """A decision whose network remembers e0 to e3 of the card."""
+    monkeypatch.setattr("ml.fraud.reasons.TOP", 16)
+    post([event(f"e{number}", amount_minor=1000 + 111 * number) for number in range(5)])
+    drain_all()
+    return Decision.objects.get(transaction__event_id="e4")
+
+
+def part_of_network(analyst: Client, made: Decision) -> str:
+    page = analyst.get(f"/fraud/decisions/{made.public_id}/").content.decode()
+    found = re.search(r"Behind the order of this card's transactions</th>(.*?)</table>", page, re.DOTALL)
+    return found[1] if found else ""
+
+
+def test_the_earlier_payments_that_moved_the_network_lead_to_their_decisions(analyst, led_by_another) -> None:
+    part = part_of_network(analyst, led_by_another)
+    assert "This payment by itself" in part and "other earlier payments" in part
+    for number in range(4):
+        of = Decision.objects.get(transaction__event_id=f"e{number}")
+        amount = f"{10 + 1.11 * number:.2f} EUR at m1"
+        assert f'<a href="/fraud/decisions/{of.public_id}/">{amount}</a>' in part
+    assert len(re.findall(r"<time ", part)) == 4
+
+
+def test_once_their_vectors_are_gone_the_rest_is_left(analyst, led_by_another) -> None:
+    Evidence.objects.exclude(decision=led_by_another).delete()
+    part = part_of_network(analyst, led_by_another)
+    assert "This payment by itself" in part
+    assert "<a href" not in part
+
+
+def test_without_a_memory_of_the_card_nothing_is_split(analyst, champion, post) -> None:
+    post(event(occurred_at="2021-05-01T00:00:00Z"))
+    drain_all()
+    assert part_of_network(analyst, Decision.objects.get()) == ""

@@ -106,7 +106,7 @@ def test_it_works(serve, post, ask) -> None:
     [reason] = answer["reasons"]
     assert reason == {
         "code": "rule_small", "text": "Only 12.50 EUR, below 20.00 EUR.", "value": 1250.0, "baseline": 2000.0,
-        "weight": None, "action": "decline",
+        "weight": None, "action": "decline", "this_event": None, "earlier_events": None, "other_events": None,
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,18 @@ def test_reasons_add_up_from_base_to_score() -> None:
         ("down", -1.5, 0.5),
         ("sum", -1.5, 1.5),
     ]
+
+
+def test_a_reason_may_lead_somewhere_and_say_when() -> None:
+    linked = {
+        "text": "<412 EUR>",
+        "weight": 0.2,
+        "href": "/there/",
+        "at": datetime(2026, 3, 1, 12, tzinfo=UTC),
+    }
+    html = render_to_string("components/reasons.html", {"reasons": [linked, {"text": "b", "weight": 1.0}]})
+    assert html.count('<a href="/there/">&lt;412 EUR&gt;</a>') == html.count("<a ") == 1
+    assert html.count("<time ") == 1
 
 
 def test_reasons_without_a_base_start_from_zero() -> None:

@@ -13,6 +13,7 @@ from apps.accounts.models import Site
 from apps.fraud import inference
 from apps.fraud.models import TOO_OLD, Decision, Mode, Outcome, Transaction
 from apps.fraud.rows import event_of
+from apps.fraud.services.earlier import with_earlier
 from apps.fraud.services.look import Looked, look
 from apps.fraud.services.pass_through import let_some_through
 from apps.fraud.services.seen import Ask, asks_of
@@ -85,6 +86,7 @@ def _judged(
     ]
     judged = let_some_through(site, _by_model(answer, limits, rows, asks, modes), seen)
     judged = _explained(model, judged, until)
+    judged = with_earlier(model, site.pk, judged, seen.decision_ids, until)
     return judged, None if cold else answer
 
 

@@ -10,25 +10,43 @@ import numpy as np
 from apps.core.errors import LynceusError
 from apps.fraud.inference import Predictor, predictor_of
 from apps.fraud.models import Decision, Evidence
+from apps.fraud.services.earlier import earlier_of
 from apps.fraud.services.verdicts import as_rows
+from ml.fraud.contracts import NETWORK
 
 
 def reasons_of(decision: Decision) -> list[dict[str, Any]]:
     """Rules first, then the model's.
 
     Of what was simply approved they are made now, from the vector it was made from and by the version that
-    made it: the same as they would have been then. Only what is kept, where either of the two is gone.
+    made it: the same as they would have been then. So are the earlier events that moved the network, as far
+    as their vectors are kept. Only what is kept, where the decision's own vector or the version is gone.
     """
     kept = decision.reasons
     vector = _vector_of(decision)
-    if not vector or any(reason["weight"] is not None for reason in kept):
+    if not vector or _whole(kept):
         return kept
     try:
         predictor = _predictor(decision.artefact_hash)
     except LynceusError:
         return kept
-    [reasons] = predictor.explain(np.frombuffer(vector, "<f4")[None, :])
-    return kept + as_rows(reasons)
+    row = np.frombuffer(vector, "<f4")
+    if not any(reason["weight"] is not None for reason in kept):
+        [reasons] = predictor.explain(row[None, :])
+        kept = kept + as_rows(reasons, {})
+    if _whole(kept):
+        return kept
+    more = earlier_of(predictor, decision, row)
+    return [
+        reason | more if reason["code"] == NETWORK and reason["weight"] is not None else reason
+        for reason in kept
+    ]
+
+
+def _whole(reasons: list[dict[str, Any]]) -> bool:
+    """Whether the model's are there, and of its network's what it is made of."""
+    of_model = [reason for reason in reasons if reason["weight"] is not None]
+    return bool(of_model) and all("earlier_events" in one for one in of_model if one["code"] == NETWORK)
 
 
 def _vector_of(decision: Decision) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ from apps.fraud.rows import event_of
 from apps.fraud.rules import RuleHit, main_hit, settle
 from apps.fraud.services.late import keep_for_later
 from apps.fraud.services.look import Looked
-from ml.fraud.contracts import EventScore, Reason, Thresholds
+from ml.fraud.contracts import NETWORK, EventScore, Reason, Thresholds
 
 DEADLINE = "deadline"
 STATE_BUSY = "state_busy"
@@ -47,6 +47,7 @@ class Judged:
     number: int | None = None
     artefact_hash: str = ""
     thresholds: Thresholds | None = None
+    network: dict[str, Any] = field(default_factory=dict)  # what its part of the reasons is made of
 
 
 def write_decisions(
@@ -145,12 +146,15 @@ def _reasons(item: Judged) -> list[dict[str, Any]]:
         | {"action": str(hit.outcome), "shadow": hit.shadow}
         for hit in item.hits
     ]
-    return rules + as_rows(item.score.reasons if item.score else ())
+    return rules + as_rows(item.score.reasons if item.score else (), item.network)
 
 
-def as_rows(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
-    """The model's reasons as evidence keeps them."""
-    return [_reason(r.code, r.text, r.value, r.baseline, r.weight) for r in reasons]
+def as_rows(reasons: Sequence[Reason], network: dict[str, Any]) -> list[dict[str, Any]]:
+    """The model's reasons as evidence keeps them; `network`: more of what the network added."""
+    return [
+        _reason(r.code, r.text, r.value, r.baseline, r.weight) | (network if r.code == NETWORK else {})
+        for r in reasons
+    ]
 
 
 def _reason(code: str, text: str, value: Any, baseline: Any, weight: float | None) -> dict[str, Any]:
