@@ -22,7 +22,6 @@ DAY_US = 24 * HOUR_US
 HOURS, DAYS = 24, 31  # kept
 SPANS = ("1h", "24h", "7d", "30d")
 SEEN_BITS = 64
-_HEAD = struct.Struct("<BBBx ii")
 Four = tuple[float, float, float, float]
 Figures = tuple[Four, Four, Four, Four]
 Eight = tuple[int, int, int, int, int, int, int, int]
@@ -157,10 +156,9 @@ class Windows:
     def to_bytes(self) -> bytes:
         hours, days = self.hours, self.days
         h, d = len(hours.at), len(days.at)
-        return _HEAD.pack(VERSION, h, d, hours.newest, days.newest) + _wire(h, d).pack(
-            *[hours.newest - at for at in hours.at], *[days.newest - at for at in days.at],
-            *hours.n, *days.n, *hours.total, *hours.largest, *hours.seen,
-            *days.total, *days.largest, *days.seen,
+        return _wire(h, d).pack(
+            VERSION, h, d, *hours.at, *days.at, *hours.n, *days.n, *hours.total, *hours.largest,
+            *hours.seen, *days.total, *days.largest, *days.seen,
         )  # fmt: skip
 
     @classmethod
@@ -168,23 +166,20 @@ class Windows:
         """Raises StateError for a wrong version or length. An earlier version's state begins anew."""
         if is_earlier(raw):
             return cls()
-        if len(raw) < _HEAD.size or raw[0] != VERSION:
+        if len(raw) < 3 or raw[0] != VERSION:
             raise StateError("not a state of this version")
-        _, h, d, hour, day = _HEAD.unpack_from(raw)
+        h, d = raw[1], raw[2]
         wire = _wire(h, d)
-        if len(raw) != _HEAD.size + wire.size:
+        if len(raw) != wire.size:
             raise StateError("a state of the wrong length")
-        v = wire.unpack_from(raw, _HEAD.size)
-        ago_h, ago_d, n_h, n_d, *rest = rings(v, 0, (h, d, h, d, h, h, h, d, d, d))
-        return cls(
-            Buckets([hour - ago for ago in ago_h], n_h, *rest[:3]),
-            Buckets([day - ago for ago in ago_d], n_d, *rest[3:]),
-        )
+        v = wire.unpack(raw)
+        at_h, at_d, n_h, n_d, *rest = rings(v, 3, (h, d, h, d, h, h, h, d, d, d))
+        return cls(Buckets(at_h, n_h, *rest[:3]), Buckets(at_d, n_d, *rest[3:]))
 
 
 @cache
 def _wire(h: int, d: int) -> struct.Struct:
-    return struct.Struct(f"<{h + d}B{h + d}I{3 * (h + d)}Q")
+    return struct.Struct(f"<BBBx{h + d}i{h + d}I{3 * (h + d)}Q")
 
 
 def is_earlier(raw: bytes) -> bool:
