@@ -90,7 +90,7 @@ def main() -> None:
 def replay_events_per_s(place: Place) -> float:
     """The model's own events and labels through the reducer: events a CPU second of one core."""
     [dataset] = (Path(place.environment["LYNCEUS_VAR"]) / "datasets").glob("*/fraud/serving")
-    frame = load_frozen(dataset)
+    frame, _ = load_frozen(dataset)
     events, labels = list(events_in(frame)), list(labels_in(frame))
     begun = time.process_time()
     replay(events, labels, len(frame), lambda event: None)
