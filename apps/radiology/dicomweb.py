@@ -29,8 +29,10 @@ from apps.core.errors import LynceusError
 from apps.radiology.limits import file_limits
 from apps.radiology.models import Instance
 from apps.radiology.multipart import Parts, boundary_of
+from apps.radiology.received import InstanceConflict
 from apps.radiology.selectors import instance_by_uids, instances_of, study_by_uid
 from apps.radiology.services.ingest import CONFLICTS, ingest_instance
+from apps.radiology.services.senders import web_sender
 from apps.radiology.store import film_path, over_http, picture_path
 from ml.radiology.contracts import DicomRefused
 from ml.radiology.dicom import identify
@@ -80,9 +82,10 @@ def _check_length(request: HttpRequest) -> None:
 
 
 def _store_one(request: HttpRequest, caller: Caller, path: Path, study_uid: str) -> Stored:
-    actor = caller.user or caller.client
     try:
-        taken = ingest_instance(path, site=caller.site, actor=actor, origin="stow", study_uid=study_uid)
+        taken = ingest_instance(path, sender=web_sender(caller), study_uid=study_uid)
+    except InstanceConflict as error:
+        return Stored(*error.uids, code=error.code, message=error.message)
     except DicomRefused as error:
         return Stored(*identify(path, file_limits()), code=error.code, message=error.message)
     instance = taken.instance

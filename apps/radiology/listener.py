@@ -14,6 +14,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 
 from apps.radiology.selectors import node_titled
 from apps.radiology.services.ingest import ingest_instance
+from apps.radiology.services.senders import node_sender
 from apps.radiology.store import incoming
 from ml.radiology.contracts import DicomRefused
 
@@ -100,7 +101,7 @@ def on_store(event: Any) -> int:
             return UNKNOWN_NODE
         with incoming() as path:
             shutil.move(event.dataset_path, path)
-            ingest_instance(path, site=node.site, actor=None, origin="c-store")
+            ingest_instance(path, sender=node_sender(node))
         return SUCCESS
     except DicomRefused as error:
         log.info("c_store_refused", code=error.code)

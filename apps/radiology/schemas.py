@@ -28,3 +28,4 @@ class StudyOut(Schema):
     instances: list[InstanceOut]
     model_version: int | None
     synthetic: bool
+    identity_in_question: bool

@@ -11,6 +11,7 @@ from apps.accounts.models import Site
 from apps.accounts.services import site_is_open
 from apps.core.clock import now
 from apps.modelops.selectors import champion
+from apps.radiology.changes import in_question
 from apps.radiology.models import OPEN, Analysis, DicomNode, Finding, Instance, Status, Study
 
 
@@ -27,7 +28,9 @@ def worklist_for(site: Site, chosen: WorklistFilter) -> QuerySet[Study]:
     """Raised by a finding first, then the longest waiting: the model never lowers a study's place."""
     why = Instance.objects.filter(study=OuterRef("pk"), status=OuterRef("status")).exclude(reason="")
     found = Study.objects.filter(site=site).annotate(
-        films=Count("instances"), reason=Subquery(why.order_by("pk").values("reason")[:1])
+        films=Count("instances"),
+        reason=Subquery(why.order_by("pk").values("reason")[:1]),
+        in_question=in_question(),
     )
     if chosen.status:
         found = found.filter(status=chosen.status)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.radiology import views
+from apps.radiology import change_views, views
 
 app_name = "radiology"
 urlpatterns = [
@@ -9,6 +9,13 @@ urlpatterns = [
     path("upload/", views.upload, name="upload"),
     path("studies/<uuid:public_id>/", views.study, name="study"),
     path("studies/<uuid:public_id>/analysis/", views.analysis, name="analysis"),
+    path("studies/<uuid:public_id>/changes/", change_views.study_changes, name="study_changes"),
+    path("changes/", change_views.changes, name="changes"),
+    path("corrections/<uuid:public_id>/accept/", change_views.accept, name="accept_correction"),
+    path("corrections/<uuid:public_id>/refuse/", change_views.refuse, name="refuse_correction"),
+    path("aside/<uuid:public_id>/", change_views.aside, name="aside"),
+    path("aside/<uuid:public_id>/image.png", change_views.aside_image, name="aside_image"),
+    path("aside/<uuid:public_id>/settle/", change_views.settle, name="settle_aside"),
     path("instances/<uuid:public_id>/image.png", views.image, name="image"),
     path("instances/<uuid:public_id>/status/", views.instance_status, name="instance_status"),
 ]

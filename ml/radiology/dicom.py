@@ -15,10 +15,13 @@ from typing import Any, TypeVar
 
 from ml.radiology.contracts import DecodedImage, DicomRefused, InstanceHeader
 from ml.radiology.gate import gate
-from ml.radiology.parsing import Limits, Parsed, content_hash, parse
+from ml.radiology.parsing import Limits, Parsed, content_hash, parse, pixel_bytes_hash
 from ml.radiology.pixels import first_frame, pixel_sha256, present
 
-__all__ = ["SYNTHETIC_MANUFACTURER", "Limits", "content_sha256", "decode", "gate", "identify", "read_header"]
+__all__ = [
+    "SYNTHETIC_MANUFACTURER", "Limits", "content_sha256", "decode", "gate", "identify", "pixel_bytes_sha256",
+    "read_header",
+]  # fmt: skip
 
 SYNTHETIC_MANUFACTURER = "Lynceus synthetic"
 # What hostile content makes the system say: a seek to nowhere, a file that may not be written, no memory.
@@ -37,6 +40,11 @@ _UIDS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID
 def content_sha256(path: Path) -> str:
     """Hash of the data set and its transfer syntax, the same whoever wrote the file meta information."""
     return _guarded(lambda: content_hash(path))
+
+
+def pixel_bytes_sha256(path: Path) -> str:
+    """Hash of the pixels as they are stored, of all frames, with their transfer syntax."""
+    return _guarded(lambda: pixel_bytes_hash(path))
 
 
 def read_header(path: Path, limits: Limits | None = None) -> InstanceHeader:

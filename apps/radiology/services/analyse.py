@@ -15,8 +15,7 @@ from apps.radiology.decoding import decode_apart
 from apps.radiology.inference import Answer, NoAnswer, current_champion, predict
 from apps.radiology.limits import file_limits
 from apps.radiology.models import OPEN, Analysis, Finding, Instance, Status
-from apps.radiology.services.ingest import TASK
-from apps.radiology.services.studies import sum_up
+from apps.radiology.services.studies import TASK, sum_up
 from apps.radiology.store import clear_incoming, film_path, write_picture
 from ml.radiology.contracts import DicomRefused, GateVerdict
 from ml.radiology.dicom import gate, read_header

@@ -6,6 +6,8 @@ from apps.core.clock import now
 from apps.radiology.models import OPEN, Status, Study
 from apps.radiology.selectors import findings_of_study
 
+TASK = "radiology.analyse_instance"
+
 
 def sum_up(study_id: int) -> None:
     """Status and what raises it, from the instances. Call inside the transaction that changed one."""
@@ -16,6 +18,12 @@ def sum_up(study_id: int) -> None:
     study.raised = bool(positive)
     study.changed_at = now()
     study.save(update_fields=["status", "raised", "raised_by", "changed_at"])
+
+
+def touch(study_id: int) -> None:
+    """Open pages and the worklist show the study anew. It is locked until the transaction ends."""
+    Study.objects.select_for_update().get(pk=study_id)
+    Study.objects.filter(pk=study_id).update(changed_at=now())
 
 
 def _status(statuses: list[str]) -> str:

@@ -11,8 +11,11 @@ AGE_UNITS = {"D": "d", "W": "w", "M": "mo", "Y": "y"}
 
 
 # Of a film, a study or a file that was sent: whatever else is under way or done as it should be.
-TONES = {"refused": "critical", "not_analysed": "attention"}
-ICONS = {"refused": "alert", "not_analysed": "info", "analysed": "check", "duplicate": "check"}
+TONES = {"refused": "critical", "not_analysed": "attention", "in_question": "attention"}
+ICONS = {
+    "refused": "alert", "not_analysed": "info", "analysed": "check", "duplicate": "check",
+    "corrected": "check", "in_question": "alert",
+}  # fmt: skip
 
 
 @register.filter

@@ -23,20 +23,6 @@ class Status(models.TextChoices):
 OPEN = (Status.RECEIVED, Status.ANALYSING)
 
 
-class DicomNode(models.Model):
-    """A device or program that may send to the DICOM listener, known by its AE title."""
-
-    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="dicom_nodes")
-    AETitle = models.CharField("AE title", max_length=16, unique=True)
-    is_active = models.BooleanField(default=True)
-
-    class Meta:
-        verbose_name = "DICOM node"
-
-    def __str__(self) -> str:
-        return self.AETitle
-
-
 class Study(models.Model):
     """`status` and `raised_by` sum up the instances; services keep them in step, in one transaction."""
 

@@ -1,0 +1,86 @@
+"""Reads: what was sent again and waits for a person, what lies aside, whose a study was before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from apps.accounts.models import Site
+from apps.radiology.headers import WHOSE
+from apps.radiology.models import Correction, CorrectionState, IdentityChange, KeptAside, Study
+
+LIST_MAX = 200
+
+
+@dataclass(slots=True)
+class Proposal:
+    """What one decision answers: the corrections of one study that wait with the same identity."""
+
+    correction: Correction
+    films: int
+
+    @property
+    def study(self) -> Study:
+        return self.correction.instance.study
+
+    @property
+    def changes(self) -> list[tuple[str, str, str]]:
+        return self.correction.changes
+
+
+def identity_in_question(study: Study) -> bool:
+    """Whether a correction of the study's patient or study attributes waits: no read until then."""
+    return bool(_waiting().filter(instance__study=study, changes_identity=True).exists())
+
+
+def in_question() -> Exists:
+    """The same for each row of a queryset of studies."""
+    return Exists(_waiting().filter(instance__study=OuterRef("pk"), changes_identity=True))
+
+
+def proposals_of(study: Study) -> list[Proposal]:
+    return _grouped(_waiting().filter(instance__study=study))
+
+
+def proposals_at(site: Site) -> list[Proposal]:
+    """The longest waiting first, at most `LIST_MAX` films of them."""
+    return _grouped(_waiting().filter(site=site))
+
+
+def _waiting() -> QuerySet[Correction]:
+    return Correction.objects.filter(state=CorrectionState.WAITING)
+
+
+def _grouped(waiting: QuerySet[Correction]) -> list[Proposal]:
+    found: dict[tuple[object, ...], Proposal] = {}
+    for one in waiting.select_related("instance__study").order_by("received_at", "pk")[:LIST_MAX]:
+        key = (one.instance.study_id, *(one.after[name] for name in WHOSE))
+        found.setdefault(key, Proposal(one, films=0)).films += 1
+    return list(found.values())
+
+
+def correction_for(site: Site, public_id: UUID) -> Correction | None:
+    found = Correction.objects.select_related("instance__study", "instance__site")
+    return found.filter(site=site, public_id=public_id).first()
+
+
+def aside_of(study: Study) -> QuerySet[KeptAside]:
+    """Not seen by a person yet."""
+    return KeptAside.objects.filter(instance__study=study, settled_at=None).order_by("received_at")
+
+
+def aside_at(site: Site) -> QuerySet[KeptAside]:
+    open_ones = KeptAside.objects.select_related("instance__study").filter(site=site, settled_at=None)
+    return open_ones.order_by("received_at")[:LIST_MAX]
+
+
+def aside_for(site: Site, public_id: UUID) -> KeptAside | None:
+    found = KeptAside.objects.select_related("instance__study", "site", "settled_by")
+    return found.filter(site=site, public_id=public_id).first()
+
+
+def identity_history(study: Study) -> QuerySet[IdentityChange]:
+    """The latest first. A read signed before the first of them was signed under another identity."""
+    return study.identity_changes.select_related("by").order_by("-pk")
