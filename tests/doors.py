@@ -23,7 +23,7 @@ from apps.fraud.services.lists import add_entry
 from apps.fraud.validation import check_events
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
 from apps.radiology.headers import as_json
-from apps.radiology.models import Correction, DicomNode, Instance, KeptAside, Study
+from apps.radiology.models import Correction, DicomNode, Instance, KeptAside, RejectionNote, Study
 from apps.radiology.store import aside_path, film_path, write_picture
 from ml.radiology.contracts import InstanceHeader
 from tests.fraud.conftest import event
@@ -112,6 +112,7 @@ class Things:
     instance: Instance
     correction: Correction
     aside: KeptAside
+    rejection: RejectionNote
     decision: Decision
     ruleset: RuleSet
     policy: PassThroughPolicy
@@ -138,6 +139,7 @@ def make_things(site: Site) -> Things:
         instance=instance,
         correction=_correction(instance),
         aside=_aside(instance),
+        rejection=_rejection(site),
         decision=_decision(source),
         ruleset=_ruleset(site, user),
         policy=_policy(site, user),
@@ -195,6 +197,13 @@ def _correction(instance: Instance) -> Correction:
     )  # fmt: skip
 
 
+def _rejection(site: Site) -> RejectionNote:
+    return RejectionNote.objects.create(
+        site=site, SOPInstanceUID=f"1.2.4.{site.pk}", code="113001", file_sha256="", content_sha256="",
+        sender="x", received_at=now(),
+    )  # fmt: skip
+
+
 def _aside(instance: Instance) -> KeptAside:
     film_path(instance.site, instance.file_sha256).write_bytes(film_file())
     path = aside_path(instance.site, instance.file_sha256)
@@ -239,6 +248,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/fraud/rules/pass-through/*": {"number": things.policy.number},
         "/radiology/studies/*": {"public_id": study.public_id},
         "/radiology/corrections/*": {"public_id": things.correction.public_id},
+        "/radiology/rejections/*": {"public_id": things.rejection.public_id},
         "/radiology/aside/*": {"public_id": things.aside.public_id},
         "/radiology/instances/*": {"public_id": instance.public_id},
         "/dicom-web/*": uids,

@@ -14,13 +14,21 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, User
 from apps.audit.services import record
-from apps.radiology.changes import aside_at, aside_for, correction_for, proposals_at
+from apps.radiology.changes import (
+    aside_at,
+    aside_for,
+    correction_for,
+    proposals_at,
+    rejection_for,
+    rejections_at,
+)
 from apps.radiology.headers import as_json
 from apps.radiology.limits import file_limits
 from apps.radiology.models import Correction, KeptAside, Study, differences
 from apps.radiology.selectors import study_for
 from apps.radiology.services.aside import settle_aside
 from apps.radiology.services.corrections import accept_correction, refuse_correction
+from apps.radiology.services.rejections import undo_rejection
 from apps.radiology.store import aside_path, film_path, over_http
 from apps.radiology.views import changes_of
 from ml.radiology.dicom import read_header
@@ -33,7 +41,12 @@ DECIDE = (Role.RADIOLOGIST, Role.OPERATOR)
 def changes(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
     record("changes.viewed", site=user.site, actor=user)
-    context = {"proposals": proposals_at(user.site), "aside": aside_at(user.site), "active": "changes"}
+    context = {
+        "proposals": proposals_at(user.site),
+        "aside": aside_at(user.site),
+        "rejections": rejections_at(user.site),
+        "active": "changes",
+    }
     return render(request, "radiology/changes.html", context)
 
 
@@ -114,6 +127,18 @@ def settle(request: HttpRequest, public_id: UUID) -> HttpResponse:
     settle_aside(found, by=user_of(request))
     messages.success(request, "Seen: the stored film stays, the other one is kept aside.")
     return redirect("radiology:study", found.instance.study.public_id)
+
+
+@require_POST
+@role_required(*DECIDE)
+def undo(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    user = user_of(request)
+    note = rejection_for(user.site, public_id)
+    if note is None:
+        raise Http404
+    undo_rejection(note, by=user)
+    messages.success(request, "Undone: the films are in use again.")
+    return redirect("radiology:changes")
 
 
 def _correction(request: HttpRequest, public_id: UUID) -> Correction:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from apps.accounts.models import Site
 from apps.radiology.headers import WHOSE
-from apps.radiology.models import Correction, CorrectionState, IdentityChange, KeptAside, Study
+from apps.radiology.models import Correction, CorrectionState, IdentityChange, KeptAside, RejectionNote, Study
 
 LIST_MAX = 200
 
@@ -50,7 +50,7 @@ def proposals_at(site: Site) -> list[Proposal]:
 
 
 def _waiting() -> QuerySet[Correction]:
-    return Correction.objects.filter(state=CorrectionState.WAITING)
+    return Correction.objects.filter(state=CorrectionState.WAITING, instance__rejected_by=None)
 
 
 def _grouped(waiting: QuerySet[Correction]) -> list[Proposal]:
@@ -68,17 +68,37 @@ def correction_for(site: Site, public_id: UUID) -> Correction | None:
 
 def aside_of(study: Study) -> QuerySet[KeptAside]:
     """Not seen by a person yet."""
-    return KeptAside.objects.filter(instance__study=study, settled_at=None).order_by("received_at")
+    return _aside().filter(instance__study=study)
 
 
 def aside_at(site: Site) -> QuerySet[KeptAside]:
-    open_ones = KeptAside.objects.select_related("instance__study").filter(site=site, settled_at=None)
-    return open_ones.order_by("received_at")[:LIST_MAX]
+    return _aside().select_related("instance__study").filter(site=site)[:LIST_MAX]
+
+
+def _aside() -> QuerySet[KeptAside]:
+    return KeptAside.objects.filter(settled_at=None, instance__rejected_by=None).order_by("received_at")
 
 
 def aside_for(site: Site, public_id: UUID) -> KeptAside | None:
     found = KeptAside.objects.select_related("instance__study", "site", "settled_by")
     return found.filter(site=site, public_id=public_id).first()
+
+
+def rejections_of(study: Study) -> QuerySet[RejectionNote]:
+    """The notes in force that reject films of it, each with the number of `films`."""
+    mine = RejectionNote.objects.filter(instances__study=study)
+    return mine.annotate(films=Count("instances")).order_by("pk")
+
+
+def rejections_at(site: Site) -> QuerySet[RejectionNote]:
+    """The latest first; `named` instances, of which `films` are here and out of use by it."""
+    notes = RejectionNote.objects.select_related("undone_by").filter(site=site)
+    counts = {"named": Count("rejections", distinct=True), "films": Count("instances", distinct=True)}
+    return notes.annotate(**counts).order_by("-received_at")[:LIST_MAX]
+
+
+def rejection_for(site: Site, public_id: UUID) -> RejectionNote | None:
+    return RejectionNote.objects.filter(site=site, public_id=public_id).first()
 
 
 def identity_history(study: Study) -> QuerySet[IdentityChange]:

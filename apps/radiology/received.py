@@ -7,18 +7,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from apps.radiology.models import Instance
+from apps.radiology.models import Instance, RejectionNote
 from ml.radiology.contracts import DicomRefused, InstanceHeader
 from ml.radiology.dicom import content_sha256
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class File:
     path: Path
-    header: InstanceHeader
     file_sha256: str
     content_sha256: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received(File):
+    """A film's file."""
+
+    header: InstanceHeader
 
 
 class Outcome(StrEnum):
@@ -26,12 +32,17 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"
     CORRECTED = "corrected"
     WAITS = "waits"  # a correction that a person has to accept
+    NOTED = "noted"  # a rejection note
+    REJECTED = "rejected"  # a film that a note had rejected before
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
+    """Of a rejection note there is a note, of all else an instance."""
+
     outcome: Outcome
-    instance: Instance
+    instance: Instance | None = None
+    note: RejectionNote | None = None
 
 
 class InstanceConflict(DicomRefused):
@@ -42,7 +53,12 @@ class InstanceConflict(DicomRefused):
         self.uids = (header.SOPClassUID, header.SOPInstanceUID)
 
 
-def measure(path: Path, header: InstanceHeader) -> Received:
+def measure(path: Path) -> File:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Received(path, header, digest, content_sha256(path), path.stat().st_size)
+    return File(path, digest, content_sha256(path), path.stat().st_size)
+
+
+def measure_film(path: Path, header: InstanceHeader) -> Received:
+    file = measure(path)
+    return Received(file.path, file.file_sha256, file.content_sha256, file.size, header)

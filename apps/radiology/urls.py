@@ -13,6 +13,7 @@ urlpatterns = [
     path("changes/", change_views.changes, name="changes"),
     path("corrections/<uuid:public_id>/accept/", change_views.accept, name="accept_correction"),
     path("corrections/<uuid:public_id>/refuse/", change_views.refuse, name="refuse_correction"),
+    path("rejections/<uuid:public_id>/undo/", change_views.undo, name="undo_rejection"),
     path("aside/<uuid:public_id>/", change_views.aside, name="aside"),
     path("aside/<uuid:public_id>/image.png", change_views.aside_image, name="aside_image"),
     path("aside/<uuid:public_id>/settle/", change_views.settle, name="settle_aside"),

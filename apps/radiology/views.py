@@ -19,7 +19,7 @@ from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, Site
 from apps.audit.services import record
 from apps.core.errors import LynceusError
-from apps.radiology.changes import aside_of, identity_history, proposals_of
+from apps.radiology.changes import aside_of, identity_history, proposals_of, rejections_of
 from apps.radiology.forms import WorklistForm
 from apps.radiology.models import OPEN, Finding, Instance, Status, Study
 from apps.radiology.received import Outcome
@@ -44,6 +44,8 @@ HISTORY_SHOWN = 10
 SAYS = {
     Outcome.STORED: ("queued", "Waits for the model."),
     Outcome.DUPLICATE: ("duplicate", "It was here already."),
+    Outcome.NOTED: ("noted", "A rejection note: the films it names are out of use."),
+    Outcome.REJECTED: ("rejected", "Stored, but a rejection note took it out of use."),
     Outcome.CORRECTED: ("corrected", "A known film: its patient and study data were corrected."),
     Outcome.WAITS: ("in_question", "A known film with other data: somebody has to accept the correction."),
 }
@@ -120,7 +122,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 def _answer(receipt: Receipt) -> dict[str, Any]:
     instance = receipt.instance
-    if instance is None:
+    if receipt.outcome is None:
         return {
             "name": receipt.name,
             "state": "refused",
@@ -128,12 +130,17 @@ def _answer(receipt: Receipt) -> dict[str, Any]:
             "code": receipt.code,
             "message": receipt.message,
         }
-    state, message = SAYS[receipt.outcome or Outcome.STORED]
-    return {
+    state, message = SAYS[receipt.outcome]
+    answer = {
         "name": receipt.name,
         "state": state,
         "tone": film_tone(state),
         "message": message,
+    }
+    if instance is None or instance.rejected_by:
+        return answer  # nothing that a page shows
+    return {
+        **answer,
         "url": reverse("radiology:study", args=[instance.study.public_id]),
         "status_url": reverse("radiology:instance_status", args=[instance.public_id]),
     }
@@ -193,6 +200,7 @@ def changes_of(found: Study) -> dict[str, Any]:
     return {
         "proposals": proposals_of(found),
         "aside": aside_of(found),
+        "rejections": rejections_of(found),
         "history": identity_history(found)[:HISTORY_SHOWN],
         "seen": found.changed_at.isoformat(),
     }

@@ -6,9 +6,11 @@ from apps.radiology.models.corrections import (
     differences,
 )
 from apps.radiology.models.nodes import DicomNode
-from apps.radiology.models.studies import OPEN, Analysis, Finding, Instance, Status, Study
+from apps.radiology.models.rejections import Rejection, RejectionCode, RejectionNote
+from apps.radiology.models.studies import NOT_REJECTED, OPEN, Analysis, Finding, Instance, Status, Study
 
 __all__ = [
-    "OPEN", "Analysis", "Correction", "CorrectionState", "DicomNode", "Finding", "IdentityChange", "Instance",
-    "KeptAside", "Status", "Study", "differences",
+    "NOT_REJECTED", "OPEN", "Analysis", "Correction", "CorrectionState", "DicomNode", "Finding",
+    "IdentityChange", "Instance", "KeptAside", "Rejection", "RejectionCode", "RejectionNote", "Status",
+    "Study", "differences",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from apps.accounts.models import Site
 from apps.modelops.models import ModelVersion
+from apps.radiology.models.rejections import RejectionNote
 
 
 class Status(models.TextChoices):
@@ -20,6 +21,8 @@ class Status(models.TextChoices):
     REFUSED = "refused", "unreadable"
 
 
+# Of instances: everything that shows, counts or serves films asks for this.
+NOT_REJECTED = Q(rejected_by=None)
 OPEN = (Status.RECEIVED, Status.ANALYSING)
 
 
@@ -44,6 +47,7 @@ class Study(models.Model):
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.RECEIVED)
     raised = models.BooleanField(default=False, help_text="A finding is at or above its operating point.")
     raised_by = models.JSONField(default=list, help_text="Those findings' labels, the strongest first.")
+    withdrawn = models.BooleanField(default=False, help_text="Every film was rejected: nothing shows it.")
     received_at = models.DateTimeField()
     changed_at = models.DateTimeField()
 
@@ -92,6 +96,9 @@ class Instance(models.Model):
     )
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     rung_at = models.DateTimeField(null=True, blank=True, help_text="When the sweeper last rang for it.")
+    rejected_by = models.ForeignKey(
+        RejectionNote, null=True, blank=True, on_delete=models.PROTECT, related_name="instances"
+    )
     received_at = models.DateTimeField()
     analysed_at = models.DateTimeField(null=True, blank=True)
 

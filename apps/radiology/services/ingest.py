@@ -12,14 +12,17 @@ from apps.core.clock import now
 from apps.radiology.headers import as_json, film_of, identity_of
 from apps.radiology.limits import file_limits
 from apps.radiology.models import IdentityChange, Instance, Study
-from apps.radiology.received import Ingested, Outcome, Received, measure
+from apps.radiology.received import Ingested, Outcome, Received, measure, measure_film
 from apps.radiology.services.identity import change_identity, may_join
+from apps.radiology.services.line import stand_in_line
+from apps.radiology.services.rejections import note_against, take_rejection
 from apps.radiology.services.resends import take_resend
 from apps.radiology.services.senders import Sender
 from apps.radiology.services.studies import TASK, sum_up
 from apps.radiology.store import film_path, flush, keep
 from ml.radiology.contracts import DicomRefused
 from ml.radiology.dicom import read_header
+from ml.radiology.rejection import read_rejection
 
 # Refusals that are about what is stored already, not about the file.
 CONFLICTS = ("instance_conflict", "patient_mismatch", "other_study")
@@ -28,19 +31,27 @@ CONFLICTS = ("instance_conflict", "patient_mismatch", "other_study")
 def ingest_instance(path: Path, *, sender: Sender, study_uid: str = "") -> Ingested:
     """Take a received file in, or find that it is here already. `path` must lie in `store.incoming`.
 
+    A rejection note (IHE IOCM) is honoured; any other document without pixels is refused.
     Raises DicomRefused: a code of `ml.radiology.dicom`, instance_conflict for another image under a known
     SOPInstanceUID (kept aside), patient_mismatch for a known study under another PatientID, other_study where
     the study is not `study_uid`. But for instance_conflict nothing is stored then.
     """
-    header = read_header(path, file_limits())
-    if study_uid and header.StudyInstanceUID != study_uid:
-        raise DicomRefused("other_study", "The image belongs to another study than the one named.")
-    file = measure(path, header)
+    try:
+        header = read_header(path, file_limits())
+    except DicomRefused as error:
+        document = read_rejection(path, file_limits()) if error.code == "no_pixels" else None
+        if document is None:
+            raise
+        _check_study(document.StudyInstanceUID, study_uid)
+        return take_rejection(document, measure(path), sender)
+    _check_study(header.StudyInstanceUID, study_uid)
+    file = measure_film(path, header)
     known = _known(sender, file)
     if known is None:
         flush(path)
         try:
-            return Ingested(Outcome.STORED, _enter(file, sender))
+            instance = _enter(file, sender)
+            return Ingested(Outcome.REJECTED if instance.rejected_by else Outcome.STORED, instance)
         except IntegrityError:
             # Another sender was faster with the same instance.
             if (known := _known(sender, file)) is None:
@@ -48,9 +59,14 @@ def ingest_instance(path: Path, *, sender: Sender, study_uid: str = "") -> Inges
     return take_resend(known, file, sender)
 
 
+def _check_study(sent: str, named: str) -> None:
+    if named and sent != named:
+        raise DicomRefused("other_study", "The image belongs to another study than the one named.")
+
+
 def _known(sender: Sender, file: Received) -> Instance | None:
     return (
-        Instance.objects.select_related("study", "site")
+        Instance.objects.select_related("study", "site", "rejected_by")
         .filter(site=sender.site, SOPInstanceUID=file.header.SOPInstanceUID)
         .first()
     )
@@ -58,6 +74,7 @@ def _known(sender: Sender, file: Received) -> Instance | None:
 
 @transaction.atomic
 def _enter(file: Received, sender: Sender) -> Instance:
+    stand_in_line(sender.site, alone=False)
     at, header = now(), as_json(file.header)
     study = _study_of(file, sender)
     instance = Instance.objects.create(
@@ -69,6 +86,7 @@ def _enter(file: Received, sender: Sender) -> Instance:
         content_sha256=file.content_sha256,
         file_bytes=file.size,
         origin=sender.origin,
+        rejected_by=note_against(sender, file.header.SOPInstanceUID),
         received_at=at,
     )
     if file.header.synthetic and not study.synthetic:
@@ -81,7 +99,8 @@ def _enter(file: Received, sender: Sender) -> Instance:
         subject=f"study:{study.pk}",
         detail={"instance": instance.pk, "origin": sender.origin},
     )
-    ring(TASK, instance.pk)
+    if instance.rejected_by is None:
+        ring(TASK, instance.pk)
     # Last, so that a refusal above leaves no file; before the commit, so that no row is without its file.
     keep(file.path, film_path(sender.site, file.file_sha256))
     return instance

@@ -13,6 +13,7 @@ from apps.radiology.models import Instance
 from apps.radiology.received import Ingested, InstanceConflict, Outcome, Received
 from apps.radiology.services.aside import keep_aside
 from apps.radiology.services.corrections import receive_correction
+from apps.radiology.services.rejections import receive_again
 from apps.radiology.services.senders import Sender
 from apps.radiology.store import film_path
 from ml.radiology.contracts import DicomRefused, InstanceHeader
@@ -26,6 +27,7 @@ _SHAPE = (
 
 def take_resend(known: Instance, file: Received, sender: Sender) -> Ingested:
     """Raises DicomRefused instance_conflict for other pixels, after it kept them aside."""
+    receive_again(known, sender)
     if file.content_sha256 == known.content_sha256 or _is_aside(known, file):
         return _again(known, file)
     here = film_path(known.site, known.file_sha256)
