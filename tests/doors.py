@@ -23,7 +23,15 @@ from apps.fraud.services.lists import add_entry
 from apps.fraud.validation import check_events
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
 from apps.radiology.headers import as_json
-from apps.radiology.models import Correction, DicomNode, Instance, KeptAside, RejectionNote, Study
+from apps.radiology.models import (
+    Correction,
+    DicomNode,
+    Instance,
+    KeptAside,
+    PatientMerge,
+    RejectionNote,
+    Study,
+)
 from apps.radiology.store import aside_path, film_path, write_picture
 from ml.radiology.contracts import InstanceHeader
 from tests.fraud.conftest import event
@@ -113,6 +121,7 @@ class Things:
     correction: Correction
     aside: KeptAside
     rejection: RejectionNote
+    merge: PatientMerge
     decision: Decision
     ruleset: RuleSet
     policy: PassThroughPolicy
@@ -140,6 +149,7 @@ def make_things(site: Site) -> Things:
         correction=_correction(instance),
         aside=_aside(instance),
         rejection=_rejection(site),
+        merge=_merge(site, user),
         decision=_decision(source),
         ruleset=_ruleset(site, user),
         policy=_policy(site, user),
@@ -204,6 +214,12 @@ def _rejection(site: Site) -> RejectionNote:
     )  # fmt: skip
 
 
+def _merge(site: Site, by: User) -> PatientMerge:
+    return PatientMerge.objects.create(
+        site=site, from_patient="1", into_patient="2", note="x", at=now(), by=by
+    )
+
+
 def _aside(instance: Instance) -> KeptAside:
     film_path(instance.site, instance.file_sha256).write_bytes(film_file())
     path = aside_path(instance.site, instance.file_sha256)
@@ -249,6 +265,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/radiology/studies/*": {"public_id": study.public_id},
         "/radiology/corrections/*": {"public_id": things.correction.public_id},
         "/radiology/rejections/*": {"public_id": things.rejection.public_id},
+        "/radiology/patients/*": {"merge_id": things.merge.pk},
         "/radiology/aside/*": {"public_id": things.aside.public_id},
         "/radiology/instances/*": {"public_id": instance.public_id},
         "/dicom-web/*": uids,

@@ -69,7 +69,7 @@ def accept(request: HttpRequest, public_id: UUID) -> HttpResponse:
     with over_http():
         films = accept_correction(correction, by=user)
     messages.success(request, f"Corrected: {films} film{'s' * (films != 1)}.")
-    return _back(user, correction.instance.study)
+    return back_from(user, correction.instance.study)
 
 
 @require_POST
@@ -78,10 +78,10 @@ def refuse(request: HttpRequest, public_id: UUID) -> HttpResponse:
     user, correction = user_of(request), _correction(request, public_id)
     refuse_correction(correction, by=user)
     messages.success(request, "Refused: the study stays as it is.")
-    return _back(user, correction.instance.study)
+    return back_from(user, correction.instance.study)
 
 
-def _back(user: User, study: Study) -> HttpResponse:
+def back_from(user: User, study: Study) -> HttpResponse:
     if user.role == Role.RADIOLOGIST:
         return redirect("radiology:study", study.public_id)
     return redirect("radiology:changes")

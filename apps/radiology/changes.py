@@ -9,9 +9,18 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from apps.accounts.models import Site
 from apps.radiology.headers import WHOSE
-from apps.radiology.models import Correction, CorrectionState, IdentityChange, KeptAside, RejectionNote, Study
+from apps.radiology.models import (
+    Correction,
+    CorrectionState,
+    IdentityChange,
+    KeptAside,
+    PatientMerge,
+    RejectionNote,
+    Study,
+)
 
 LIST_MAX = 200
+OTHERS_SHOWN = 20
 
 
 @dataclass(slots=True)
@@ -99,6 +108,26 @@ def rejections_at(site: Site) -> QuerySet[RejectionNote]:
 
 def rejection_for(site: Site, public_id: UUID) -> RejectionNote | None:
     return RejectionNote.objects.filter(site=site, public_id=public_id).first()
+
+
+def merges_at(site: Site) -> QuerySet[PatientMerge]:
+    """The latest first."""
+    return PatientMerge.objects.select_related("by", "undone_by").filter(site=site).order_by("-pk")[:LIST_MAX]
+
+
+def merge_for(site: Site, merge_id: int) -> PatientMerge | None:
+    return PatientMerge.objects.select_related("site").filter(site=site, pk=merge_id).first()
+
+
+def other_studies_of(study: Study) -> QuerySet[Study]:
+    """Of the same patient, the latest first: none that is withdrawn or whose identity is in question."""
+    if not study.PatientID:
+        return Study.objects.none()
+    same = Study.objects.filter(
+        site=study.site_id, PatientID=study.PatientID, IssuerOfPatientID=study.IssuerOfPatientID
+    )
+    used = same.filter(~in_question(), withdrawn=False).exclude(pk=study.pk)
+    return used.order_by("-StudyDate", "-received_at")[:OTHERS_SHOWN]
 
 
 def identity_history(study: Study) -> QuerySet[IdentityChange]:

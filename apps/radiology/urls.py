@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.radiology import change_views, views
+from apps.radiology import change_views, patient_views, views
 
 app_name = "radiology"
 urlpatterns = [
@@ -10,6 +10,9 @@ urlpatterns = [
     path("studies/<uuid:public_id>/", views.study, name="study"),
     path("studies/<uuid:public_id>/analysis/", views.analysis, name="analysis"),
     path("studies/<uuid:public_id>/changes/", change_views.study_changes, name="study_changes"),
+    path("studies/<uuid:public_id>/move/", patient_views.move, name="move_study"),
+    path("patients/", patient_views.patients, name="patients"),
+    path("patients/merges/<int:merge_id>/undo/", patient_views.unmerge, name="undo_merge"),
     path("changes/", change_views.changes, name="changes"),
     path("corrections/<uuid:public_id>/accept/", change_views.accept, name="accept_correction"),
     path("corrections/<uuid:public_id>/refuse/", change_views.refuse, name="refuse_correction"),

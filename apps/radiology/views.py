@@ -19,7 +19,7 @@ from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, Site
 from apps.audit.services import record
 from apps.core.errors import LynceusError
-from apps.radiology.changes import aside_of, identity_history, proposals_of, rejections_of
+from apps.radiology.changes import aside_of, identity_history, other_studies_of, proposals_of, rejections_of
 from apps.radiology.forms import WorklistForm
 from apps.radiology.models import OPEN, Finding, Instance, Status, Study
 from apps.radiology.received import Outcome
@@ -180,7 +180,7 @@ def study(request: HttpRequest, public_id: UUID) -> HttpResponse:
         record("study.viewed", site=user.site, actor=user, subject=f"study:{found.pk}")
     context = _analysis(found, request.GET.get("film", ""))
     context |= {"active": "worklist", "next": next_on_worklist(found)}
-    context |= changes_of(found)
+    context |= {**changes_of(found), "others": other_studies_of(found)}
     return render(request, "radiology/study.html", context)
 
 

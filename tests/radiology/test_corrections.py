@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import Client
 from pydicom.dataset import Dataset
 
-from apps.accounts.models import ApiClient, Site
+from apps.accounts.models import ApiClient
 from apps.audit.models import AuditEvent
 from apps.radiology.models import Correction, IdentityChange, Instance, Status, Study
 from apps.radiology.services import resends
 from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.ingest import ingest_instance
-from apps.radiology.services.senders import Sender, node_sender
-from apps.radiology.store import film_path, incoming
+from apps.radiology.services.senders import node_sender
+from apps.radiology.store import film_path
 from ml.radiology.contracts import DicomRefused
 from tests.radiology.conftest import as_file, film
 
@@ -27,18 +25,6 @@ def again(data: Dataset, **changes: Any) -> Dataset:
     """The same film with other attributes."""
     uids = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
     return film(**{name: getattr(data, name) for name in uids}, **changes)
-
-
-@pytest.fixture
-def arrive(site: Site) -> Callable[..., Any]:
-    """A film by the one way in, from a source that is trusted or not."""
-
-    def take(data: Dataset, *, trusted: bool = False) -> Any:
-        with incoming() as path:
-            path.write_bytes(as_file(data))
-            return ingest_instance(path, sender=Sender(site, "c-store", name="PACS", trusted=trusted))
-
-    return take
 
 
 def decide(client: Client, what: str, correction: Correction | None = None) -> Any:
@@ -65,7 +51,7 @@ def test_it_works(send, radiologist, client, token, folders) -> None:
 
     page = decide(radiologist, "accept").content.decode()
     assert "do not read it" not in page
-    assert "Identity corrected by" in page
+    assert "Patient or study data corrected by" in page
     study.refresh_from_db()
     assert (study.PatientID, study.PatientName, study.AccessionNumber) == ("4712", "Roe^Richard", "A2")
     wado = client.get(f"/dicom-web/studies/{data.StudyInstanceUID}", headers=asked)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.db import models
 
 from apps.accounts.models import Site, User
+from apps.radiology.models.patients import PatientMerge
 from apps.radiology.models.studies import Instance, Study
 
 
@@ -115,6 +116,9 @@ class IdentityChange(models.Model):
 
     class Kind(models.TextChoices):
         CORRECTION = "correction", "corrected"
+        MERGE = "merge", "merged"
+        UNMERGE = "unmerge", "given back"
+        MOVE = "move", "moved"
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="identity_changes")
@@ -123,6 +127,7 @@ class IdentityChange(models.Model):
     after = models.JSONField()
     at = models.DateTimeField()
     by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    merge = models.ForeignKey(PatientMerge, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     sender = models.CharField(max_length=150, blank=True, help_text="The trusted source, if no person.")
 
     def __str__(self) -> str:

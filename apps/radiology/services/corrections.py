@@ -14,7 +14,8 @@ from apps.core.errors import LynceusError
 from apps.radiology.headers import WHOSE, as_json, film_of, identity_of
 from apps.radiology.models import OPEN, Correction, CorrectionState, IdentityChange, Instance, Status, Study
 from apps.radiology.received import Ingested, Outcome, Received
-from apps.radiology.services.identity import change_identity, may_join
+from apps.radiology.services.identity import change_identity, follow_merges, may_join
+from apps.radiology.services.line import stand_in_line
 from apps.radiology.services.senders import Sender
 from apps.radiology.services.studies import TASK, sum_up, touch
 from apps.radiology.store import film_path, flush, keep, share_picture
@@ -30,6 +31,7 @@ def receive_correction(known: Instance, stored: InstanceHeader, file: Received, 
     before is no news, but from a trusted source."""
     flush(file.path)
     with transaction.atomic():
+        stand_in_line(known.site, alone=False)
         study = Study.objects.select_for_update().get(pk=known.study_id)
         known = Instance.objects.select_related("study", "site").get(pk=known.pk)
         seen = known.corrections.filter(after_content_sha256=file.content_sha256)
@@ -86,6 +88,7 @@ def accept_correction(correction: Correction, *, by: User) -> int:
     """Apply it, and with it all that wait for the same study with the same identity: a PACS sends a study's
     films one by one. Returns how many. Raises LynceusError 409 where it no longer waits or cannot be applied.
     """
+    stand_in_line(correction.site, alone=False)
     alike = _alike(correction)
     for one in alike:
         if not _apply(one, by=by, actor=by, sender=one.sender):
@@ -139,6 +142,7 @@ def _apply(correction: Correction, *, by: User | None, actor: Actor, sender: str
         return False
     kind = IdentityChange.Kind.CORRECTION
     change_identity(study, identity, kind=kind, by=by, actor=actor, sender="" if by else sender)
+    follow_merges(study, actor=actor)
     _take_over(instance, study, correction)
     _decide(correction, CorrectionState.APPLIED, by)
     _record("correction.applied", correction, actor, sender=sender)

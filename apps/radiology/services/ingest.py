@@ -13,7 +13,7 @@ from apps.radiology.headers import as_json, film_of, identity_of
 from apps.radiology.limits import file_limits
 from apps.radiology.models import IdentityChange, Instance, Study
 from apps.radiology.received import Ingested, Outcome, Received, measure, measure_film
-from apps.radiology.services.identity import change_identity, may_join
+from apps.radiology.services.identity import change_identity, follow_merges, may_join
 from apps.radiology.services.line import stand_in_line
 from apps.radiology.services.rejections import note_against, take_rejection
 from apps.radiology.services.resends import take_resend
@@ -120,4 +120,5 @@ def _study_of(file: Received, sender: Sender) -> Study:
             raise DicomRefused("patient_mismatch", "This study is stored under another PatientID.")
         kind = IdentityChange.Kind.CORRECTION
         change_identity(study, identity, kind=kind, by=None, actor=sender.actor, sender=sender.name)
+    follow_merges(study, actor=sender.actor)
     return study

@@ -1,4 +1,5 @@
-"""Films come in beside each other, a rejection note alone: else, both uncommitted, they miss each other."""
+"""Films come in beside each other, rejection notes and merges alone: both uncommitted, they would miss
+each other."""
 
 from __future__ import annotations
 
