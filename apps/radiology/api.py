@@ -49,6 +49,7 @@ def _study(study: Study) -> StudyOut:
         instances=[_instance(instance, found.get(instance.pk, [])) for instance in instances],
         model_version=version_of_study(study),
         synthetic=study.synthetic,
+        complete_at=study.complete_at,
         identity_in_question=identity_in_question(study),
     )
 

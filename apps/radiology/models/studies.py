@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import Site
+from apps.core.clock import now
 from apps.modelops.models import ModelVersion
 from apps.radiology.models.rejections import RejectionNote
 
@@ -49,6 +50,10 @@ class Study(models.Model):
     raised_by = models.JSONField(default=list, help_text="Those findings' labels, the strongest first.")
     withdrawn = models.BooleanField(default=False, help_text="Every film was rejected: nothing shows it.")
     received_at = models.DateTimeField()
+    last_received_at = models.DateTimeField(default=now)
+    complete_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it had been quiet for long enough; empty while films arrive."
+    )
     changed_at = models.DateTimeField()
 
     class Meta:
@@ -58,6 +63,7 @@ class Study(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["site", "-raised", "received_at"], name="study_worklist"),
             models.Index(fields=["site", "-changed_at"], name="study_changed"),
+            models.Index(fields=["last_received_at"], condition=Q(complete_at=None), name="study_arriving"),
         ]
 
     def __str__(self) -> str:

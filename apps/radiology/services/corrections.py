@@ -16,6 +16,7 @@ from apps.radiology.models import OPEN, Correction, CorrectionState, IdentityCha
 from apps.radiology.received import Ingested, Outcome, Received
 from apps.radiology.services.identity import change_identity, follow_merges, may_join
 from apps.radiology.services.line import stand_in_line
+from apps.radiology.services.quiet import film_arrived
 from apps.radiology.services.senders import Sender
 from apps.radiology.services.studies import TASK, sum_up, touch
 from apps.radiology.store import film_path, flush, keep, share_picture
@@ -146,6 +147,8 @@ def _apply(correction: Correction, *, by: User | None, actor: Actor, sender: str
     _take_over(instance, study, correction)
     _decide(correction, CorrectionState.APPLIED, by)
     _record("correction.applied", correction, actor, sender=sender)
+    if study.pk != left:
+        film_arrived(study, actor=actor)
     for pk in {left, study.pk}:
         sum_up(pk)
     return True

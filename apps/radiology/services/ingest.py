@@ -15,6 +15,7 @@ from apps.radiology.models import IdentityChange, Instance, Study
 from apps.radiology.received import Ingested, Outcome, Received, measure, measure_film
 from apps.radiology.services.identity import change_identity, follow_merges, may_join
 from apps.radiology.services.line import stand_in_line
+from apps.radiology.services.quiet import film_arrived
 from apps.radiology.services.rejections import note_against, take_rejection
 from apps.radiology.services.resends import take_resend
 from apps.radiology.services.senders import Sender
@@ -91,6 +92,7 @@ def _enter(file: Received, sender: Sender) -> Instance:
     )
     if file.header.synthetic and not study.synthetic:
         Study.objects.filter(pk=study.pk).update(synthetic=True)
+    film_arrived(study, actor=sender.actor)
     sum_up(study.pk)
     record(
         "study.received",
