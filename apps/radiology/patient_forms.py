@@ -13,9 +13,9 @@ class _Number(forms.CharField):
 
 
 class MergeForm(forms.Form):
-    from_id = _Number("The number that goes (PatientID)")
+    from_id = _Number("The number that goes")
     from_issuer = _Number("Its issuer", required=False)
-    into_id = _Number("The number that stays (PatientID)")
+    into_id = _Number("The number that stays")
     into_issuer = _Number("Its issuer", required=False)
     note = forms.CharField(label="Why", max_length=200)
 
