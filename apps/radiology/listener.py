@@ -24,6 +24,7 @@ VERIFICATION = UID("1.2.840.10008.1.1")
 SUCCESS, DUPLICATE, UNKNOWN_NODE = 0x0000, 0x0111, 0x0124
 REFUSED, NO_MATCH, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 ASSOCIATIONS_MAX = 20
+PDU_BYTES = 60 * 1024  # a large film in a quarter of the pieces that are usual
 FILE_META_BYTES = 1024  # the listener writes them, no sender
 STATUS_OF = {"instance_conflict": DUPLICATE, "patient_mismatch": NO_MATCH}
 
@@ -36,6 +37,7 @@ def start_listener(*, block: bool) -> Any:
     entity = AE(ae_title=settings.LYNCEUS_DICOM_AET)
     entity.require_called_aet = True
     entity.maximum_associations = ASSOCIATIONS_MAX
+    entity.maximum_pdu_size = PDU_BYTES
     entity.acse_timeout = entity.dimse_timeout = 30
     entity.network_timeout = 60
     entity.add_supported_context(VERIFICATION)
