@@ -29,6 +29,7 @@ from apps.radiology.models import (
     Instance,
     KeptAside,
     PatientMerge,
+    PieceUpload,
     RejectionNote,
     Study,
 )
@@ -122,6 +123,7 @@ class Things:
     aside: KeptAside
     rejection: RejectionNote
     merge: PatientMerge
+    upload: PieceUpload
     decision: Decision
     ruleset: RuleSet
     policy: PassThroughPolicy
@@ -150,6 +152,7 @@ def make_things(site: Site) -> Things:
         aside=_aside(instance),
         rejection=_rejection(site),
         merge=_merge(site, user),
+        upload=_upload(user),
         decision=_decision(source),
         ruleset=_ruleset(site, user),
         policy=_policy(site, user),
@@ -220,6 +223,10 @@ def _merge(site: Site, by: User) -> PatientMerge:
     )
 
 
+def _upload(user: User) -> PieceUpload:
+    return PieceUpload.objects.create(site=user.site, user=user, name="x", size=1, touched_at=now())
+
+
 def _aside(instance: Instance) -> KeptAside:
     film_path(instance.site, instance.file_sha256).write_bytes(film_file())
     path = aside_path(instance.site, instance.file_sha256)
@@ -266,6 +273,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/radiology/corrections/*": {"public_id": things.correction.public_id},
         "/radiology/rejections/*": {"public_id": things.rejection.public_id},
         "/radiology/patients/*": {"merge_id": things.merge.pk},
+        "/radiology/uploads/*": {"public_id": things.upload.public_id},
         "/radiology/aside/*": {"public_id": things.aside.public_id},
         "/radiology/instances/*": {"public_id": instance.public_id},
         "/dicom-web/*": uids,

@@ -1,12 +1,14 @@
 from django.urls import path
 
-from apps.radiology import change_views, patient_views, views
+from apps.radiology import change_views, patient_views, piece_views, views
 
 app_name = "radiology"
 urlpatterns = [
     path("", views.worklist, name="worklist"),
     path("rows/", views.rows, name="rows"),
     path("upload/", views.upload, name="upload"),
+    path("uploads/", piece_views.begin, name="begin_upload"),
+    path("uploads/<uuid:public_id>/", piece_views.upload, name="piece_upload"),
     path("studies/<uuid:public_id>/", views.study, name="study"),
     path("studies/<uuid:public_id>/analysis/", views.analysis, name="analysis"),
     path("studies/<uuid:public_id>/changes/", change_views.study_changes, name="study_changes"),

@@ -114,13 +114,14 @@ def upload(request: HttpRequest) -> HttpResponse:
         raise LynceusError("no_files", f"Send 1 to {FILES_MAX} files in the field 'files'.", status=422)
     with over_http():
         receipts = take_uploads(files, user=user)
-    answers = [_answer(receipt) for receipt in receipts]
+    answers = [answer_of(receipt) for receipt in receipts]
     if request.accepts("text/html"):
         return render(request, "radiology/upload.html", {"files": answers})
     return JsonResponse({"files": answers}, status=202)
 
 
-def _answer(receipt: Receipt) -> dict[str, Any]:
+def answer_of(receipt: Receipt) -> dict[str, Any]:
+    """What the page is told of one file."""
     instance = receipt.instance
     if receipt.outcome is None:
         return {

@@ -62,9 +62,19 @@ def _take_upload(upload: UploadedFile[Any], sender: Sender, budget: _Budget) -> 
         with path.open("wb") as file:
             for chunk in upload.chunks(BLOCK):
                 file.write(chunk)
-        if _is_zip(path):
-            return _take_zip(path, name, sender, budget)
-        return [_take(path, name, sender)]
+        return _take_one(path, name, sender, budget)
+
+
+def take_file(path: Path, name: str, *, user: User) -> list[Receipt]:
+    """The same for a file that lies in `store.incoming` already. It may be gone afterwards."""
+    budget = _Budget(settings.LYNCEUS_UPLOAD_MAX_MB * 1024**2 * ZIP_GROWTH_MAX)
+    return _take_one(path, name, browser_sender(user), budget)
+
+
+def _take_one(path: Path, name: str, sender: Sender, budget: _Budget) -> list[Receipt]:
+    if _is_zip(path):
+        return _take_zip(path, name, sender, budget)
+    return [_take(path, name, sender)]
 
 
 def _is_zip(path: Path) -> bool:
