@@ -15,6 +15,7 @@ from apps.radiology.models import (
     IdentityChange,
     KeptAside,
     PatientMerge,
+    Rejection,
     RejectionNote,
     Study,
 )
@@ -104,6 +105,12 @@ def rejections_at(site: Site) -> QuerySet[RejectionNote]:
     notes = RejectionNote.objects.select_related("undone_by").filter(site=site)
     counts = {"named": Count("rejections", distinct=True), "films": Count("instances", distinct=True)}
     return notes.annotate(**counts).order_by("-received_at")[:LIST_MAX]
+
+
+def rejected_uids(site: Site) -> frozenset[str]:
+    """The SOPInstanceUIDs that no dataset may hold."""
+    in_force = Rejection.objects.filter(site=site, ended_at=None)
+    return frozenset(in_force.values_list("SOPInstanceUID", flat=True))
 
 
 def rejection_for(site: Site, public_id: UUID) -> RejectionNote | None:
