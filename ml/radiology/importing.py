@@ -73,7 +73,7 @@ def freeze_images(
 ) -> FrozenFilms:  # fmt: skip
     """Write the immutable dataset folder, without the SOPInstanceUIDs in `rejected`.
 
-    Raises ValueError for a table or images that do not fit, FileExistsError for a folder that is there already."""
+    Raises ValueError for a table or images that do not fit, FileExistsError for a folder that is there."""
     table, names = read_table(labels_csv, findings)
     with new_folder(out_dir) as folder:
         with (folder / "pixels.bin").open("wb") as file:

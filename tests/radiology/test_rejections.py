@@ -24,6 +24,7 @@ from apps.radiology.services.senders import Sender
 from apps.radiology.store import film_path, incoming
 from ml.radiology.rejection import KEY_OBJECT_SELECTION
 from tests.radiology.conftest import as_file, film, film_file
+from tests.radiology.test_corrections import again
 from tests.radiology.test_cstore import associate, port  # noqa: F401
 from tests.radiology.test_stow import failures, stow  # noqa: F401
 
@@ -202,6 +203,14 @@ def test_sent_again_only_what_had_expired_comes_back(decoded, seen, send, code, 
     send(as_file(data))
     assert seen(data) == (EVERYWHERE if back else [])
     assert AuditEvent.objects.filter(action="rejection.ended").exists() is back
+
+
+def test_other_pixels_bring_nothing_back(decoded, seen, send) -> None:
+    data = decoded()
+    send(as_file(note(RETENTION, data)))
+    [row] = send(as_file(again(data, seed=1)))
+    assert row["code"] == "instance_conflict"
+    assert seen(data) == []
 
 
 def test_another_site_is_untouched(decoded, seen, other_site) -> None:

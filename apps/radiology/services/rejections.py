@@ -81,17 +81,19 @@ def undo_rejection(note: RejectionNote, *, by: User) -> None:
 
 
 @transaction.atomic
-def receive_again(instance: Instance, sender: Sender) -> None:
+def receive_again(instance: Instance, sender: Sender) -> Instance:
     """What was dropped because its time was over may be sent anew, and is in use again (IOCM). What was
     rejected for another reason stays so."""
     note = instance.rejected_by
     if note is None or note.code != RejectionCode.RETENTION:
-        return
+        return instance
+    stand_in_line(instance.site, alone=True)
     uid = instance.SOPInstanceUID
     in_force = Rejection.objects.filter(site=instance.site, SOPInstanceUID=uid, ended_at=None)
     in_force.filter(note__code=RejectionCode.RETENTION).update(ended_at=now())
     settle_rejections(note, [uid])
     _record("rejection.ended", note, sender.actor, instance=instance.pk, sender=sender.name)
+    return Instance.objects.select_related("study", "site", "rejected_by").get(pk=instance.pk)
 
 
 def note_against(sender: Sender, uid: str) -> RejectionNote | None:

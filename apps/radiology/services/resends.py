@@ -27,27 +27,23 @@ _SHAPE = (
 
 def take_resend(known: Instance, file: Received, sender: Sender) -> Ingested:
     """Raises DicomRefused instance_conflict for other pixels, after it kept them aside."""
-    receive_again(known, sender)
-    if file.content_sha256 == known.content_sha256 or _is_aside(known, file):
-        return _again(known, file)
+    if _is_aside(known, file):
+        raise _conflict(file)
+    if file.content_sha256 == known.content_sha256:
+        return Ingested(Outcome.DUPLICATE, receive_again(known, sender))
     here = film_path(known.site, known.file_sha256)
     stored = read_header(here, file_limits())
     if not _same_pixels(here, stored, file):
         keep_aside(known, file, sender)
         raise _conflict(file)
     if replace(stored, TransferSyntaxUID="") == replace(file.header, TransferSyntaxUID=""):
-        return Ingested(Outcome.DUPLICATE, known)  # only written in another way
-    return receive_correction(known, stored, file, sender)
+        # Only written in another way.
+        return Ingested(Outcome.DUPLICATE, receive_again(known, sender))
+    return receive_correction(receive_again(known, sender), stored, file, sender)
 
 
 def _is_aside(known: Instance, file: Received) -> bool:
     return known.kept_aside.filter(content_sha256=file.content_sha256).exists()
-
-
-def _again(known: Instance, file: Received) -> Ingested:
-    if file.content_sha256 != known.content_sha256:
-        raise _conflict(file)
-    return Ingested(Outcome.DUPLICATE, known)
 
 
 def _conflict(file: Received) -> InstanceConflict:
