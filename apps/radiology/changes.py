@@ -18,6 +18,7 @@ from apps.radiology.models import (
     Rejection,
     RejectionNote,
     Study,
+    differences,
 )
 
 LIST_MAX = 200
@@ -37,7 +38,9 @@ class Proposal:
 
     @property
     def changes(self) -> list[tuple[str, str, str]]:
-        return self.correction.changes
+        """(keyword, now, sent): the study may have changed since the correction came."""
+        now = {**self.correction.before, **{name: getattr(self.study, name) for name in WHOSE}}
+        return differences(now, self.correction.after)
 
 
 def identity_in_question(study: Study) -> bool:

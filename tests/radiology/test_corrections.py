@@ -257,6 +257,22 @@ def test_another_view_is_judged_again(received, judged, arrive) -> None:
     assert Study.objects.get().raised_by == []
 
 
+def test_what_waits_is_shown_and_applied_against_what_is_now(received, judged, arrive, radiologist) -> None:
+    data = film()
+    instance = received(as_file(data))
+    judged(instance, Effusion=(0.8, 0.4))
+    arrive(again(data, PatientID="4712"))
+    arrive(again(data, PatientID="4713", ViewPosition="LL"), trusted=True)
+    judged(instance, Effusion=(0.8, 0.4))
+    page = radiologist.get("/radiology/changes/").content.decode()
+    assert "4713" in page
+    assert "4711" not in page
+    decide(radiologist, "accept", Correction.objects.get(state="waiting"))
+    instance.refresh_from_db()
+    assert (Study.objects.get().PatientID, instance.ViewPosition) == ("4712", "PA")
+    assert instance.status == Status.RECEIVED  # it is frontal again: to be judged anew
+
+
 def test_other_data_of_the_film_alone_leave_the_identity_out_of_question(arrive, radiologist) -> None:
     data = film()
     arrive(data)

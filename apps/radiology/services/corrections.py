@@ -157,12 +157,15 @@ def _apply(correction: Correction, *, by: User | None, actor: Actor, sender: str
 def _take_over(instance: Instance, study: Study, correction: Correction) -> None:
     """The instance with the new header and file. It is analysed again where the change may matter to that."""
     share_picture(instance.site, instance.file_sha256, correction.after_sha256)
-    for name, value in film_of(correction.after).items():
+    film = film_of(correction.after)
+    # Against the film as it is now too: another correction may have come in between.
+    differs = {name for name, value in film.items() if getattr(instance, name) != value}
+    matters = (differs | {name for name, _, _ in correction.changes}) - _HARMLESS
+    for name, value in film.items():
         setattr(instance, name, value)
     instance.study = study
     instance.file_sha256, instance.content_sha256 = correction.after_sha256, correction.after_content_sha256
     instance.file_bytes = correction.after_bytes
-    matters = any(name not in _HARMLESS for name, _, _ in correction.changes)
     if matters or instance.status in OPEN:
         # A worker that has it now would write its picture under the old file's name: it is fenced off.
         instance.status, instance.lease_expires_at, instance.attempts = Status.RECEIVED, None, 0
