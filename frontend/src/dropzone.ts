@@ -1,5 +1,6 @@
 import { csrfToken, make, poll } from "./dom";
 
+const FIELD = "files";
 const AT_ONCE = 3;
 const POLL_MS = 2000;
 const POLL_MAX_MS = 60_000;
@@ -205,15 +206,15 @@ class Dropzone {
   private done = 0;
   private total = 0;
 
-  constructor(private readonly form: HTMLFormElement, private readonly input: HTMLInputElement) {
+  constructor(private readonly form: HTMLFormElement, private readonly inputs: HTMLInputElement[]) {
     this.list = make("ul", { class: "files", "aria-label": "Files" });
     form.append(this.sum);
     form.after(this.list);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.take(input.files);
+      for (const input of inputs) this.take(input.files);
     });
-    input.addEventListener("change", () => this.take(input.files));
+    for (const input of inputs) input.addEventListener("change", () => this.take(input.files));
     for (const name of ["dragenter", "dragover"]) {
       form.addEventListener(name, (event) => {
         event.preventDefault();
@@ -237,7 +238,7 @@ class Dropzone {
       this.waiting.push([file, row]);
       this.total += 1;
     }
-    this.input.value = "";
+    for (const input of this.inputs) input.value = "";
     this.next();
   }
 
@@ -258,7 +259,7 @@ class Dropzone {
     const large = pieces && file.size > WHOLE_MAX_BYTES;
     const [first, ...rest] = large
       ? await new PieceSender(pieces, file, onShare).send()
-      : await post(url, this.input.name, file, onShare);
+      : await post(url, FIELD, file, onShare);
     if (first) row.settle(first);
     let last = row.element;
     for (const answer of rest) {
@@ -275,9 +276,7 @@ class Dropzone {
 
 export function startDropzones(root: ParentNode): void {
   for (const form of root.querySelectorAll<HTMLFormElement>("form[data-dropzone]:not([data-mounted])")) {
-    const input = form.querySelector<HTMLInputElement>("input[type='file']");
-    if (!input) continue;
     form.dataset.mounted = "";
-    new Dropzone(form, input);
+    new Dropzone(form, [...form.querySelectorAll<HTMLInputElement>("input[type='file']")]);
   }
 }

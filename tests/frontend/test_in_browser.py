@@ -228,6 +228,22 @@ def test_a_dropped_folder_gives_up_its_files(open_page: OpenPage, tmp_path) -> N
     expect(page.locator(".dropzone .sum")).to_have_text("2 of 2 sent")
 
 
+def test_a_chosen_folder_gives_up_its_files_too(open_page: OpenPage, tmp_path) -> None:
+    (tmp_path / "study" / "series").mkdir(parents=True)
+    for name in ("study/a.dcm", "study/series/b.dcm"):
+        (tmp_path / name).write_bytes(b"x")
+    answer = json.dumps({"files": [{"name": "", "state": "queued"}]}).encode()
+    form = (
+        '<form class="dropzone" data-dropzone data-url="/send" method="post">'
+        '<input id="f" type="file" name="files">'
+        '<input id="d" type="file" name="files" multiple webkitdirectory></form>'
+    )
+    page = open_page(form, {"/send": lambda route: (202, "application/json", answer)})
+    page.set_input_files("#d", str(tmp_path / "study"))
+    expect(page.locator(".files .name")).to_have_count(2)
+    expect(page.locator(".dropzone .sum")).to_have_text("2 of 2 sent")
+
+
 def test_a_large_file_goes_in_pieces_and_on_after_a_broken_line(open_page: OpenPage, tmp_path) -> None:
     content, received, broken = bytes(17 * 1024**2), [bytearray()], [True]
     (tmp_path / "large.dcm").write_bytes(content)
