@@ -33,8 +33,10 @@ def receive_correction(known: Instance, stored: InstanceHeader, file: Received, 
     flush(file.path)
     with transaction.atomic():
         stand_in_line(known.site, alone=False)
+        # A film before its study, in the order in which the worker that finishes it locks them.
+        locked = Instance.objects.select_for_update(of=("self",)).select_related("study", "site")
+        known = locked.get(pk=known.pk)
         study = Study.objects.select_for_update().get(pk=known.study_id)
-        known = Instance.objects.select_related("study", "site").get(pk=known.pk)
         seen = known.corrections.filter(after_content_sha256=file.content_sha256)
         waiting = seen.filter(state=CorrectionState.WAITING).first()
         superseded = known.corrections.filter(before_content_sha256=file.content_sha256).exists()
@@ -111,10 +113,13 @@ def refuse_correction(correction: Correction, *, by: User) -> int:
 
 
 def _alike(correction: Correction) -> list[Correction]:
-    Study.objects.select_for_update().get(pk=correction.instance.study_id)
+    study_id = correction.instance.study_id
     waiting = Correction.objects.select_related("instance__site").filter(
-        instance__study=correction.instance.study_id, state=CorrectionState.WAITING
+        instance__study=study_id, state=CorrectionState.WAITING
     )
+    films = Instance.objects.select_for_update().filter(pk__in=waiting.values("instance"))
+    list(films.order_by("pk"))  # locked, before their study
+    Study.objects.select_for_update().get(pk=study_id)
     whose = _whose(correction.after)
     alike = [one for one in waiting.order_by("pk") if _whose(one.after) == whose]
     if correction.pk not in [one.pk for one in alike]:
@@ -127,11 +132,12 @@ def _whose(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _apply(correction: Correction, *, by: User | None, actor: Actor, sender: str) -> bool:
-    """Make the other header the current one; the caller holds the study's lock. False where the study it
-    names is another patient's."""
+    """Make the other header the current one; the caller holds the film's and the study's lock. False where
+    the study it names is another patient's."""
     after, at = correction.after, now()
     identity = identity_of(after)
-    instance = Instance.objects.select_for_update().select_related("site").get(pk=correction.instance_id)
+    locked = Instance.objects.select_for_update(of=("self",)).select_related("site")
+    instance = locked.get(pk=correction.instance_id)
     left = instance.study_id
     study, made = Study.objects.get_or_create(
         site=instance.site,

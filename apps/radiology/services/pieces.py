@@ -48,7 +48,8 @@ def add_piece(upload: PieceUpload, piece: Path, *, at: int, answer: Answer) -> P
     """Append a received piece; the last one ends the upload and its `answer` is set. Raises LynceusError 409
     with `received` where `at` is not where it goes on, 413 for more than the file was to have."""
     with transaction.atomic():
-        upload = PieceUpload.objects.select_for_update().select_related("user").get(pk=upload.pk)
+        locked = PieceUpload.objects.select_for_update(of=("self",)).select_related("user")
+        upload = locked.get(pk=upload.pk)
         if upload.answer is not None:
             return upload
         _check(upload, piece.stat().st_size, at)
