@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apps.fraud.models import Reversal, Transaction, TransactionStatus
-from apps.fraud.schemas import ReasonOut
+from apps.fraud.schemas import ReasonOut, RescoredOut
 from apps.fraud.selectors import action_for
 
 
@@ -46,6 +46,16 @@ def answer_of(row: Transaction, reasons: Sequence[Mapping[str, Any]] | None = No
         "latency_ms": made.latency_ms,
         "takes_back": None,
     }
+
+
+def rescored_of(row: Transaction) -> RescoredOut | None:
+    """Member of `DecisionOut` for who asks: what a source is sent is the same each time, and has none."""
+    after = row.decision.rescored if row.status == TransactionStatus.DECIDED else None
+    if after is None:
+        return None
+    return RescoredOut(
+        score=after.score, decision=after.by_score, model_version=after.model_version, at=after.at
+    )
 
 
 def _taken_back(row: Transaction) -> dict[str, Any] | None:

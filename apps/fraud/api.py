@@ -16,7 +16,7 @@ from apps.accounts.models import Role
 from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.fraud import doors
-from apps.fraud.answers import answer_of
+from apps.fraud.answers import answer_of, rescored_of
 from apps.fraud.models import TransactionStatus
 from apps.fraud.schemas import (
     DecisionOut,
@@ -142,4 +142,4 @@ def get_decision(
     if row.status == TransactionStatus.PENDING:
         return _answered(doors.reply(202, PendingOut(event_id=row.event_id, status=row.status)))
     reasons = reasons_of(row.decision) if row.status == TransactionStatus.DECIDED else None
-    return _answered(doors.reply(200, DecisionOut(**answer_of(row, reasons))))
+    return _answered(doors.reply(200, DecisionOut(**answer_of(row, reasons), rescored=rescored_of(row))))

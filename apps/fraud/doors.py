@@ -19,7 +19,7 @@ from apps.audit.services import Actor
 from apps.core.aside import on_loop_if_at_hand
 from apps.core.errors import LynceusError
 from apps.core.recent import recently
-from apps.fraud.answers import answer_of
+from apps.fraud.answers import answer_of, rescored_of
 from apps.fraud.models import Source, Transaction
 from apps.fraud.schemas import DecisionOut, LabelReceiptOut, Receipt
 from apps.fraud.selectors import active_source, sources_of
@@ -89,7 +89,7 @@ def _asked(headers: Headers, body: bytes, started: float) -> tuple[Asked, float]
 
 
 def _decided(row: Transaction) -> Reply:
-    return reply(200, DecisionOut(**answer_of(row)))
+    return reply(200, DecisionOut(**answer_of(row), rescored=rescored_of(row)))
 
 
 def label(headers: Headers, body: bytes) -> Reply:

@@ -30,6 +30,7 @@ from ml.common.artefact import ArtefactError
 from ml.fraud.contracts import BatchResult, Event, EventScore, Influence, Reason, Thresholds, Vector
 
 log = structlog.get_logger(__name__)
+MODEL_UNREADABLE = "model_unreadable"
 LOOK_S = 0.5  # how long a look at readiness waits for a model that is being loaded
 States = Mapping[str, bytes]
 Matrix = npt.NDArray[np.float32]
@@ -173,13 +174,13 @@ def _ready(number: int, artefact_hash: str) -> Champion | NoAnswer:
         if _loaded is not None and _loaded.artefact_hash == artefact_hash:
             return _loaded
         if _failed[0] == artefact_hash and time.monotonic() < _failed[1]:
-            return NoAnswer("model_unreadable")
+            return NoAnswer(MODEL_UNREADABLE)
         try:
             predictor = _load(artefact_folder(artefact_hash), artefact_hash)
         except Exception:  # whatever is wrong with the artefact, rules still decide
             log.exception("model_unreadable", version=number)
             _failed = (artefact_hash, time.monotonic() + settings.LYNCEUS_MODEL_RETRY_S)
-            return NoAnswer("model_unreadable")
+            return NoAnswer(MODEL_UNREADABLE)
         _loaded = Champion(number, artefact_hash, predictor)
         log.info("model_loaded", version=number)
         return _loaded

@@ -240,6 +240,16 @@ class TakenBackOut(BaseModel):
     amount_minor: int | None
 
 
+class RescoredOut(BaseModel):
+    """What the model said after the fact of a payment decided without it or without the card's history.
+    `decision` is what that score alone asks for; the decision itself stands."""
+
+    score: float
+    decision: str
+    model_version: int
+    at: datetime
+
+
 class DecisionOut(BaseModel):
     """`decision` is null for reversals and refunds, which say what they took back."""
 
@@ -260,6 +270,7 @@ class DecisionOut(BaseModel):
     decided_at: datetime | None = None
     latency_ms: float | None = None
     takes_back: TakenBackOut | None = None
+    rescored: RescoredOut | None = None
 
 
 class PendingOut(BaseModel):

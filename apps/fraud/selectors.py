@@ -86,7 +86,9 @@ def transaction_by_event(*, site: Site, source_slug: str, event_id: str) -> Tran
     if not (source_slug + event_id).isprintable():
         return None
     return (
-        Transaction.objects.select_related("decision__evidence", "source", "duplicate_of")
+        Transaction.objects.select_related(
+            "decision__evidence", "decision__rescore", "source", "duplicate_of"
+        )
         .filter(
             source__site=site,
             event_key__source__slug=source_slug,
@@ -99,7 +101,7 @@ def transaction_by_event(*, site: Site, source_slug: str, event_id: str) -> Tran
 def decision_for(*, site: Site, public_id: UUID) -> Decision | None:
     return (
         Decision.objects.select_related(
-            "transaction__source", "transaction__duplicate_of", "alert", "evidence"
+            "transaction__source", "transaction__duplicate_of", "alert", "evidence", "rescore"
         )
         .filter(transaction__source__site=site, public_id=public_id)
         .first()
@@ -123,7 +125,7 @@ def recent_decisions_for(site: Site, chosen: QueueFilter) -> QuerySet[Decision]:
 
 
 def _decisions(site: Site, chosen: QueueFilter) -> QuerySet[Decision]:
-    rows = Decision.objects.select_related("transaction__source", "alert").filter(
+    rows = Decision.objects.select_related("transaction__source", "alert", "rescore").filter(
         transaction__source__site=site
     )
     if chosen.outcome:
@@ -136,11 +138,15 @@ def _decisions(site: Site, chosen: QueueFilter) -> QuerySet[Decision]:
 
 
 def queue_mark(site: Site) -> str:
-    """Changes whenever a decision, an alert or the number waiting changes."""
+    """Changes whenever a decision, an alert or the number waiting changes.
+
+    An alert that a rescore raised comes without a new decision.
+    """
     last = Decision.objects.filter(transaction__source__site=site).order_by("-id").values_list("id").first()
+    newest = Alert.objects.filter(site=site).order_by("-id").values_list("id").first()
     waiting = waiting_for(site)
     alerts = open_alert_count(site)
-    return f"{last[0] if last else 0}-{alerts}-{waiting}"
+    return f"{last[0] if last else 0}-{newest[0] if newest else 0}-{alerts}-{waiting}"
 
 
 def open_alert_count(site: Site) -> int:

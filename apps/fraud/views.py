@@ -41,6 +41,7 @@ VERDICTS = {
     Outcome.REVIEW: "high enough for a review",
     Outcome.APPROVE: "too low for a review",
 }
+WOULD_HAVE = {Outcome.DECLINE: "declined", Outcome.REVIEW: "reviewed"}
 
 
 @require_GET
@@ -101,6 +102,7 @@ def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "network": _network_of(site, reasons),
         "suspect": found.outcome_by_score in (Outcome.REVIEW, Outcome.DECLINE),
         "verdict": VERDICTS[found.outcome_by_score] if found.outcome_by_score else "",
+        **_after_the_fact(found),
         "pruned": not hasattr(found, "evidence"),
         "deliveries": deliveries_of(found),
         "timeline": card_timeline(found),
@@ -108,6 +110,21 @@ def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "active": "alerts",
     }
     return render(request, "fraud/decision.html", context)
+
+
+def _after_the_fact(made: Decision) -> dict[str, Any]:
+    """What the score that came later says, and what it would have changed; empty where none came."""
+    if made.rescored is None:
+        return {}
+    by_score = Outcome(made.rescored.by_score)
+    verdict = VERDICTS[by_score]
+    if made.outcome != Outcome.APPROVE or by_score == Outcome.APPROVE:
+        after = verdict
+    elif made.was_allowed:
+        after = f"{verdict}, but a rule or list allows it"
+    else:
+        after = f"would have been {WOULD_HAVE[made.rescored.would_have_been]}"
+    return {"after": after, "late_verdict": verdict, "late_suspect": by_score != Outcome.APPROVE}
 
 
 def _network_of(site: Site, reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from apps.accounts.models import ApiClient
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
 from apps.fraud import inference
-from apps.fraud.models import SHARDS, KeyState, Source
+from apps.fraud.models import SHARDS, KeyState, ShardLock, Source
 from apps.fraud.services import drain, rulesets
 from apps.fraud.services.sources import ensure_source, rotate_source_secret
 from apps.modelops import places
@@ -149,3 +149,23 @@ def champion(site, trained, settings, tmp_path, monkeypatch) -> ModelVersion:
 def drain_all() -> int:
     """Every shard's bell is answered; returns how many transactions were decided."""
     return sum(drain.drain_shard(shard) for shard in range(SHARDS))
+
+
+def come_back(champion: Any, trained: Any) -> None:
+    """The artefact is on this host again, and what could not be read is looked at again."""
+    places.artefact_folder(champion.artefact_hash).symlink_to(trained.artefact_dir)
+    inference._failed = ("", 0.0)
+    ShardLock.objects.update(late_retry_at=now())
+
+
+@pytest.fixture
+def unread(champion, trained, post) -> Callable[..., None]:
+    """Decides by rules while the artefact cannot be read, then puts it back."""
+
+    def do(*events: dict[str, Any]) -> None:
+        places.artefact_folder(champion.artefact_hash).unlink()
+        post(list(events))
+        drain_all()
+        come_back(champion, trained)
+
+    return do

@@ -14,9 +14,10 @@ from django.test import Client
 from apps.accounts.models import ApiClient, Site
 from apps.accounts.services import rotate_secret
 from apps.audit.models import AuditEvent
+from apps.core.clock import now
 from apps.fraud import inference
-from apps.fraud.models import Decision, EventKey, KeyState, LateState, Transaction
-from apps.fraud.services import late, verdicts
+from apps.fraud.models import Decision, EventKey, KeyState, LateState, ShardLock, Transaction
+from apps.fraud.services import rescore, verdicts
 from apps.fraud.services.decide import Hurry
 from apps.fraud.services.decide_now import Asked, decide_asked
 from apps.fraud.services.sources import ensure_source
@@ -167,7 +168,7 @@ def test_a_model_that_is_too_slow_leaves_the_rules_and_hears_of_it_later(slow_mo
 
 
 def test_without_the_note_for_later_the_state_would_never_hear(slow_model, decide_now, monkeypatch) -> None:
-    monkeypatch.setattr(verdicts, "keep_for_later", lambda rows: None)
+    monkeypatch.setattr(verdicts, "keep_for_later", lambda *_, **__: None)
     decide_now(event(), "60")
     slow_model.set()
     drain_all()
@@ -248,9 +249,10 @@ def test_late_states_wait_while_no_model_serves(slow_model, decide_now, monkeypa
     decide_now(event(), "60")
     slow_model.set()
     with monkeypatch.context() as patch:
-        patch.setattr(late.inference, "current_champion", lambda: inference.NoAnswer("no_model"))
+        patch.setattr(rescore.inference, "current_champion", lambda: inference.NoAnswer("no_model"))
         drain_all()
     assert LateState.objects.count() == 1
+    ShardLock.objects.update(late_retry_at=now())
     drain_all()
     assert LateState.objects.count() == 0
 

@@ -10,6 +10,7 @@ from apps.fraud.models.decisions import (
     Evidence,
     Mode,
     Outcome,
+    Rescore,
     by_thresholds,
 )
 from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource
@@ -86,6 +87,7 @@ __all__ = [
     "PassThroughDay",
     "PassThroughPolicy",
     "PassThroughSwitch",
+    "Rescore",
     "Reversal",
     "RuleActivation",
     "RuleRevision",

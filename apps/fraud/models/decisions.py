@@ -2,8 +2,8 @@
 
 A decision's primary key is its place in the order of deciding: keys are handed out while the
 card's and terminal's states are locked, so for any one key a larger number was decided later. Decisions
-made without the states are the exception (`deadline_hit`): the states hear of those afterwards, and never
-of what was too old.
+made without the states are the exception: the states hear of those afterwards and the model scores them then,
+which is a Rescore and never a second decision. They never hear of what was too old.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.db.models import Q
 
 from apps.accounts.models import Site
 from apps.fraud.models.sources import one_of
-from apps.fraud.models.transactions import Transaction
+from apps.fraud.models.transactions import EventType, Transaction
 
 
 class Outcome(models.TextChoices):
@@ -88,6 +88,57 @@ class Decision(models.Model):
             return list(self.evidence.reasons)
         except Evidence.DoesNotExist:
             return []
+
+    @property
+    def was_allowed(self) -> bool:
+        """Whether a rule or list let it pass whatever the model says, as far as the evidence is kept."""
+        return any(one.get("action") == Outcome.APPROVE and not one.get("shadow") for one in self.reasons)
+
+    @property
+    def rescored(self) -> Rescore | None:
+        """What the model said of it after the fact."""
+        return getattr(self, "rescore", None)
+
+    @property
+    def raised_later(self) -> bool:
+        """Whether its alert came of that: what is approved has no other."""
+        return self.outcome == Outcome.APPROVE and self.rescored is not None and hasattr(self, "alert")
+
+
+class Rescore(models.Model):
+    """What the model said of a payment after it was decided without it or without the states.
+
+    Written once, with the states that then heard of it. `by_score` is what the score alone asks for; rules
+    were asked when it was decided.
+    """
+
+    decision = models.OneToOneField(
+        Decision, on_delete=models.PROTECT, primary_key=True, related_name="rescore"
+    )
+    score = models.FloatField()
+    by_score = models.CharField(max_length=7, choices=Outcome.choices)
+    main_reason = models.CharField(max_length=200, blank=True)
+    model_version = models.PositiveIntegerField()
+    artefact_hash = models.CharField(max_length=64)
+    review_threshold = models.FloatField()
+    decline_threshold = models.FloatField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=one_of("by_score", Outcome), name="by_score_known"),
+            models.CheckConstraint(condition=Q(score__gte=0, score__lte=1), name="rescore_in_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"rescore of decision {self.decision_id}"
+
+    @property
+    def would_have_been(self) -> Outcome:
+        """What the model would have made of it. An advice tells of a payment made: a review at most."""
+        if self.by_score == Outcome.DECLINE and self.decision.transaction.type == EventType.ADVICE:
+            return Outcome.REVIEW
+        return Outcome(self.by_score)
 
 
 class Evidence(models.Model):

@@ -159,9 +159,13 @@ class EventKey(models.Model):
 
 
 class ShardLock(models.Model):
-    """One row a shard; who holds it decides that shard's transactions."""
+    """One row a shard; who holds it decides that shard's transactions.
+
+    `late_retry_at`: what waits for the model is not looked at before then, for it could not be read.
+    """
 
     number = models.PositiveSmallIntegerField(primary_key=True)
+    late_retry_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"shard {self.number}"

@@ -19,7 +19,14 @@ from apps.fraud.services.pass_through import let_some_through
 from apps.fraud.services.seen import Ask, asks_of
 from apps.fraud.services.sequence import states_for
 from apps.fraud.services.states import store_states
-from apps.fraud.services.verdicts import DEADLINE, STATE_BUSY, Judged, outcome_of, write_decisions
+from apps.fraud.services.verdicts import (
+    DEADLINE,
+    MODEL_FAILED,
+    STATE_BUSY,
+    Judged,
+    outcome_of,
+    write_decisions,
+)
 from ml.fraud.contracts import Thresholds
 
 SEQUENCE_ANEW = "sequence_anew"
@@ -106,7 +113,7 @@ def _by_model(
     modes: list[tuple[Mode, str]],
 ) -> list[Judged]:
     return [
-        Judged(row, ask(None), None, Mode.RULES_ONLY, "model_failed")
+        Judged(row, ask(None), None, Mode.RULES_ONLY, MODEL_FAILED)
         if score is None
         else Judged(
             row, ask(score.vector if mode == Mode.FULL else None), score, mode, why,

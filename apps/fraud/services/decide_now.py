@@ -152,5 +152,7 @@ def _pending(pks: Sequence[int]) -> list[Transaction]:
 def _answered(pks: Sequence[int]) -> dict[int, Transaction]:
     if not pks:
         return {}
-    rows = Transaction.objects.select_related("source", "decision__evidence", "duplicate_of")
+    rows = Transaction.objects.select_related(
+        "source", "decision__evidence", "decision__rescore", "duplicate_of"
+    )
     return {row.pk: row for row in rows.filter(pk__in=pks)}

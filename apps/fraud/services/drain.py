@@ -27,8 +27,8 @@ from apps.fraud.models import (
 )
 from apps.fraud.services.decide import decide_transactions
 from apps.fraud.services.labels import hear_labels
-from apps.fraud.services.late import apply_late
 from apps.fraud.services.look import AlreadyDecided
+from apps.fraud.services.rescore import apply_late
 from apps.fraud.services.reversals import match_waiting, ready, take_back
 
 log = structlog.get_logger(__name__)
@@ -48,7 +48,7 @@ def drain_shard(shard: int) -> int:
     look again after they let go, so a transaction committed meanwhile is not left behind.
     """
     total, until = 0, time.monotonic() + RING_S
-    _catch_up(until)
+    done = _catch_up(until)
     while time.monotonic() < until:
         try:
             decided = _decide_next()
@@ -60,28 +60,39 @@ def drain_shard(shard: int) -> int:
             log.exception("batch_failed", shard=shard)
             decided = _bisect(list(ready_rows().values_list("pk", flat=True)[:BATCH]))
         if decided is None:
-            return total
+            break
         total += decided
         if decided == 0 and not ready_rows().exists():
-            return total
-    ring("fraud.decide_pending", shard)
+            break
+    else:
+        done = False
+    if not done:
+        ring("fraud.decide_pending", shard)
     return total
 
 
-def _catch_up(until: float) -> None:
+def _catch_up(until: float) -> bool:
     """Let the states hear first of what was decided without them, then of what became known or was taken
-    back."""
+    back; returns whether that was all."""
     tell = (apply_late, hear_labels, take_back)
     for order, shard in sorted(_unheard()):
-        while time.monotonic() < until:
+        more = True
+        while more:
+            if time.monotonic() >= until:
+                return False
             with transaction.atomic():
-                if not _hold([shard]) or tell[order](shard, BATCH) < BATCH:
-                    break
+                more = bool(_hold([shard])) and tell[order](shard, BATCH) == BATCH
+    return True
 
 
 def _unheard() -> set[tuple[int, int]]:
-    """What the states have not heard of yet, as (place in `tell`, shard): one statement for all of it."""
-    waiting: tuple[QuerySet[Any], ...] = (LateState.objects.all(), UnheardLabel.objects.all(), ready())
+    """What the states have not heard of yet, as (place in `tell`, shard).
+
+    Shards whose late ones wait for the model are left out by name: there may be very many of those.
+    """
+    asleep = ShardLock.objects.filter(late_retry_at__gt=now()).values_list("pk", flat=True)
+    awake = LateState.objects.filter(shard__in=set(range(SHARDS)).difference(asleep))
+    waiting: tuple[QuerySet[Any], ...] = (awake, UnheardLabel.objects.all(), ready())
     late, *others = (rows.values_list(Value(order), "shard") for order, rows in enumerate(waiting))
     return set(late.union(*others))
 

@@ -14,6 +14,7 @@ from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
 from apps.core.sql import insert, new_row, round_trip
+from apps.fraud import inference
 from apps.fraud.models import (
     Alert,
     Decision,
@@ -33,6 +34,11 @@ from ml.fraud.contracts import NETWORK, EventScore, Reason, Thresholds
 
 DEADLINE = "deadline"
 STATE_BUSY = "state_busy"
+MODEL_FAILED = "model_failed"
+# Why the states did not hear of a payment that they are to hear of later. Without a model in service
+# (no_model) there are none to move.
+LATER = frozenset({DEADLINE, STATE_BUSY, inference.MODEL_UNREADABLE, MODEL_FAILED})
+RESCORE = Decision._meta.get_field("rescore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +71,19 @@ def write_decisions(
         if decision.transaction.source.webhook_url
     ]
     evidence = [_evidence(decision, item) for decision, item in zip(decisions, judged, strict=True)]
-    alerts = [_alert(site, decision) for decision in decisions if decision.outcome != Outcome.APPROVE]
+    alerts = [
+        alert_of(site, decision, decision.score, at)
+        for decision in decisions
+        if decision.outcome != Outcome.APPROVE
+    ]
+    late = [item for item in judged if item.mode_reason in LATER and not event_of(item.row).too_old]
     with round_trip():
         if beside:
             beside()
         insert(decisions, evidence, alerts, told)
-        late = [item.row for item in judged if item.mode_reason in (DEADLINE, STATE_BUSY)]
-        keep_for_later([row for row in late if not event_of(row).too_old])
+        # With a model that cannot be read, what they wait for is not a bell.
+        soon = any(item.mode_reason != inference.MODEL_UNREADABLE for item in late)
+        keep_for_later([item.row for item in late], soon=soon)
         _record(site, decisions)
     if told:
         ring("fraud.deliver_decisions")
@@ -92,7 +104,7 @@ def _record(site: Site, decisions: Sequence[Decision]) -> None:
 
 def _decision(pk: int, item: Judged, ruleset_version: int, at: datetime) -> Decision:
     score, limits = item.score, item.thresholds
-    return new_row(
+    made = new_row(
         Decision,
         id=pk,
         transaction=item.row,
@@ -110,6 +122,8 @@ def _decision(pk: int, item: Judged, ruleset_version: int, at: datetime) -> Deci
         decided_at=at,
         latency_ms=max(0.0, (at - item.row.received_at).total_seconds() * 1000),
     )
+    RESCORE.set_cached_value(made, None)  # who answers with it need not ask for what cannot be there yet
+    return made
 
 
 def _evidence(decision: Decision, item: Judged) -> Evidence:
@@ -122,10 +136,14 @@ def _main_reason(item: Judged) -> str:
 
     For what a rule or list allowed, that.
     """
-    model = item.score.reasons if item.score else ()
-    raising = (reason.text for reason in model if reason.code != "other" and reason.weight > 0)
     hit = main_hit(item.hits)
-    return (hit.text if hit else next(raising, ""))[:200]
+    return hit.text[:200] if hit else speaking_most(item.score.reasons if item.score else ())
+
+
+def speaking_most(reasons: Sequence[Reason]) -> str:
+    """The model's strongest reason that raised the score; empty where none did."""
+    raising = (reason.text for reason in reasons if reason.code != "other" and reason.weight > 0)
+    return next(raising, "")[:200]
 
 
 def outcome_of(item: Judged) -> Outcome:
@@ -174,12 +192,12 @@ def _json_safe(value: Any) -> Any:
     return number if math.isfinite(number) else None
 
 
-def _alert(site: Site, decision: Decision) -> Alert:
+def alert_of(site: Site, decision: Decision, score: float | None, at: datetime) -> Alert:
     amount = decision.transaction.amount_reporting_minor
     return Alert(
         site=site,
         decision=decision,
         amount_reporting_minor=amount,
-        risk_minor=amount if decision.score is None else round(decision.score * amount),
-        created_at=decision.decided_at,
+        risk_minor=amount if score is None else round(score * amount),
+        created_at=at,
     )
