@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from apps.core.clock import now
 from apps.fraud.models import (
+    SHARDS,
+    HeardLater,
     Rescore,
+    ShardLock,
+    UnheardLabel,
 )
-from apps.fraud.services import drain
+from apps.fraud.services import drain, labels
+from apps.fraud.services.rebuild import differing, rebuild
 from apps.modelops.places import artefact_folder
 from tests.fraud.conftest import come_back, drain_all, event
+from tests.fraud.test_labels import say
 
 pytestmark = pytest.mark.decision
 
@@ -37,3 +45,34 @@ def test_without_the_mark_it_would_ring_at_every_sweep(champion, post, settings)
     post(event())
     drain_all()
     assert drain.ring_overdue() == 1
+
+
+def put_off() -> None:
+    """What is late, in every shard."""
+    ShardLock.objects.bulk_create([ShardLock(number=n) for n in range(SHARDS)], ignore_conflicts=True)
+    ShardLock.objects.update(late_retry_at=now() + timedelta(hours=1))
+
+
+def test_a_label_waits_for_its_payment_to_be_heard_of(unread, source, site) -> None:
+    unread(event())
+    put_off()
+    say(source, "e1")
+    drain_all()
+    assert UnheardLabel.objects.exists() and drain.ring_overdue() == 0
+    ShardLock.objects.update(late_retry_at=now())
+    drain_all()
+    assert not UnheardLabel.objects.exists()
+    assert [bool(one.label) for one in HeardLater.objects.order_by("pk")] == [False, True]
+    assert differing(site, rebuild(site)) == []
+
+
+def test_did_it_not_wait_it_would_be_heard_of_first(unread, source, monkeypatch) -> None:
+    for module in (labels, drain):
+        monkeypatch.setattr(module, "ready_labels", lambda: UnheardLabel.objects.all())
+    unread(event())
+    put_off()
+    say(source, "e1")
+    drain_all()
+    ShardLock.objects.update(late_retry_at=now())
+    drain_all()
+    assert [bool(one.label) for one in HeardLater.objects.order_by("pk")] == [True, False]

@@ -23,10 +23,9 @@ from apps.fraud.models import (
     Source,
     Transaction,
     TransactionStatus,
-    UnheardLabel,
 )
 from apps.fraud.services.decide import decide_transactions
-from apps.fraud.services.labels import hear_labels
+from apps.fraud.services.labels import hear_labels, ready_labels
 from apps.fraud.services.look import AlreadyDecided
 from apps.fraud.services.rescore import apply_late
 from apps.fraud.services.reversals import match_waiting, ready, take_back
@@ -92,7 +91,7 @@ def _unheard() -> set[tuple[int, int]]:
     """
     asleep = ShardLock.objects.filter(late_retry_at__gt=now()).values_list("pk", flat=True)
     awake = LateState.objects.filter(shard__in=set(range(SHARDS)).difference(asleep))
-    waiting: tuple[QuerySet[Any], ...] = (awake, UnheardLabel.objects.all(), ready())
+    waiting: tuple[QuerySet[Any], ...] = (awake, ready_labels(), ready())
     late, *others = (rows.values_list(Value(order), "shard") for order, rows in enumerate(waiting))
     return set(late.union(*others))
 

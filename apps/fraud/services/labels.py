@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.audit.services import Actor, record
 from apps.core.bell import ring
@@ -18,6 +19,7 @@ from apps.fraud.models import (
     EventKey,
     FraudLabel,
     HeardLater,
+    LateState,
     Source,
     Transaction,
     TransactionStatus,
@@ -99,14 +101,20 @@ def _keep(source: Source, rows: Sequence[FraudLabel], *, known: set[tuple[int, b
         ring("fraud.decide_pending", shard)
 
 
+def ready_labels() -> QuerySet[UnheardLabel]:
+    """Those whose payment the states know of: it is decided, and heard of if it will be."""
+    return UnheardLabel.objects.filter(
+        ~Exists(LateState.objects.filter(transaction=OuterRef("label__transaction"))),
+        label__transaction__status=TransactionStatus.DECIDED,
+    )
+
+
 def hear_labels(shard: int, limit: int) -> int:
     """Tell the states up to `limit` labels, in the order they were received, in the caller's transaction.
 
-    One whose payment is not decided yet waits: the states must know of a payment before its label.
+    Others wait: the states must know of a payment before its label.
     """
-    unheard = UnheardLabel.objects.filter(
-        shard=shard, label__transaction__status=TransactionStatus.DECIDED
-    ).select_related("label__transaction__source")
+    unheard = ready_labels().filter(shard=shard).select_related("label__transaction__source")
     rows = [one.label for one in unheard.order_by("pk")[:limit]]
     by_site = sorted(rows, key=lambda row: (row.transaction.source.site_id, row.pk))
     for site_id, group in groupby(by_site, key=lambda row: row.transaction.source.site_id):
