@@ -11,6 +11,7 @@ from apps.core.clock import now
 from apps.fraud.models import (
     SHARDS,
     HeardLater,
+    LateState,
     Rescore,
     ShardLock,
     UnheardLabel,
@@ -76,3 +77,14 @@ def test_did_it_not_wait_it_would_be_heard_of_first(unread, source, monkeypatch)
     ShardLock.objects.update(late_retry_at=now())
     drain_all()
     assert [bool(one.label) for one in HeardLater.objects.order_by("pk")] == [True, False]
+
+
+def test_what_is_late_leaves_time_for_what_is_new(unread, post, ask, monkeypatch) -> None:
+    rung: list[Any] = []
+    monkeypatch.setattr(drain, "ring", lambda *args: rung.append(args))
+    unread(event())
+    monkeypatch.setattr(drain, "CATCH_UP_S", 0.0)
+    post(event("new"))
+    assert drain.drain_shard(0) == 1
+    assert ask("new").json()["mode"] == "full"
+    assert LateState.objects.exists() and rung == [("fraud.decide_pending", 0)]

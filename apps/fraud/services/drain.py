@@ -35,6 +35,7 @@ BATCH = 64
 # The database's trouble, or the task's time limit: no transaction is to blame.
 NOT_THE_BATCH = (OperationalError, InterfaceError, SoftTimeLimitExceeded)
 RING_S = 20.0  # well within the task's time limit: what is left is rung for again
+CATCH_UP_S = 1.0  # of it: after an hour without the model, new transactions need not wait for the old ones
 ATTEMPTS_MAX = 3
 RETRY_S = 5
 
@@ -47,7 +48,7 @@ def drain_shard(shard: int) -> int:
     look again after they let go, so a transaction committed meanwhile is not left behind.
     """
     total, until = 0, time.monotonic() + RING_S
-    done = _catch_up(until)
+    done = _catch_up(time.monotonic() + min(CATCH_UP_S, RING_S))
     while time.monotonic() < until:
         try:
             decided = _decide_next()
