@@ -14,6 +14,7 @@ KNOWN = {
     "ap": ("Average precision", "higher is better"),
     "sensitivity": ("Sensitivity", "higher is better"),
     "specificity": ("Specificity", "higher is better"),
+    "ppv": ("Predictive value", "of those called, higher is better"),
     "accuracy": ("Accuracy", "higher is better"),
     "cp100": ("Card precision at 100", "higher is better"),
     "brier": ("Brier score", "lower is better"),

@@ -150,7 +150,9 @@ class Finding(models.Model):
     analysis = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="findings")
     label = models.CharField(max_length=64)
     probability = models.FloatField()
-    operating_point = models.FloatField()
+    operating_point = models.FloatField(
+        null=True, help_text="None: too little evidence to set one, and nothing is called."
+    )
     positive = models.BooleanField()
 
     class Meta:

@@ -120,7 +120,9 @@ def findings_by_instance(study: Study) -> dict[int, list[Finding]]:
 
 
 def strength(finding: Finding) -> tuple[bool, float]:
-    return finding.positive, finding.probability - finding.operating_point
+    """Those without an operating point come last."""
+    point = finding.operating_point
+    return finding.positive, -1.0 if point is None else finding.probability - point
 
 
 def version_of_study(study: Study) -> int | None:

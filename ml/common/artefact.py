@@ -30,7 +30,7 @@ Array = npt.NDArray[Any]
 
 class ArtefactError(Exception):
     """The folder cannot be trusted. `code` is one of missing, malformed, unknown_file, missing_file,
-    hash_mismatch, wrong_kind, golden_mismatch."""
+    hash_mismatch, wrong_kind, old_format, golden_mismatch."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -77,11 +77,14 @@ class GateVerdict:
 
 @dataclass(frozen=True, slots=True)
 class FindingScore:
-    """One finding: calibrated probability, the operating point it is held against, the call."""
+    """One finding: calibrated probability, the operating point it is held against, the call.
+
+    Where the evidence did not suffice to set an operating point it is None, and nothing is called.
+    """
 
     label: str
     probability: float
-    operating_point: float
+    operating_point: float | None
     positive: bool
 
 

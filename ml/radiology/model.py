@@ -1,4 +1,4 @@
-"""The network: one of timm's, taking one grey channel, with one logit a finding."""
+"""The network: any of timm's, shown one grey channel, with one logit a finding."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import ml.common.torchvision_pair  # noqa: F401  # before timm
 
 import timm  # isort: skip
 from ml.common.artefact import Artefact
-from ml.radiology.transforms import Preprocessing
+from ml.radiology.transforms import INTERPOLATIONS, Preprocessing
 from ml.radiology.weights import Weights, WeightsError
 
 
@@ -26,6 +26,7 @@ class Network:
     recipe: dict[str, Any]
     preprocessing: Preprocessing
     head: str
+    pretrained: bool = False
 
     def head_module(self) -> nn.Linear:
         head = self.module.get_submodule(self.head)
@@ -34,18 +35,27 @@ class Network:
         return head
 
 
-def build_network(backbone: str, n_labels: int, side: int, weights: Weights | None, seed: int) -> Network:
-    """From scratch, or from weights made for three channels. Raises WeightsError where they do not fit."""
+def build_network(
+    backbone: str, n_labels: int, side: int, weights: Weights | None, seed: int,
+    *, channels: int = 1, dropout: float = 0.0, drop_path: float = 0.0,
+) -> Network:  # fmt: skip
+    """From scratch, or from weights made for three channels.
+
+    Raises ValueError for a network timm does not have or that cannot be built so, WeightsError where the
+    weights do not fit.
+    """
     torch.manual_seed(seed)
     args = dict(weights.args) if weights else {}
-    module = timm.create_model(backbone, pretrained=False, in_chans=1, num_classes=n_labels, **args)
+    recipe = {"backbone": backbone, "args": args, "n_labels": n_labels, "channels": channels, "side": side}
+    module = _create(recipe, dropout, drop_path)
     about = _about(module)
     if weights:
         _load(module, weights, about)
     mean = sum(about["mean"]) / 3 if not weights or weights.mean is None else weights.mean
     std = sum(about["std"]) / 3 if not weights or weights.std is None else weights.std
-    recipe = {"backbone": backbone, "args": args, "n_labels": n_labels}
-    return Network(module, recipe, Preprocessing(side, mean, std), str(about["classifier"]))
+    named = str(about.get("interpolation", ""))
+    preprocessing = Preprocessing(side, mean, std, named if named in INTERPOLATIONS else "bilinear")
+    return Network(module, recipe, preprocessing, str(about["classifier"]), weights is not None)
 
 
 def open_network(artefact: Artefact) -> Network:
@@ -54,12 +64,40 @@ def open_network(artefact: Artefact) -> Network:
 
     meta = artefact.meta
     recipe = meta["network"]
-    module = timm.create_model(
-        recipe["backbone"], pretrained=False, in_chans=1, num_classes=recipe["n_labels"], **recipe["args"]
-    )
+    module = _create(recipe, 0.0, 0.0)
     module.load_state_dict(load_file(artefact.path("weights.safetensors")))
     preprocessing = Preprocessing.from_meta(meta["preprocessing"])
     return Network(module.eval(), dict(recipe), preprocessing, str(_about(module)["classifier"]))
+
+
+def _create(recipe: dict[str, Any], dropout: float, drop_path: float) -> nn.Module:
+    backbone, channels = recipe["backbone"], int(recipe["channels"])
+    if not timm.is_model(backbone):
+        raise ValueError(f"timm has no network called {backbone!r}.")
+    more: dict[str, Any] = {"drop_rate": dropout} if dropout else {}
+    if drop_path:
+        more["drop_path_rate"] = drop_path
+    if timm.get_pretrained_cfg_value(backbone, "fixed_input_size"):
+        more["img_size"] = recipe["side"]
+    try:
+        module = timm.create_model(
+            backbone,
+            pretrained=False,
+            in_chans=channels,
+            num_classes=recipe["n_labels"],
+            **recipe["args"],
+            **more,
+        )
+    except (TypeError, AssertionError, RuntimeError) as error:
+        raise ValueError(f"{backbone} cannot be built with these parameters: {error}") from error
+    if channels > 1:
+        module.register_forward_pre_hook(_grey_to_each)
+    return module
+
+
+def _grey_to_each(module: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Every channel of the first layer is shown the same grey."""
+    return (given[0].expand(-1, 3, -1, -1),)
 
 
 def _about(module: nn.Module) -> dict[str, Any]:
@@ -68,12 +106,12 @@ def _about(module: nn.Module) -> dict[str, Any]:
 
 
 def _load(module: nn.Module, weights: Weights, about: dict[str, Any]) -> None:
-    """All but the head. Grey is the same in every channel, so the first layer's channels are added up."""
+    """All but the head. For one channel the first layer's three are added up: grey is the same in each."""
     from safetensors.torch import load_file
 
     state = load_file(weights.path)
     first = f"{about['first_conv']}.weight"
-    if first in state and state[first].shape[1] == 3:
+    if first in state and state[first].shape[1] == 3 and module.get_parameter(first).shape[1] == 1:
         state[first] = state[first].sum(1, keepdim=True)
     for name in [name for name in state if name.startswith(f"{about['classifier']}.")]:
         del state[name]

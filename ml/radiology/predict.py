@@ -15,6 +15,7 @@ from ml.common.calibration import sigmoid
 from ml.radiology.contracts import FindingScore, FloatImage, ImagePrediction
 from ml.radiology.transforms import Bytes, Preprocessing
 
+FILM_FORMAT = 2  # what the manifest says of a film model; grows when it says other things
 THREADS = 2
 BATCH = 16
 Floats = npt.NDArray[np.floating]
@@ -40,9 +41,9 @@ def onnx_logits(session: Any, preprocessing: Preprocessing, squares: Bytes) -> F
     return np.concatenate(out).astype(np.float64)
 
 
-def calibrated(logits: Floats, platt: Floats) -> Floats:
-    """Probabilities (n, labels); `platt` (labels, 2) holds scale and bias."""
-    return sigmoid(logits * platt[:, 0] + platt[:, 1])
+def calibrated(logits: Floats, temperature: Floats) -> Floats:
+    """Probabilities (n, labels); `temperature` (labels,)."""
+    return sigmoid(logits / temperature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,18 @@ class RadiologyPredictor:
     session: Any
     labels: tuple[str, ...]
     preprocessing: Preprocessing
-    platt: Floats
-    operating_points: Floats
+    temperature: Floats
+    operating_points: tuple[float | None, ...]
     artefact_hash: str
 
     @classmethod
     def load(cls, folder: Path, expected_hash: str | None = None) -> RadiologyPredictor:
         """Raises ArtefactError for a folder that is not what was written, or answers otherwise."""
         artefact = open_artefact(folder, expected_hash, kind="radiology")
+        if artefact.meta.get("film_format") != FILM_FORMAT:
+            raise ArtefactError(
+                "old_format", "This film model was made by another release of Lynceus: train it again."
+            )
         try:
             predictor = cls._from(artefact.meta, artefact.path("model.onnx"), artefact.artefact_hash)
         except (KeyError, TypeError, ValueError) as error:
@@ -71,13 +76,13 @@ class RadiologyPredictor:
     @classmethod
     def _from(cls, meta: Mapping[str, Any], model: Path, artefact_hash: str) -> RadiologyPredictor:
         labels = tuple(meta["labels"])
-        platt = [(meta["platt"][label]["scale"], meta["platt"][label]["bias"]) for label in labels]
+        points = [meta["operating_points"][label] for label in labels]
         return cls(
             session=onnx_session(model),
             labels=labels,
             preprocessing=Preprocessing.from_meta(meta["preprocessing"]),
-            platt=np.array(platt, np.float64),
-            operating_points=np.array([meta["operating_points"][label] for label in labels], np.float64),
+            temperature=np.array([meta["temperature"][label] for label in labels], np.float64),
+            operating_points=tuple(None if point is None else float(point) for point in points),
             artefact_hash=artefact_hash,
         )
 
@@ -86,7 +91,7 @@ class RadiologyPredictor:
         return onnx_logits(self.session, self.preprocessing, squares)
 
     def probabilities(self, squares: Bytes) -> Floats:
-        return calibrated(self.logits(squares), self.platt)
+        return calibrated(self.logits(squares), self.temperature)
 
     def predict(self, images: Sequence[FloatImage]) -> list[ImagePrediction]:
         """Films as the decoder gives them, float32 (rows, columns) in 0..1, one answer each."""
@@ -96,8 +101,7 @@ class RadiologyPredictor:
         return [ImagePrediction(self._findings(row)) for row in scores]
 
     def _findings(self, row: Floats) -> tuple[FindingScore, ...]:
-        points = self.operating_points
         return tuple(
-            FindingScore(label, float(p), float(point), bool(p >= point))
-            for label, p, point in zip(self.labels, row, points, strict=True)
+            FindingScore(label, float(p), point, point is not None and bool(p >= point))
+            for label, p, point in zip(self.labels, row, self.operating_points, strict=True)
         )

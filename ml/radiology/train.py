@@ -18,17 +18,18 @@ import numpy.typing as npt
 from safetensors.torch import save
 
 from ml.common.artefact import npz_bytes, write_artefact
-from ml.common.calibration import fit_platt, fit_temperature
 from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
 from ml.common.devices import choose_device
-from ml.common.metrics import threshold_for_sensitivity
-from ml.radiology.config import AUTO, BACKBONES, FROM_SCRATCH, TrainConfig
+from ml.radiology.config import AUTO, FROM_SCRATCH, PREFERRED, TrainConfig
 from ml.radiology.dataset import SQUARES, Films, prepare
 from ml.radiology.evaluate import measures
 from ml.radiology.fitting import fit_network
 from ml.radiology.importing import Dataset, load_frozen
 from ml.radiology.model import Network, build_network, onnx_bytes
-from ml.radiology.predict import calibrated, onnx_logits, onnx_session
+from ml.radiology.operating import calibration_fold, operating_point, patients_needed, temperatures
+from ml.radiology.predict import FILM_FORMAT, calibrated, onnx_logits, onnx_session
+from ml.radiology.splits import groups_of
+from ml.radiology.subgroups import validated_on
 from ml.radiology.synthetic import synthetic_film
 from ml.radiology.weights import Weights, find_weights
 
@@ -48,10 +49,14 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     dataset_key = hashlib.sha256((request.dataset_dir / "manifest.json").read_bytes()).hexdigest()
     labels = [dataset.findings[column] for column in columns]
     progress(ProgressEvent("start", message=_start(config, weights, labels, dataset)))
-    network = build_network(config.backbone, len(labels), config.image_size, weights, request.seed)
+    network = build_network(
+        config.backbone, len(labels), config.image_size, weights, request.seed,
+        channels=int(config.channels), dropout=config.dropout, drop_path=config.drop_path,
+    )  # fmt: skip
     films = prepare(dataset, columns, network.preprocessing, request.checkpoint_dir, progress)
+    choosing, calibrating = _folds_of_validation(dataset, columns, parts["val"])
     history = fit_network(
-        network, films, parts["train"], parts["val"], config, seed=request.seed,
+        network, films, parts["train"], choosing, config, seed=request.seed,
         device=choose_device(request.device), checkpoint_dir=request.checkpoint_dir,
         resume=request.resume, key=f"{dataset_key} {weights.sha256 if weights else None}", progress=progress,
     )  # fmt: skip
@@ -59,16 +64,18 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     onnx = onnx_bytes(network)
     session = onnx_session(onnx)
     progress(ProgressEvent("calibrate", message="on validation"))
-    logits = onnx_logits(session, network.preprocessing, films.squares[parts["val"]])
-    platt = _calibration(logits, films.labels[parts["val"]])
-    points = _operating_points(calibrated(logits, platt), films.labels[parts["val"]], config)
-    progress(ProgressEvent("test", message="scoring the test once"))
-    metrics = _metrics(dataset, films, parts, (session, network, platt, points), labels, request.seed)
+    logits = onnx_logits(session, network.preprocessing, films.squares[calibrating])
+    temperature = temperatures(logits, films.labels[calibrating])
+    points = _operating_points(dataset, films, parts["val"], (session, network, temperature), config)
+    progress(ProgressEvent("test", message=_said_of_points(labels, points, config)))
+    metrics = _metrics(dataset, films, parts, (session, network, temperature, points), labels, request.seed)
     metrics["history"] = history
     meta = {
         "labels": labels, "network": network.recipe, "preprocessing": network.preprocessing.to_meta(),
-        "platt": {name: {"scale": a, "bias": b} for name, (a, b) in zip(labels, platt.tolist(), strict=True)},
-        "operating_points": dict(zip(labels, points.tolist(), strict=True)),
+        "film_format": FILM_FORMAT,
+        "temperature": dict(zip(labels, temperature.tolist(), strict=True)),
+        "operating_points": dict(zip(labels, points, strict=True)),
+        "validated_on": validated_on(dataset.table),
         "pretrained": {"file": weights.path.name, "sha256": weights.sha256} if weights else None,
         "not_taught": sorted(set(dataset.findings) - set(labels)), "config": asdict(config),
         "dataset": {"name": dataset.manifest["name"], "manifest_sha256": dataset_key},
@@ -90,7 +97,7 @@ def _choose_backbone(config: TrainConfig, folder: Path | None) -> tuple[TrainCon
 
     What starts from nothing may take larger steps: there is nothing to unlearn.
     """
-    for backbone in BACKBONES if config.backbone == AUTO else (config.backbone,):
+    for backbone in PREFERRED if config.backbone == AUTO else (config.backbone,):
         if weights := find_weights(folder, backbone):
             return replace(config, backbone=backbone), weights
     backbone = FROM_SCRATCH if config.backbone == AUTO else config.backbone
@@ -122,40 +129,46 @@ def _start(config: TrainConfig, weights: Weights | None, labels: list[str], data
     return f"{config.backbone} {origin}{without}"
 
 
-def _calibration(logits: Floats, labels: Floats) -> Floats:
-    """Scale and bias (findings, 2) by Platt; where that would turn the ranking round, a temperature alone."""
-    out = []
-    for column in range(labels.shape[1]):
-        known = ~np.isnan(labels[:, column])
-        x, y = logits[known, column], labels[known, column]
-        scale, bias = fit_platt(x, y)
-        out.append((scale, bias) if scale > 0 else (1 / fit_temperature(x, y), 0.0))
-    return np.array(out)
+def _folds_of_validation(dataset: Dataset, columns: list[int], rows: Ints) -> tuple[Ints, Ints]:
+    """Those that choose the epoch, and those that set the temperature; all of them set operating points."""
+    found = dataset.labels[:, columns] == 1
+    patterns = ["".join("1" if one else "0" for one in row) for row in found]
+    keys = groups_of(list(dataset.table["patient_id"]), list(dataset.table["pixel_sha256"]))
+    return calibration_fold([str(key) for key in keys], patterns, rows)
 
 
-def _operating_points(scores: Floats, labels: Floats, config: TrainConfig) -> Floats:
-    """For each finding the highest threshold that reaches the target sensitivity on validation."""
-    points = []
-    for column in range(labels.shape[1]):
-        known = ~np.isnan(labels[:, column])
-        truth = labels[known, column].astype(int)
-        points.append(threshold_for_sensitivity(truth, scores[known, column], config.target_sensitivity))
-    return np.array(points)
+def _operating_points(
+    dataset: Dataset, films: Films, rows: Ints, served: tuple[Any, Network, Floats], config: TrainConfig
+) -> list[float | None]:
+    session, network, temperature = served
+    scores = calibrated(onnx_logits(session, network.preprocessing, films.squares[rows]), temperature)
+    patients = list(dataset.table["patient_id"].iloc[rows])
+    truth, target = films.labels[rows], config.target_sensitivity
+    return [operating_point(truth[:, i], scores[:, i], patients, target) for i in range(truth.shape[1])]
+
+
+def _said_of_points(labels: list[str], points: list[float | None], config: TrainConfig) -> str:
+    without = [label for label, point in zip(labels, points, strict=True) if point is None]
+    if not without:
+        return "scoring the test once"
+    return (
+        f"scoring the test once; insufficient evidence for an operating point of {', '.join(without)}:"
+        f" validation must hold {patients_needed(config.target_sensitivity)} patients with it"
+    )
 
 
 def _metrics(
-    dataset: Dataset, films: Films, parts: dict[str, Ints], served: tuple[Any, Network, Floats, Floats],
-    names: list[str], seed: int,
+    dataset: Dataset, films: Films, parts: dict[str, Ints],
+    served: tuple[Any, Network, Floats, list[float | None]], names: list[str], seed: int,
 ) -> dict[str, Any]:  # fmt: skip
-    session, network, platt, points = served
+    session, network, temperature, points = served
     out: dict[str, Any] = {}
     for name, part, rounds in (("validation", "val", 0), ("test", "test", BOOTSTRAP)):
         rows = parts[part]
         if not len(rows):
             continue
-        scores = calibrated(onnx_logits(session, network.preprocessing, films.squares[rows]), platt)
-        patients = list(dataset.table["patient_id"].iloc[rows])
-        report = measures(films.labels[rows], scores, points, names, patients, seed, rounds)
+        scores = calibrated(onnx_logits(session, network.preprocessing, films.squares[rows]), temperature)
+        report = measures(films.labels[rows], scores, points, names, dataset.table.iloc[rows], seed, rounds)
         intervals = {key: list(pair) for key, pair in report.intervals.items()}
         out[name] = {**report.values, **({"intervals": intervals} if intervals else {})}
     return out

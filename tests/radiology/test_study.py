@@ -45,6 +45,21 @@ def test_it_works(received, judged, page_of) -> None:
     assert AuditEvent.objects.filter(action="study.viewed", subject=f"study:{instance.study_id}").exists()
 
 
+def test_without_an_operating_point_nothing_is_called_and_the_page_says_why(
+    received, judged, page_of
+) -> None:
+    instance = received()
+    analyse_instance(instance.pk)
+    judged(instance, Nodule=(0.99, None), Effusion=(0.1, 0.4))
+    page = page_of(instance)
+    assert "insufficient evidence for an operating point: not called" in page
+    assert "0.99" in page and "None" not in page
+    # A number without a call comes after those with one, and raises nothing.
+    assert page.index("Effusion") < page.index("Nodule")
+    instance.study.refresh_from_db()
+    assert not instance.study.raised
+
+
 def test_before_it_is_decoded_the_page_waits_and_then_shows_the_film(received, page_of, radiologist) -> None:
     instance = received()
     page = page_of(instance)
