@@ -22,7 +22,7 @@ from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.lists import add_entry
 from apps.fraud.validation import check_events
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
-from apps.radiology.models import DicomNode, Instance, Study
+from apps.radiology.models import Analysis, DicomNode, Finding, Instance, Study
 from apps.radiology.store import film_path, write_picture
 from tests.fraud.conftest import event
 
@@ -124,6 +124,7 @@ def make_things(site: Site) -> Things:
     source = Source.objects.create(site=site, slug=site.slug, name=site.name)
     study, instance = _film(site)
     job, version = _model(site)
+    _called(instance, version)
     user = User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR)
     return Things(
         user=user,
@@ -173,6 +174,18 @@ def _film(site: Site) -> tuple[Study, Instance]:
     return study, instance
 
 
+def _called(instance: Instance, version: ModelVersion) -> None:
+    analysis = Analysis.objects.create(instance=instance, version=version, pixel_sha256="", at=now())
+    Finding.objects.create(
+        analysis=analysis,
+        label="Effusion",
+        probability=0.9,
+        operating_point=0.5,
+        positive=True,
+        attention=b"png",
+    )
+
+
 def _decision(source: Source) -> Decision:
     events = check_events([event(f"event-{source.slug}", card_token=f"card-{source.slug}")])
     ingest_transactions(source=source, events=events)
@@ -205,7 +218,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/fraud/rules/*": {"number": things.ruleset.number, "entry_id": things.entry.pk},
         "/fraud/rules/pass-through/*": {"number": things.policy.number},
         "/radiology/studies/*": {"public_id": study.public_id},
-        "/radiology/instances/*": {"public_id": instance.public_id},
+        "/radiology/instances/*": {"public_id": instance.public_id, "label": "Effusion"},
         "/dicom-web/*": uids,
         "/api/v1/decisions/*": {"event_id": things.decision.transaction.event_id},
         "/api/v1/studies/*": {"study_instance_uid": study.StudyInstanceUID},

@@ -154,6 +154,9 @@ class Finding(models.Model):
         null=True, help_text="None: too little evidence to set one, and nothing is called."
     )
     positive = models.BooleanField()
+    attention = models.BinaryField(
+        null=True, help_text="PNG to lay over the film: where the model looked. Only of what is called."
+    )
 
     class Meta:
         constraints: ClassVar = [

@@ -100,6 +100,13 @@ def findings_of(analysis: Analysis | None) -> list[Finding]:
     return sorted(analysis.findings.all(), key=strength, reverse=True)
 
 
+def attention_of(instance: Instance, label: str) -> bytes | None:
+    """The overlay of the latest analysis for this finding, a PNG, if the model called it."""
+    said = latest_analysis(instance)
+    kept = next((one.attention for one in findings_of(said) if one.label == label), None)
+    return None if kept is None else bytes(kept)
+
+
 def findings_of_study(study: Study) -> list[Finding]:
     """Per label the instance where it is most probable, by each instance's latest analysis."""
     best: dict[str, Finding] = {}

@@ -10,5 +10,6 @@ urlpatterns = [
     path("studies/<uuid:public_id>/", views.study, name="study"),
     path("studies/<uuid:public_id>/analysis/", views.analysis, name="analysis"),
     path("instances/<uuid:public_id>/image.png", views.image, name="image"),
+    path("instances/<uuid:public_id>/attention/<str:label>.png", views.attention, name="attention"),
     path("instances/<uuid:public_id>/status/", views.instance_status, name="instance_status"),
 ]

@@ -123,18 +123,83 @@ def _load(module: nn.Module, weights: Weights, about: dict[str, Any]) -> None:
         raise WeightsError(f"The weights {weights.path.name} are of another network.")
 
 
+class Served(nn.Module):
+    """A network with what explains and gates it: logits, pooled features at two depths, and the last maps.
+
+    `maps` is (n, channels, rows, columns) just before pooling where the head is linear on their mean, so that
+    their gradient is the head's own weights; else (n, 0, 1, 1).
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.module = network.module
+        self.seen: dict[str, Tensor] = {}
+        head = network.head_module()
+        middle = _middle(network.module)
+        self.hooks = [
+            head.register_forward_pre_hook(lambda _, given: self.seen.update(late=given[0])),
+            middle.register_forward_hook(lambda _, given, out: self.seen.update(mid=_pooled(out))),
+        ]
+        self.linear = self._is_linear(network)
+
+    @torch.no_grad()
+    def _is_linear(self, network: Network) -> bool:
+        films = torch.rand(2, 1, network.preprocessing.side, network.preprocessing.side)
+        logits, head = self.module.eval()(films), network.head_module()
+        maps = self._maps(films)
+        fits = maps.ndim == 4 and maps.shape[1] == head.in_features
+        return fits and torch.allclose(head(maps.mean((2, 3))), logits, atol=1e-4)
+
+    def _maps(self, films: Tensor) -> Tensor:
+        for hook in self.module._forward_pre_hooks.values():
+            [films] = hook(self.module, (films,))
+        maps: Tensor = self.module.forward_features(films)  # type: ignore[operator]
+        return maps
+
+    def forward(self, films: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        if self.linear:
+            maps = self._maps(films)
+            logits = self.module.forward_head(maps)  # type: ignore[operator]
+        else:
+            logits, maps = self.module(films), films[:, :0, :1, :1]
+        return logits, self.seen["mid"], self.seen["late"].flatten(1), maps
+
+    def let_go(self) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+
+def _middle(module: nn.Module) -> nn.Module:
+    """The stage half way up, as timm lists them."""
+    stages = [stage["module"] for stage in getattr(module, "feature_info", [])]
+    if not stages:
+        raise ValueError("timm does not say what stages this network has, so its images cannot be gated.")
+    return module.get_submodule(stages[len(stages) // 2])
+
+
+def _pooled(features: Tensor) -> Tensor:
+    """(n, d): the mean over places, or over tokens; a stage's mean and spread tell its texture."""
+    if features.ndim == 4:
+        return torch.cat([features.mean((2, 3)), features.flatten(2).std(2)], 1)
+    return features.mean(1)
+
+
 def onnx_bytes(network: Network) -> bytes:
-    """The network as ONNX: input `films` (n, 1, side, side), output `logits` (n, labels), any n."""
+    """The network as ONNX: from `films` (n, 1, side, side) to `logits`, `mid`, `late` and `maps`, any n."""
     side = network.preprocessing.side
-    module = network.module.eval()
+    served = Served(
+        Network(network.module.eval(), network.recipe, network.preprocessing, network.head)
+    ).eval()
+    outputs = ["logits", "mid", "late", "maps"]
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # Tracing takes half a second where torch's newer exporter takes nine, for the same graph.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module, (torch.zeros(2, 1, side, side),), buffer,  # type: ignore[arg-type]
+            served, (torch.zeros(2, 1, side, side),), buffer,  # type: ignore[arg-type]
             dynamo=False, opset_version=17,
-            input_names=["films"], output_names=["logits"],
-            dynamic_axes={"films": {0: "n"}, "logits": {0: "n"}},
+            input_names=["films"], output_names=outputs,
+            dynamic_axes={name: {0: "n"} for name in ("films", *outputs)},
         )  # fmt: skip
+    served.let_go()
     return buffer.getvalue()

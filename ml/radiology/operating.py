@@ -49,15 +49,15 @@ def temperatures(logits: Floats, labels: Floats) -> Floats:
     return np.array(out)
 
 
-def calibration_fold(groups: Sequence[str], patterns: Sequence[str], rows: Ints) -> tuple[Ints, Ints]:
+def calibration_fold(groups: Ints, patterns: Sequence[str], rows: Ints) -> tuple[Ints, Ints]:
     """`rows` of validation in two: those that choose the epoch, and a third that sets the temperature.
 
     By patient; alike patients (by the pattern of their labels) are dealt evenly.
     """
-    first: dict[str, str] = {}
+    first: dict[int, str] = {}
     for row in rows:
-        first[groups[row]] = max(first.get(groups[row], ""), patterns[row])
+        first[int(groups[row])] = max(first.get(int(groups[row]), ""), patterns[row])
     ordered = sorted(first, key=lambda group: (first[group], group))
     own = {group for place, group in enumerate(ordered) if place % 3 == 1}
-    mine = np.array([groups[row] in own for row in rows], bool)
+    mine = np.array([int(groups[row]) in own for row in rows], bool)
     return rows[~mine], rows[mine]

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml.radiology.ages import age_years
+
 Bools = npt.NDArray[np.bool_]
 AGE_BANDS = ((0, 2), (2, 12), (12, 18), (18, 40), (40, 65), (65, 150))
-AGE = re.compile(r"0*(\d{1,3}(?:\.\d+)?)([YMWD]?)", re.IGNORECASE)
-YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 SEXES = {"M": "male", "MALE": "male", "F": "female", "FEMALE": "female"}
 MIN_FILMS = 20
-
-
-def age_years(text: str) -> float | None:
-    """58, 058Y or 006M as years; None for what is no age."""
-    found = AGE.fullmatch(text.strip())
-    if not found:
-        return None
-    years = float(found[1]) * YEARS[found[2].upper()]
-    return years if years < AGE_BANDS[-1][1] else None
 
 
 def ages_of(table: pd.DataFrame) -> npt.NDArray[np.float64]:

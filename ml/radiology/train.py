@@ -24,10 +24,12 @@ from ml.radiology.config import AUTO, FROM_SCRATCH, PREFERRED, TrainConfig
 from ml.radiology.dataset import SQUARES, Films, prepare
 from ml.radiology.evaluate import measures
 from ml.radiology.fitting import fit_network
+from ml.radiology.folds import cross_validate, folds_of
+from ml.radiology.imagegate import SPACES, ImageGate, learn_gate
 from ml.radiology.importing import Dataset, load_frozen
 from ml.radiology.model import Network, build_network, onnx_bytes
 from ml.radiology.operating import calibration_fold, operating_point, patients_needed, temperatures
-from ml.radiology.predict import FILM_FORMAT, calibrated, onnx_logits, onnx_session
+from ml.radiology.predict import FILM_FORMAT, calibrated, onnx_logits, onnx_outputs, onnx_session
 from ml.radiology.splits import groups_of
 from ml.radiology.subgroups import validated_on
 from ml.radiology.synthetic import synthetic_film
@@ -35,6 +37,7 @@ from ml.radiology.weights import Weights, find_weights
 
 BOOTSTRAP = 200
 GOLDEN_SEED = 2026
+GATE_FILMS = 1000
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.floating]
 
@@ -49,16 +52,29 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     dataset_key = hashlib.sha256((request.dataset_dir / "manifest.json").read_bytes()).hexdigest()
     labels = [dataset.findings[column] for column in columns]
     progress(ProgressEvent("start", message=_start(config, weights, labels, dataset)))
-    network = build_network(
-        config.backbone, len(labels), config.image_size, weights, request.seed,
-        channels=int(config.channels), dropout=config.dropout, drop_path=config.drop_path,
-    )  # fmt: skip
+
+    def make(number: int = 0) -> Network:
+        return build_network(
+            config.backbone, len(labels), config.image_size, weights, request.seed + number,
+            channels=int(config.channels), dropout=config.dropout, drop_path=config.drop_path,
+        )  # fmt: skip
+
+    network = make()
     films = prepare(dataset, columns, network.preprocessing, request.checkpoint_dir, progress)
-    choosing, calibrating = _folds_of_validation(dataset, columns, parts["val"])
+    key, device = f"{dataset_key} {weights.sha256 if weights else None}", choose_device(request.device)
+    groups, patterns = _groups(dataset, columns)
+    crossed = None
+    if config.folds > 1:
+        taught = np.concatenate([parts["train"], parts["val"]])
+        crossed = cross_validate(
+            dataset, films, folds_of(groups, patterns, taught, config.folds, request.seed), labels, make,
+            config, seed=request.seed, device=device, folder=request.checkpoint_dir, key=key,
+            progress=progress,
+        )  # fmt: skip
+    choosing, calibrating = calibration_fold(groups, patterns, parts["val"])
     history = fit_network(
-        network, films, parts["train"], choosing, config, seed=request.seed,
-        device=choose_device(request.device), checkpoint_dir=request.checkpoint_dir,
-        resume=request.resume, key=f"{dataset_key} {weights.sha256 if weights else None}", progress=progress,
+        network, films, parts["train"], choosing, config, seed=request.seed, device=device,
+        checkpoint_dir=request.checkpoint_dir, resume=request.resume, key=key, progress=progress,
     )  # fmt: skip
     progress(ProgressEvent("export", message="writing the model that serves"))
     onnx = onnx_bytes(network)
@@ -69,7 +85,7 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     points = _operating_points(dataset, films, parts["val"], (session, network, temperature), config)
     progress(ProgressEvent("test", message=_said_of_points(labels, points, config)))
     metrics = _metrics(dataset, films, parts, (session, network, temperature, points), labels, request.seed)
-    metrics["history"] = history
+    metrics |= {"history": history, **({"cross_validation": crossed} if crossed else {})}
     meta = {
         "labels": labels, "network": network.recipe, "preprocessing": network.preprocessing.to_meta(),
         "film_format": FILM_FORMAT,
@@ -81,10 +97,12 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
         "dataset": {"name": dataset.manifest["name"], "manifest_sha256": dataset_key},
         "seed": request.seed, "metrics": metrics,
     }  # fmt: skip
+    gate = _image_gate(session, network, films, parts)
     files = {
         "model.onnx": onnx,
+        "gate.npz": npz_bytes(**gate.arrays(), head=network.head_module().weight.detach().numpy()),
         "weights.safetensors": save({k: v.contiguous() for k, v in network.module.state_dict().items()}),
-        "golden.npz": _golden(network, session),
+        "golden.npz": _golden(network, session, gate),
     }
     artefact_hash = write_artefact(request.output_dir, kind="radiology", files=files, meta=meta)
     (request.checkpoint_dir / SQUARES).unlink()  # films lie in the dataset only
@@ -129,12 +147,11 @@ def _start(config: TrainConfig, weights: Weights | None, labels: list[str], data
     return f"{config.backbone} {origin}{without}"
 
 
-def _folds_of_validation(dataset: Dataset, columns: list[int], rows: Ints) -> tuple[Ints, Ints]:
-    """Those that choose the epoch, and those that set the temperature; all of them set operating points."""
+def _groups(dataset: Dataset, columns: list[int]) -> tuple[Ints, list[str]]:
+    """Which films belong together (a patient, exact copies), and each film's pattern of findings."""
+    groups = groups_of(list(dataset.table["patient_id"]), list(dataset.table["pixel_sha256"]))
     found = dataset.labels[:, columns] == 1
-    patterns = ["".join("1" if one else "0" for one in row) for row in found]
-    keys = groups_of(list(dataset.table["patient_id"]), list(dataset.table["pixel_sha256"]))
-    return calibration_fold([str(key) for key in keys], patterns, rows)
+    return groups, ["".join("1" if one else "0" for one in row) for row in found]
 
 
 def _operating_points(
@@ -174,12 +191,25 @@ def _metrics(
     return out
 
 
-def _golden(network: Network, session: Any) -> bytes:
+def _image_gate(session: Any, network: Network, films: Films, parts: dict[str, Ints]) -> ImageGate:
+    """Learnt from training films evenly picked, its limit set on all of validation."""
+    train = parts["train"][:: max(1, len(parts["train"]) // GATE_FILMS)]
+    features = [
+        onnx_outputs(session, network.preprocessing, films.squares[rows], *SPACES)
+        for rows in (train, parts["val"])
+    ]
+    return learn_gate(*features)
+
+
+def _golden(network: Network, session: Any, gate: ImageGate) -> bytes:
     """Made-up films, so that no patient's picture travels inside a model."""
     made = _golden_films()
     squares = network.preprocessing.squares([one.astype(np.float32) / np.float32(65535) for one in made])
-    logits = onnx_logits(session, network.preprocessing, squares)
-    return npz_bytes(film=made[0], square=squares[:1], squares=squares, logits=logits)
+    seen = onnx_outputs(session, network.preprocessing, squares, *SPACES)
+    return npz_bytes(
+        film=made[0], square=squares[:1], squares=squares, logits=seen["logits"].astype(np.float64),
+        unusual=ImageGate.from_arrays(gate.arrays()).scores(seen),
+    )  # fmt: skip
 
 
 @cache

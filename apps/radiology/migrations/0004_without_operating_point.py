@@ -12,4 +12,11 @@ class Migration(migrations.Migration):
                 help_text="None: too little evidence to set one, and nothing is called.", null=True
             ),
         ),
+        migrations.AddField(
+            model_name="finding",
+            name="attention",
+            field=models.BinaryField(
+                help_text="PNG to lay over the film: where the model looked. Only of what is called.", null=True
+            ),
+        ),
     ]

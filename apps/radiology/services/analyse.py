@@ -12,14 +12,15 @@ from apps.core.bell import ring
 from apps.core.clock import now
 from apps.modelops.selectors import champion
 from apps.radiology.decoding import decode_apart
-from apps.radiology.inference import Answer, NoAnswer, current_champion, predict
+from apps.radiology.inference import Answer, NoAnswer, admits, current_champion, predict
 from apps.radiology.limits import file_limits
 from apps.radiology.models import OPEN, Analysis, Finding, Instance, Status
 from apps.radiology.services.ingest import TASK
 from apps.radiology.services.studies import sum_up
 from apps.radiology.store import clear_incoming, film_path, write_picture
-from ml.radiology.contracts import DicomRefused, GateVerdict
+from ml.radiology.contracts import DicomRefused, GateVerdict, InstanceHeader
 from ml.radiology.dicom import gate, read_header
+from ml.radiology.explain import overlay_png
 from ml.radiology.isolation import Decoded
 
 log = structlog.get_logger(__name__)
@@ -71,7 +72,13 @@ def _judge(instance: Instance, decoded: Decoded) -> None:
         # Stays received: the sweeper rings again once a model serves.
         _finish(instance, Status.RECEIVED, model.reason, NO_MODEL[model.reason])
         return
-    answer = predict(model, decoded.image.pixels)
+    verdict = admits(model, _header(instance))
+    if verdict.accepted:
+        answer = predict(model, decoded.image.pixels)
+        verdict = answer.verdict
+    if not verdict.accepted:
+        _finish(instance, Status.NOT_ANALYSED, verdict.code, verdict.reason)
+        return
     _finish(instance, Status.ANALYSED, "", "", answer)
 
 
@@ -95,8 +102,12 @@ def _claim(pk: int) -> Instance | None:
     return instance
 
 
+def _header(instance: Instance) -> InstanceHeader:
+    return read_header(film_path(instance.site, instance.file_sha256), file_limits())
+
+
 def _verdict(instance: Instance) -> GateVerdict:
-    return gate(read_header(film_path(instance.site, instance.file_sha256), file_limits()))
+    return gate(_header(instance))
 
 
 @transaction.atomic
@@ -144,6 +155,7 @@ def _store(instance: Instance, answer: Answer) -> None:
                 probability=finding.probability,
                 operating_point=finding.operating_point,
                 positive=finding.positive,
+                attention=None if finding.attention is None else overlay_png(finding.attention),
             )
             for finding in answer.findings
         )

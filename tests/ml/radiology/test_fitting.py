@@ -9,10 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from ml.common.contracts import Cancelled
 from ml.radiology import augment as augmentation
 from ml.radiology import fitting
 from ml.radiology.augment import augment, cover_corners
 from ml.radiology.config import PRESETS, TrainConfig
+from ml.radiology.folds import folds_of
 from ml.radiology.model import build_network
 from ml.radiology.schedule import Average, make_optimizer, only_head_learns, set_rate
 from tests.films import train_tiny
@@ -178,3 +180,39 @@ def test_a_network_timm_does_not_have_is_named(request_for) -> None:
     params = dataclasses.asdict(TrainConfig(backbone="resnet999", epochs=1))
     with pytest.raises(ValueError, match="timm has no network called 'resnet999'"):
         train_tiny(request_for(params=params))
+
+
+def test_folds_are_by_patient_and_score_every_film_once() -> None:
+    groups = np.repeat(np.arange(60), 2)
+    patterns = ["1" if group < 20 else "0" for group in groups]
+    rows = np.arange(4, 120)
+    folds = folds_of(groups, patterns, rows, 5, seed=0)
+    assert sorted(np.concatenate([fold.test for fold in folds])) == list(rows)
+    for fold in folds:
+        parts = [set(groups[part]) for part in (fold.train, fold.choose, fold.test)]
+        assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+        assert len(fold.train) + len(fold.choose) + len(fold.test) == len(rows)
+        assert all({patterns[row] for row in part} == {"0", "1"} for part in (fold.choose, fold.test))
+
+
+def test_cross_validation_is_told_kept_and_measured(trained, request_for) -> None:
+    request = request_for(params={**PRESETS["tiny"], "epochs": 1, "folds": 2})
+    told = []
+
+    def stop_in_fold_two(event) -> None:
+        told.append(event)
+        if "fold 2" in event.message and event.step == 1:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        train_tiny(request, stop_in_fold_two)
+    assert (request.checkpoint_dir / "fold-0.json").is_file()
+    told.clear()
+    result = train_tiny(dataclasses.replace(request, resume=True), told.append)
+    assert not any("fold 1 of" in event.message for event in told)
+    assert any(event.phase == "folds" and "fold 2 of 2" in event.message for event in told)
+    crossed = result.metrics["cross_validation"]
+    assert set(crossed) == {"fold 1", "fold 2", "all"}
+    assert crossed["all"]["n"] == crossed["fold 1"]["n"] + crossed["fold 2"]["n"]
+    low, high = crossed["all"]["intervals"]["auc"]
+    assert low <= crossed["all"]["auc"] <= high
