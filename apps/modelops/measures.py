@@ -31,6 +31,7 @@ ACRONYMS = {"gru", "auc", "ap", "ece"}
 HEADLINES = ("auc", "ap", "sensitivity", "specificity")
 TABLES = {
     "findings": "Per finding",
+    "cross_validation": "Cross-validation by patient",
     "ablation": "What each part is worth alone, on test",
     "subgroups": "Per subgroup",
 }
