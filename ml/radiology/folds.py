@@ -44,12 +44,13 @@ def folds_of(groups: Ints, patterns: list[str], rows: Ints, k: int, seed: int) -
         first[int(groups[row])] = max(first.get(int(groups[row]), ""), patterns[row])
     shuffled = np.random.default_rng(seed).permutation(sorted(first))
     dealt = sorted(shuffled, key=lambda group: first[int(group)])
-    place = {int(group): i for i, group in enumerate(dealt)}
-    at = np.array([place[int(groups[row])] for row in rows])
     out = []
     for fold in range(k):
-        tested, chooses = at % k == fold, (at // k) % CHOOSE_EVERY == fold % CHOOSE_EVERY
-        out.append(Fold(rows[~tested & ~chooses], rows[~tested & chooses], rows[tested]))
+        tested = dealt[fold::k]
+        taught = [group for i, group in enumerate(dealt) if i % k != fold]
+        chooses = taught[fold % CHOOSE_EVERY :: CHOOSE_EVERY]
+        is_tested, is_choosing = (np.isin(groups[rows], part) for part in (tested, chooses))
+        out.append(Fold(rows[~is_tested & ~is_choosing], rows[is_choosing], rows[is_tested]))
     return out
 
 

@@ -75,11 +75,12 @@ class Average:
     @torch.no_grad()
     def follow(self, module: nn.Module, steps: int) -> None:
         """`steps` taken so far; the first ones count for more, or the start would weigh on a short run."""
-        decay = min(self.decay, (1 + steps) / (10 + steps))
-        for mine, theirs in zip(self._numbers(self.module), self._numbers(module), strict=True):
-            if mine.is_floating_point():
-                mine.lerp_(theirs.detach(), 1 - decay)
-            else:
+        share = 1 - min(self.decay, (1 + steps) / (10 + steps))
+        pairs = list(zip(self._numbers(self.module), self._numbers(module), strict=True))
+        moving = [(mine, theirs) for mine, theirs in pairs if mine.is_floating_point()]
+        torch._foreach_lerp_([mine for mine, _ in moving], [theirs for _, theirs in moving], share)
+        for mine, theirs in pairs:
+            if not mine.is_floating_point():
                 mine.copy_(theirs)
 
     @staticmethod

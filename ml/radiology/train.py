@@ -92,7 +92,7 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
         "temperature": dict(zip(labels, temperature.tolist(), strict=True)),
         "operating_points": dict(zip(labels, points, strict=True)),
         "validated_on": validated_on(dataset.table),
-        "pretrained": {"file": weights.path.name, "sha256": weights.sha256} if weights else None,
+        "pretrained": weights.about() if weights else None,
         "not_taught": sorted(set(dataset.findings) - set(labels)), "config": asdict(config),
         "dataset": {"name": dataset.manifest["name"], "manifest_sha256": dataset_key},
         "seed": request.seed, "metrics": metrics,
