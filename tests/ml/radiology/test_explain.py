@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from ml.common.artefact import open_artefact
+from ml.radiology.config import TrainConfig
+from ml.radiology.dataset import Films
 from ml.radiology.explain import grad_cam, on_film, peak
+from ml.radiology.fitting import fit_network
 from ml.radiology.model import Network, build_network, onnx_bytes, open_network
 from ml.radiology.predict import RadiologyPredictor, onnx_outputs, onnx_session
 from ml.radiology.synthetic import synthetic_film
@@ -108,3 +111,40 @@ def test_the_map_lies_where_the_film_lies_in_the_square() -> None:
     row, column = peak(shown)
     assert row == pytest.approx(2.5 / 8, abs=0.03) and column == pytest.approx(3.5 / 4, abs=0.05)
     assert grad_cam(np.zeros((3, 2, 2)), np.ones(3)).tolist() == [[0, 0], [0, 0]]
+
+
+def signed_films(n: int) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]]:
+    """Synthetic films, every second with a chequered square somewhere; labels, and the squares' masks."""
+    bare = [synthetic_film(1, i, rows=96, findings=[]).shown for i in range(40)]
+    rng, films, masks = np.random.default_rng(n), [], []
+    for i in range(n):
+        film, mask = bare[i % len(bare)].copy(), np.zeros(bare[i % len(bare)].shape, bool)
+        top, left = (int(rng.integers(0, side - 30)) for side in film.shape)
+        if i % 2:
+            mask[top : top + 30, left : left + 30] = True
+            film[mask] = (np.indices(film.shape).sum(0) // 4 % 2)[mask]
+        films.append(film)
+        masks.append(mask)
+    return films, np.arange(n, dtype=np.float32)[:, None] % 2, masks
+
+
+def test_it_points_inside_what_is_there_more_often_than_chance(tmp_path) -> None:
+    network = build_network("resnet10t", 1, 96, None, 0)
+    shown, labels, _ = signed_films(160)
+    films = Films(network.preprocessing.squares(shown), labels, network.preprocessing)
+    config = TrainConfig(epochs=4, batch_size=16, learning_rate=4e-3, augment=0.0)
+    fit_network(
+        network, films, np.arange(120), np.arange(120, 160), config, seed=0, device="cpu",
+        checkpoint_dir=tmp_path, resume=False, key="", progress=lambda event: None,
+    )  # fmt: skip
+    shown, labels, masks = signed_films(80)
+    inputs = network.preprocessing.normalise(network.preprocessing.squares(shown))
+    with torch.no_grad():
+        maps = network.module.forward_features(torch.from_numpy(inputs)).numpy()
+    weights = network.head_module().weight.detach().numpy()[0]
+    hits, chance = [], []
+    for film, mask in zip(maps[1::2], masks[1::2], strict=True):
+        row, column = peak(on_film(grad_cam(film, weights), mask.shape))
+        hits.append(mask[int(row * len(mask)), int(column * mask.shape[1])])
+        chance.append(mask.mean())
+    assert np.mean(hits) > 3 * np.mean(chance)
