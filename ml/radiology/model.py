@@ -55,7 +55,26 @@ def build_network(
     std = sum(about["std"]) / 3 if not weights or weights.std is None else weights.std
     named = str(about.get("interpolation", ""))
     preprocessing = Preprocessing(side, mean, std, named if named in INTERPOLATIONS else "bilinear")
-    return Network(module, recipe, preprocessing, str(about["classifier"]), weights is not None)
+    network = Network(module, recipe, preprocessing, str(about["classifier"]), weights is not None)
+    _check(network, backbone)
+    return network
+
+
+def _check(network: Network, backbone: str) -> None:
+    """What would otherwise show only when hours of training are over. Raises ValueError."""
+    side = network.preprocessing.side
+    try:
+        network.head_module()
+        _middle(network.module)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{backbone} does not end in one linear layer, so it cannot be taught findings."
+        ) from error
+    try:
+        with torch.no_grad():
+            network.module.eval()(torch.zeros(1, 1, side, side))
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(f"{backbone} cannot see films of {side} pixels: {error}") from error
 
 
 def open_network(artefact: Artefact) -> Network:

@@ -18,7 +18,7 @@ from apps.radiology.models import OPEN, Analysis, Finding, Instance, Status
 from apps.radiology.services.ingest import TASK
 from apps.radiology.services.studies import sum_up
 from apps.radiology.store import clear_incoming, film_path, write_picture
-from ml.radiology.contracts import DicomRefused, GateVerdict, InstanceHeader
+from ml.radiology.contracts import DicomRefused, InstanceHeader
 from ml.radiology.dicom import gate, read_header
 from ml.radiology.explain import overlay_png
 from ml.radiology.isolation import Decoded
@@ -49,7 +49,7 @@ def analyse_instance(pk: int) -> None:
     try:
         decoded = decode_apart(film_path(instance.site, instance.file_sha256))
         write_picture(instance.site, instance.file_sha256, decoded.picture)
-        verdict = _verdict(instance)
+        header = read_header(film_path(instance.site, instance.file_sha256), file_limits())
     except DicomRefused as error:
         _finish(instance, Status.REFUSED, error.code, error.message)
         return
@@ -60,19 +60,20 @@ def analyse_instance(pk: int) -> None:
         return
     instance.pixel_sha256 = decoded.image.pixel_sha256
     instance.has_picture = True
+    verdict = gate(header)
     if not verdict.accepted:
         _finish(instance, Status.NOT_ANALYSED, verdict.code, verdict.reason)
         return
-    _judge(instance, decoded)
+    _judge(instance, decoded, header)
 
 
-def _judge(instance: Instance, decoded: Decoded) -> None:
+def _judge(instance: Instance, decoded: Decoded, header: InstanceHeader) -> None:
     model = current_champion()
     if isinstance(model, NoAnswer):
         # Stays received: the sweeper rings again once a model serves.
         _finish(instance, Status.RECEIVED, model.reason, NO_MODEL[model.reason])
         return
-    verdict = admits(model, _header(instance))
+    verdict = admits(model, header)
     if verdict.accepted:
         answer = predict(model, decoded.image.pixels)
         verdict = answer.verdict
@@ -100,14 +101,6 @@ def _claim(pk: int) -> Instance | None:
         instance = Instance.objects.select_related("study", "site").get(pk=pk)
         sum_up(instance.study_id)
     return instance
-
-
-def _header(instance: Instance) -> InstanceHeader:
-    return read_header(film_path(instance.site, instance.file_sha256), file_limits())
-
-
-def _verdict(instance: Instance) -> GateVerdict:
-    return gate(_header(instance))
 
 
 @transaction.atomic

@@ -218,3 +218,15 @@ def test_cross_validation_is_told_kept_and_measured(request_for) -> None:
     assert crossed["all"]["n"] == crossed["fold 1"]["n"] + crossed["fold 2"]["n"]
     low, high = crossed["all"]["intervals"]["auc"]
     assert low <= crossed["all"]["auc"] <= high
+
+
+@pytest.mark.parametrize(
+    ("backbone", "side", "says"),
+    [
+        ("deit_tiny_distilled_patch16_224", 32, "one linear layer"),
+        ("inception_v3", 32, "cannot see films of 32 pixels"),
+    ],
+)
+def test_a_network_that_cannot_be_taught_is_refused_before_training(backbone, side, says) -> None:
+    with pytest.raises(ValueError, match=says):
+        build_network(backbone, 2, side, None, 0)
