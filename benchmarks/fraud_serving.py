@@ -90,7 +90,7 @@ def main() -> None:
 def replay_events_per_s(place: Place) -> float:
     """The model's own events and labels through the reducer: events a CPU second of one core."""
     [dataset] = (Path(place.environment["LYNCEUS_VAR"]) / "datasets").glob("*/fraud/serving")
-    frame = load_frozen(dataset)
+    frame, _ = load_frozen(dataset)
     events, labels = list(events_in(frame)), list(labels_in(frame))
     begun = time.process_time()
     replay(events, labels, len(frame), lambda event: None)
@@ -113,12 +113,12 @@ def sync_row(place: Place, server: psutil.Process, rate: float, seconds: float) 
 
 def _row(place: Place, sent: Sent) -> dict[str, Any]:
     latencies = sorted(sent.latencies_ms)
-    lost, duplicated = counted(place, sent.answered)
+    lost, duplicated, not_approved = counted(place, sent.answered)
     return {
         "answered_per_s": len(sent.answered) / sent.took_s,
         "p50_ms": statistics.median(latencies),
         "p99_ms": latencies[int(0.99 * len(latencies))],
-        "failed": sent.failed, "lost": lost, "duplicated": duplicated,
+        "failed": sent.failed, "lost": lost, "duplicated": duplicated, "not_approved_share": not_approved,
         "full_share": sent.modes.get("full", 0) / max(1, sum(sent.modes.values())),
     }  # fmt: skip
 

@@ -106,18 +106,19 @@ def worker(place: Place, number: int) -> Iterator[psutil.Process]:
         yield process
 
 
-def counted(place: Place, event_ids: list[str]) -> tuple[int, int]:
-    """(not decided, decided more than once) of these events."""
+def counted(place: Place, event_ids: list[str]) -> tuple[int, int, float]:
+    """Of these events: how many were not decided, how many more than once, and the share not approved."""
     with psycopg.connect(place.database_url) as connection:
         rows = connection.execute(
-            "SELECT t.event_id, count(d.id) FROM fraud_transaction t "
+            "SELECT t.event_id, count(d.id), bool_or(d.outcome <> 'approve') FROM fraud_transaction t "
             "LEFT JOIN fraud_decision d ON d.transaction_id = t.id "
             "WHERE t.event_id = ANY(%s) GROUP BY t.event_id",
             [event_ids],
         ).fetchall()
-    decided = {event_id: int(count) for event_id, count in rows}
+    decided = {event_id: int(count) for event_id, count, _ in rows}
     lost = sum(decided.get(event_id, 0) == 0 for event_id in event_ids)
-    return lost, sum(count > 1 for count in decided.values())
+    not_approved = sum(bool(one) for *_, one in rows) / max(1, len(rows))
+    return lost, sum(count > 1 for count in decided.values()), not_approved
 
 
 def any_pending(place: Place) -> bool:

@@ -16,10 +16,12 @@ def _keep_our_logging(**_: object) -> None:
 
 
 @signals.worker_ready.connect
-def _nothing_loaded_yet(sender: object, **_: object) -> None:
+def _begin(sender: object, **_: object) -> None:
+    from apps.core.heap import settle
     from apps.core.status import forget_loaded
 
-    forget_loaded(str(getattr(sender, "hostname", "")))
+    forget_loaded(str(getattr(sender, "hostname", "")))  # a process before of this name
+    settle()
 
 
 @signals.task_prerun.connect

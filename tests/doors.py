@@ -22,9 +22,23 @@ from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.lists import add_entry
 from apps.fraud.validation import check_events
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
-from apps.radiology.models import Analysis, DicomNode, Finding, Instance, Study
-from apps.radiology.store import film_path, write_picture
+from apps.radiology.headers import as_json
+from apps.radiology.models import (
+    Analysis,
+    Correction,
+    DicomNode,
+    Finding,
+    Instance,
+    KeptAside,
+    PatientMerge,
+    PieceUpload,
+    RejectionNote,
+    Study,
+)
+from apps.radiology.store import aside_path, film_path, write_picture
+from ml.radiology.contracts import InstanceHeader
 from tests.fraud.conftest import event
+from tests.radiology.conftest import film_file
 
 TABLE = Path(__file__).resolve().parents[1] / "docs/permissions.md"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -107,6 +121,11 @@ class Things:
     token: str
     study: Study
     instance: Instance
+    correction: Correction
+    aside: KeptAside
+    rejection: RejectionNote
+    merge: PatientMerge
+    upload: PieceUpload
     decision: Decision
     ruleset: RuleSet
     policy: PassThroughPolicy
@@ -132,6 +151,11 @@ def make_things(site: Site) -> Things:
         token=rotate_secret(client),
         study=study,
         instance=instance,
+        correction=_correction(instance),
+        aside=_aside(instance),
+        rejection=_rejection(site),
+        merge=_merge(site, user),
+        upload=_upload(user),
         decision=_decision(source),
         ruleset=_ruleset(site, user),
         policy=_policy(site, user),
@@ -186,6 +210,49 @@ def _called(instance: Instance, version: ModelVersion) -> None:
     )
 
 
+def _correction(instance: Instance) -> Correction:
+    uid = instance.study.StudyInstanceUID
+    header = InstanceHeader(
+        instance.SOPInstanceUID, "1.2", uid, f"{uid}.0", instance.TransferSyntaxUID, Rows=8
+    )
+    sha256 = f"{instance.site_id + 1000:064d}"
+    header_json = as_json(header)
+    return Correction.objects.create(
+        site=instance.site, instance=instance, before=header_json, after={**header_json, "PatientID": "1"},
+        changes_identity=True, before_sha256=instance.file_sha256, after_sha256=sha256, after_bytes=6,
+        before_content_sha256=instance.content_sha256, after_content_sha256=sha256, sender="x",
+        received_at=now(),
+    )  # fmt: skip
+
+
+def _rejection(site: Site) -> RejectionNote:
+    return RejectionNote.objects.create(
+        site=site, SOPInstanceUID=f"1.2.4.{site.pk}", code="113001", file_sha256="", content_sha256="",
+        sender="x", received_at=now(),
+    )  # fmt: skip
+
+
+def _merge(site: Site, by: User) -> PatientMerge:
+    return PatientMerge.objects.create(
+        site=site, from_patient="1", into_patient="2", note="x", at=now(), by=by
+    )
+
+
+def _upload(user: User) -> PieceUpload:
+    return PieceUpload.objects.create(site=user.site, user=user, name="x", size=1, touched_at=now())
+
+
+def _aside(instance: Instance) -> KeptAside:
+    film_path(instance.site, instance.file_sha256).write_bytes(film_file())
+    path = aside_path(instance.site, instance.file_sha256)
+    path.parent.mkdir()
+    path.with_suffix(".png").write_bytes(b"a picture")
+    return KeptAside.objects.create(
+        site=instance.site, instance=instance, header={}, file_sha256=instance.file_sha256, file_bytes=6,
+        content_sha256=f"{instance.site_id:064d}", has_picture=True, sender="x", received_at=now(),
+    )  # fmt: skip
+
+
 def _decision(source: Source) -> Decision:
     events = check_events([event(f"event-{source.slug}", card_token=f"card-{source.slug}")])
     ingest_transactions(source=source, events=events)
@@ -219,6 +286,11 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/fraud/rules/pass-through/*": {"number": things.policy.number},
         "/radiology/studies/*": {"public_id": study.public_id},
         "/radiology/instances/*": {"public_id": instance.public_id, "label": "Effusion"},
+        "/radiology/corrections/*": {"public_id": things.correction.public_id},
+        "/radiology/rejections/*": {"public_id": things.rejection.public_id},
+        "/radiology/patients/*": {"merge_id": things.merge.pk},
+        "/radiology/uploads/*": {"public_id": things.upload.public_id},
+        "/radiology/aside/*": {"public_id": things.aside.public_id},
         "/dicom-web/*": uids,
         "/api/v1/decisions/*": {"event_id": things.decision.transaction.event_id},
         "/api/v1/studies/*": {"study_instance_uid": study.StudyInstanceUID},

@@ -135,7 +135,7 @@ class ApiClientForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = ApiClient
-        fields = ("site", "name", "scopes", "source_slug", "is_active")
+        fields = ("site", "name", "scopes", "source_slug", "is_active", "trusted_for_corrections")
 
 
 @admin.register(ApiClient)

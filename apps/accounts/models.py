@@ -85,6 +85,10 @@ class ApiClient(models.Model):
     scopes = models.JSONField(default=list, help_text="Any of radiology, fraud.")
     source_slug = models.CharField(max_length=60, blank=True, help_text="Default transaction source.")
     is_active = models.BooleanField(default=True)
+    trusted_for_corrections = models.BooleanField(
+        default=False,
+        help_text="Other patient and study data of known films are taken over unasked.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

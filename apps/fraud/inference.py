@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from apps.core.errors import LynceusError
+from apps.core.heap import settle
 from apps.core.status import note_loaded
 from apps.fraud.models import FraudLabel, Reversal
 from apps.fraud.rows import label_of, reversal_of
@@ -128,7 +129,8 @@ def _other_clock(model: Champion) -> str:
 
 
 def warm() -> threading.Thread:
-    """Load the champion beside this process's start, so that its first decision need not wait for it."""
+    """Load the champion beside this process's start, so that its first decision need not wait for it, nor
+    later ones for the garbage collector."""
     thread = threading.Thread(target=_warm, name="warm", daemon=True)
     thread.start()
     return thread
@@ -141,6 +143,7 @@ def _warm() -> None:
         log.warning("model_not_warmed", error=type(error).__name__)  # the next look at readiness tries again
     finally:
         connection.close()
+    settle()
 
 
 def loaded_here() -> str:

@@ -10,13 +10,16 @@ from apps.modelops.models import ModelVersion
 
 # title, and which way is better
 KNOWN = {
-    "auc": ("AUC", "higher is better"),
     "ap": ("Average precision", "higher is better"),
+    "cp100": ("Card precision at 100", "of the 100 cards a day with the highest scores"),
+    "precision_at_100": ("Precision at 100", "of the 100 payments a day with the highest scores"),
+    "value_recall_at_100": ("Value recall at 100", "their share of all fraud's money"),
+    "caught_minor_at_100_per_day": ("Money caught at 100", "minor units a day"),
+    "auc": ("AUC", "higher is better"),
     "sensitivity": ("Sensitivity", "higher is better"),
     "specificity": ("Specificity", "higher is better"),
     "ppv": ("Predictive value", "of those called, higher is better"),
     "accuracy": ("Accuracy", "higher is better"),
-    "cp100": ("Card precision at 100", "higher is better"),
     "brier": ("Brier score", "lower is better"),
     "ece": ("Calibration error", "lower is better"),
     "threshold": ("Threshold", "chosen on validation"),
@@ -28,7 +31,7 @@ KNOWN = {
     "n_passed_through": ("Let through by a draw", "each weighed by how likely that was"),
 }
 ACRONYMS = {"gru", "auc", "ap", "ece"}
-HEADLINES = ("auc", "ap", "sensitivity", "specificity")
+HEADLINES = ("ap", "cp100", "value_recall_at_100", "auc", "sensitivity", "specificity")
 TABLES = {
     "findings": "Per finding",
     "cross_validation": "Cross-validation by patient",

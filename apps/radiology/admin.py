@@ -6,4 +6,4 @@ from apps.radiology.models import DicomNode
 
 @admin.register(DicomNode)
 class DicomNodeAdmin(SiteBound):
-    list_display = ("AETitle", "site", "is_active")
+    list_display = ("AETitle", "site", "is_active", "trusted_for_corrections")

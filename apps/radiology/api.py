@@ -10,6 +10,7 @@ from apps.accounts.auth import caller_of
 from apps.accounts.models import Role
 from apps.audit.services import record
 from apps.core.errors import LynceusError
+from apps.radiology.changes import identity_in_question
 from apps.radiology.models import Finding, Instance, Status, Study
 from apps.radiology.schemas import FindingOut, InstanceOut, StudyOut
 from apps.radiology.selectors import (
@@ -48,6 +49,8 @@ def _study(study: Study) -> StudyOut:
         instances=[_instance(instance, found.get(instance.pk, [])) for instance in instances],
         model_version=version_of_study(study),
         synthetic=study.synthetic,
+        complete_at=study.complete_at,
+        identity_in_question=identity_in_question(study),
     )
 
 

@@ -29,11 +29,14 @@ from apps.core.errors import LynceusError
 from apps.radiology.limits import file_limits
 from apps.radiology.models import Instance
 from apps.radiology.multipart import Parts, boundary_of
+from apps.radiology.received import InstanceConflict
 from apps.radiology.selectors import instance_by_uids, instances_of, study_by_uid
 from apps.radiology.services.ingest import CONFLICTS, ingest_instance
+from apps.radiology.services.senders import web_sender
 from apps.radiology.store import film_path, over_http, picture_path
 from ml.radiology.contracts import DicomRefused
 from ml.radiology.dicom import identify
+from ml.radiology.rejection import KEY_OBJECT_SELECTION
 
 DICOM_JSON = "application/dicom+json"
 BLOCK = 1 << 18
@@ -80,13 +83,17 @@ def _check_length(request: HttpRequest) -> None:
 
 
 def _store_one(request: HttpRequest, caller: Caller, path: Path, study_uid: str) -> Stored:
-    actor = caller.user or caller.client
     try:
-        taken = ingest_instance(path, site=caller.site, actor=actor, origin="stow", study_uid=study_uid)
+        taken = ingest_instance(path, sender=web_sender(caller), study_uid=study_uid)
+    except InstanceConflict as error:
+        return Stored(*error.uids, code=error.code, message=error.message)
     except DicomRefused as error:
         return Stored(*identify(path, file_limits()), code=error.code, message=error.message)
+    if taken.instance is None:
+        return Stored(KEY_OBJECT_SELECTION, taken.note.SOPInstanceUID if taken.note else "")
     instance = taken.instance
-    return Stored(instance.SOPClassUID, instance.SOPInstanceUID, url=_instance_url(request, instance))
+    url = "" if instance.rejected_by else _instance_url(request, instance)
+    return Stored(instance.SOPClassUID, instance.SOPInstanceUID, url=url)
 
 
 def _instance_url(request: HttpRequest, instance: Instance) -> str:
@@ -101,8 +108,7 @@ def _store_answer(request: HttpRequest, outcomes: list[Stored]) -> HttpResponse:
     failed = [one for one in outcomes if one.code]
     body: dict[str, Any] = {}
     if stored:
-        study_url = stored[0].url.split("/series/")[0]
-        body["00081190"] = _ur(study_url)
+        body["00081190"] = _ur(next((one.url for one in stored if one.url), "").split("/series/")[0])
         body["00081199"] = _sequence([{**_reference(one), "00081190": _ur(one.url)} for one in stored])
     if failed:
         body["00081198"] = _sequence([_failure(one) for one in failed])
@@ -135,7 +141,8 @@ def _reference(one: Stored) -> dict[str, Any]:
 
 
 def _ur(url: str) -> dict[str, Any]:
-    return {"vr": "UR", "Value": [url]}
+    """Empty for a rejection note, and for what one took out of use: neither is given out."""
+    return {"vr": "UR", "Value": [url]} if url else {"vr": "UR"}
 
 
 def _us(value: int) -> dict[str, Any]:

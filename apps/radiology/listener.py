@@ -14,6 +14,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 
 from apps.radiology.selectors import node_titled
 from apps.radiology.services.ingest import ingest_instance
+from apps.radiology.services.senders import node_sender
 from apps.radiology.store import incoming
 from ml.radiology.contracts import DicomRefused
 
@@ -23,6 +24,7 @@ VERIFICATION = UID("1.2.840.10008.1.1")
 SUCCESS, DUPLICATE, UNKNOWN_NODE = 0x0000, 0x0111, 0x0124
 REFUSED, NO_MATCH, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 ASSOCIATIONS_MAX = 20
+PDU_BYTES = 60 * 1024  # a large film in a quarter of the pieces that are usual
 FILE_META_BYTES = 1024  # the listener writes them, no sender
 STATUS_OF = {"instance_conflict": DUPLICATE, "patient_mismatch": NO_MATCH}
 
@@ -35,6 +37,7 @@ def start_listener(*, block: bool) -> Any:
     entity = AE(ae_title=settings.LYNCEUS_DICOM_AET)
     entity.require_called_aet = True
     entity.maximum_associations = ASSOCIATIONS_MAX
+    entity.maximum_pdu_size = PDU_BYTES
     entity.acse_timeout = entity.dimse_timeout = 30
     entity.network_timeout = 60
     entity.add_supported_context(VERIFICATION)
@@ -100,7 +103,7 @@ def on_store(event: Any) -> int:
             return UNKNOWN_NODE
         with incoming() as path:
             shutil.move(event.dataset_path, path)
-            ingest_instance(path, site=node.site, actor=None, origin="c-store")
+            ingest_instance(path, sender=node_sender(node))
         return SUCCESS
     except DicomRefused as error:
         log.info("c_store_refused", code=error.code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ninja import Schema
 
 
@@ -28,3 +30,5 @@ class StudyOut(Schema):
     instances: list[InstanceOut]
     model_version: int | None
     synthetic: bool
+    complete_at: datetime | None
+    identity_in_question: bool

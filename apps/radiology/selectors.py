@@ -11,7 +11,8 @@ from apps.accounts.models import Site
 from apps.accounts.services import site_is_open
 from apps.core.clock import now
 from apps.modelops.selectors import champion
-from apps.radiology.models import OPEN, Analysis, DicomNode, Finding, Instance, Status, Study
+from apps.radiology.changes import in_question
+from apps.radiology.models import NOT_REJECTED, OPEN, Analysis, DicomNode, Finding, Instance, Status, Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,13 @@ class WorklistFilter:
 
 def worklist_for(site: Site, chosen: WorklistFilter) -> QuerySet[Study]:
     """Raised by a finding first, then the longest waiting: the model never lowers a study's place."""
-    why = Instance.objects.filter(study=OuterRef("pk"), status=OuterRef("status")).exclude(reason="")
-    found = Study.objects.filter(site=site).annotate(
-        films=Count("instances"), reason=Subquery(why.order_by("pk").values("reason")[:1])
+    why = Instance.objects.filter(NOT_REJECTED, study=OuterRef("pk"), status=OuterRef("status")).exclude(
+        reason=""
+    )
+    found = Study.objects.filter(site=site, withdrawn=False).annotate(
+        films=Count("instances", filter=Q(instances__rejected_by=None)),
+        reason=Subquery(why.order_by("pk").values("reason")[:1]),
+        in_question=in_question(),
     )
     if chosen.status:
         found = found.filter(status=chosen.status)
@@ -46,31 +51,33 @@ def next_on_worklist(study: Study) -> Study | None:
     below = Q(later, raised=study.raised)
     if study.raised:
         below |= Q(raised=False)
-    same_site = Study.objects.filter(below, site=study.site_id)
+    same_site = Study.objects.filter(below, site=study.site_id, withdrawn=False)
     return same_site.order_by("-raised", "received_at", "pk").first()
 
 
 def counts_by_status(site: Site) -> dict[str, int]:
-    rows = Study.objects.filter(site=site).values_list("status").annotate(n=Count("pk"))
+    rows = Study.objects.filter(site=site, withdrawn=False).values_list("status").annotate(n=Count("pk"))
     return dict(rows)
 
 
 def study_for(site: Site, public_id: UUID) -> Study | None:
-    return Study.objects.filter(site=site, public_id=public_id).first()
+    return Study.objects.filter(site=site, public_id=public_id, withdrawn=False).first()
 
 
 def study_by_uid(site: Site, study_uid: str) -> Study | None:
-    return Study.objects.filter(site=site, StudyInstanceUID=study_uid).first()
+    return Study.objects.filter(site=site, StudyInstanceUID=study_uid, withdrawn=False).first()
 
 
 def instance_for(site: Site, public_id: UUID) -> Instance | None:
-    return Instance.objects.select_related("study", "site").filter(site=site, public_id=public_id).first()
+    found = Instance.objects.select_related("study", "site").filter(NOT_REJECTED, site=site)
+    return found.filter(public_id=public_id).first()
 
 
 def instance_by_uids(site: Site, study_uid: str, series_uid: str, instance_uid: str) -> Instance | None:
     return (
         Instance.objects.select_related("site")
         .filter(
+            NOT_REJECTED,
             site=site,
             study__StudyInstanceUID=study_uid,
             SeriesInstanceUID=series_uid,
@@ -81,7 +88,8 @@ def instance_by_uids(site: Site, study_uid: str, series_uid: str, instance_uid: 
 
 
 def instances_of(study: Study) -> list[Instance]:
-    return list(study.instances.select_related("site").order_by("SeriesInstanceUID", "SOPInstanceUID"))
+    used = study.instances.filter(NOT_REJECTED).select_related("site")
+    return list(used.order_by("SeriesInstanceUID", "SOPInstanceUID"))
 
 
 def latest_analysis(instance: Instance) -> Analysis | None:
@@ -120,7 +128,9 @@ def findings_of_study(study: Study) -> list[Finding]:
 
 def findings_by_instance(study: Study) -> dict[int, list[Finding]]:
     """Per analysed instance what its latest analysis found, the strongest first. Always two queries."""
-    analysed = Analysis.objects.filter(instance__study=study, instance__status=Status.ANALYSED)
+    analysed = Analysis.objects.filter(
+        instance__study=study, instance__status=Status.ANALYSED, instance__rejected_by=None
+    )
     latest = analysed.values("instance").annotate(last=Max("pk")).values("last")
     speaking = Analysis.objects.filter(pk__in=latest).prefetch_related("findings")
     return {analysis.instance_id: findings_of(analysis) for analysis in speaking}
@@ -134,7 +144,8 @@ def strength(finding: Finding) -> tuple[bool, float]:
 
 def version_of_study(study: Study) -> int | None:
     """The number of the version that spoke last about any of its instances."""
-    last = Analysis.objects.filter(instance__study=study).select_related("version").order_by("-pk").first()
+    spoken = Analysis.objects.filter(instance__study=study, instance__rejected_by=None)
+    last = spoken.select_related("version").order_by("-pk").first()
     return last.version.number if last else None
 
 
@@ -151,7 +162,7 @@ def node_titled(title: str) -> DicomNode | None:
 
 def queue_age() -> tuple[int, float | None]:
     """(instances not analysed yet, age of the oldest in seconds), for /status."""
-    waiting = Instance.objects.filter(status__in=OPEN).order_by("received_at")
+    waiting = Instance.objects.filter(NOT_REJECTED, status__in=OPEN).order_by("received_at")
     oldest = waiting.first()
     return waiting.count(), (now() - oldest.received_at).total_seconds() if oldest else None
 

@@ -33,6 +33,11 @@ def incoming_folder() -> Path:
     return _private(_root() / "incoming")
 
 
+def aside_path(site: Site, file_sha256: str) -> Path:
+    """Where other pixels under a known UID lie: apart from the films."""
+    return _root() / str(site.pk) / "aside" / f"{file_sha256}.dcm"
+
+
 @contextmanager
 def incoming() -> Iterator[Path]:
     """An empty private file to receive into; gone afterwards unless it was kept."""
@@ -89,10 +94,21 @@ def keep(received: Path, target: Path) -> None:
 
 
 def write_picture(site: Site, file_sha256: str, png: bytes) -> None:
+    write_beside(film_path(site, file_sha256), png)
+
+
+def write_beside(film: Path, png: bytes) -> None:
     with incoming() as path:
         path.write_bytes(png)
         flush(path)
-        keep(path, picture_path(site, file_sha256))
+        keep(path, film.with_suffix(".png"))
+
+
+def share_picture(site: Site, one_sha256: str, other_sha256: str) -> None:
+    """The picture of a file with the same pixels is the other's too; nothing where there is none yet."""
+    picture = picture_path(site, one_sha256)
+    if picture.is_file():
+        write_picture(site, other_sha256, picture.read_bytes())
 
 
 def _flush_folder(folder: Path) -> None:

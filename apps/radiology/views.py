@@ -19,8 +19,10 @@ from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, Site
 from apps.audit.services import record
 from apps.core.errors import LynceusError
+from apps.radiology.changes import aside_of, identity_history, other_studies_of, proposals_of, rejections_of
 from apps.radiology.forms import WorklistForm
 from apps.radiology.models import OPEN, Finding, Instance, Status, Study
+from apps.radiology.received import Outcome
 from apps.radiology.selectors import (
     WorklistFilter,
     attention_of,
@@ -39,6 +41,15 @@ from apps.radiology.templatetags.films import film_tone
 
 PAGE_ROWS = 50
 FILES_MAX = 100
+HISTORY_SHOWN = 10
+SAYS = {
+    Outcome.STORED: ("queued", "Waits for the model."),
+    Outcome.DUPLICATE: ("duplicate", "It was here already."),
+    Outcome.NOTED: ("noted", "A rejection note: the films it names are out of use."),
+    Outcome.REJECTED: ("rejected", "Stored, but a rejection note took it out of use."),
+    Outcome.CORRECTED: ("corrected", "A known film: its patient and study data were corrected."),
+    Outcome.WAITS: ("in_question", "A known film with other data: somebody has to accept the correction."),
+}
 
 
 @require_GET
@@ -103,16 +114,17 @@ def upload(request: HttpRequest) -> HttpResponse:
     if not files or len(files) > FILES_MAX:
         raise LynceusError("no_files", f"Send 1 to {FILES_MAX} files in the field 'files'.", status=422)
     with over_http():
-        receipts = take_uploads(files, site=user.site, user=user)
-    answers = [_answer(receipt) for receipt in receipts]
+        receipts = take_uploads(files, user=user)
+    answers = [answer_of(receipt) for receipt in receipts]
     if request.accepts("text/html"):
         return render(request, "radiology/upload.html", {"files": answers})
     return JsonResponse({"files": answers}, status=202)
 
 
-def _answer(receipt: Receipt) -> dict[str, Any]:
+def answer_of(receipt: Receipt) -> dict[str, Any]:
+    """What the page is told of one file."""
     instance = receipt.instance
-    if instance is None:
+    if receipt.outcome is None:
         return {
             "name": receipt.name,
             "state": "refused",
@@ -120,12 +132,17 @@ def _answer(receipt: Receipt) -> dict[str, Any]:
             "code": receipt.code,
             "message": receipt.message,
         }
-    state = "duplicate" if receipt.duplicate else "queued"
-    return {
+    state, message = SAYS[receipt.outcome]
+    answer = {
         "name": receipt.name,
         "state": state,
         "tone": film_tone(state),
-        "message": "It was here already." if receipt.duplicate else "Waits for the model.",
+        "message": message,
+    }
+    if instance is None or instance.rejected_by:
+        return answer  # nothing that a page shows
+    return {
+        **answer,
         "url": reverse("radiology:study", args=[instance.study.public_id]),
         "status_url": reverse("radiology:instance_status", args=[instance.public_id]),
     }
@@ -165,6 +182,7 @@ def study(request: HttpRequest, public_id: UUID) -> HttpResponse:
         record("study.viewed", site=user.site, actor=user, subject=f"study:{found.pk}")
     context = _analysis(found, request.GET.get("film", ""))
     context |= {"active": "worklist", "next": next_on_worklist(found)}
+    context |= {**changes_of(found), "others": other_studies_of(found)}
     return render(request, "radiology/study.html", context)
 
 
@@ -177,6 +195,17 @@ def analysis(request: HttpRequest, public_id: UUID) -> HttpResponse:
         return HttpResponse(status=204)
     context = _analysis(found, request.GET.get("film", "")) | {"swapped_in": True}
     return render(request, "radiology/analysis.html", context)
+
+
+def changes_of(found: Study) -> dict[str, Any]:
+    """What the live part of the study page says about whose it is."""
+    return {
+        "proposals": proposals_of(found),
+        "aside": aside_of(found),
+        "rejections": rejections_of(found),
+        "history": identity_history(found)[:HISTORY_SHOWN],
+        "seen": found.changed_at.isoformat(),
+    }
 
 
 def _analysis(found: Study, film: str) -> dict[str, Any]:

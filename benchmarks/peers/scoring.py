@@ -35,7 +35,7 @@ class Scorer:
         """In the order of the events; with a writer, committed before they are returned."""
         events = [event_of(sent) for sent in batch]
         # No states: in this comparison each event's card and terminal are new.
-        scores = self.predictor.score_batch(events, {}, {}, explain=False).scores
+        scores = self.predictor.score_batch(events, {}, explain=False).scores
         answers = [
             {"event_id": score.event_id, "decision": self._decision(score.score), "score": score.score}
             for score in scores

@@ -1,9 +1,13 @@
 import { csrfToken, make, poll } from "./dom";
 
+const FIELD = "files";
 const AT_ONCE = 3;
 const POLL_MS = 2000;
 const POLL_MAX_MS = 60_000;
 const FOLLOWED_AT_ONCE = 8;
+const WHOLE_MAX_BYTES = 16 * 1024 * 1024;
+const TRIES_MAX = 8;
+const RETRY_MS = 500;
 
 interface FileAnswer {
   name: string;
@@ -112,6 +116,67 @@ function post(url: string, field: string, file: File, onShare: (share: number) =
   });
 }
 
+interface UploadState {
+  url: string;
+  received: number;
+  piece_bytes: number;
+  files?: FileAnswer[];
+}
+
+/** A large file in pieces: a broken line costs one piece, and the same file chosen after a reload goes on. */
+class PieceSender {
+  constructor(private readonly url: string, private readonly file: File, private readonly onShare: (share: number) => void) {}
+
+  async send(): Promise<FileAnswer[]> {
+    try {
+      let state = await this.ask(this.url, this.about());
+      for (let failed = 0; !state.files; ) {
+        this.onShare(state.received / this.file.size);
+        const next = await this.piece(state).catch((error: unknown) => {
+          if (error instanceof Refused || ++failed > TRIES_MAX) throw error;
+          return null;
+        });
+        if (next) failed = 0;
+        else await new Promise((later) => window.setTimeout(later, RETRY_MS * failed));
+        state = next ?? (await this.ask(state.url).catch(() => state));
+      }
+      return state.files;
+    } catch (error) {
+      const message = error instanceof Refused ? error.message : "The connection broke. Choose it again to go on.";
+      return [{ name: this.file.name, state: "refused", tone: "critical", message }];
+    }
+  }
+
+  private about(): FormData {
+    const form = new FormData();
+    form.append("name", this.file.name);
+    form.append("size", String(this.file.size));
+    form.append("fingerprint", `${this.file.size}|${this.file.lastModified}|${this.file.name}`.slice(0, 200));
+    return form;
+  }
+
+  private piece(state: UploadState): Promise<UploadState> {
+    const part = this.file.slice(state.received, state.received + state.piece_bytes, "application/octet-stream");
+    return this.ask(state.url, part, { "Upload-Offset": String(state.received) });
+  }
+
+  /** What the server says of the upload; where a piece belongs elsewhere, that is no failure. */
+  private async ask(url: string, body?: Blob | FormData, headers: Record<string, string> = {}): Promise<UploadState> {
+    const reply = await fetch(url, {
+      method: body ? "POST" : "GET",
+      body,
+      headers: { Accept: "application/json", "X-CSRFToken": csrfToken(), ...headers },
+    });
+    if (reply.status === 409) return this.ask(url);
+    if (reply.ok) return (await reply.json()) as UploadState;
+    const said = (await reply.json().catch(() => ({}))) as { detail?: string };
+    if (reply.status < 500) throw new Refused(said.detail ?? `Not accepted (${reply.status}).`);
+    throw new Error(said.detail);
+  }
+}
+
+class Refused extends Error {}
+
 /** Every file under dropped files and folders, by name. */
 async function filesOf(entries: (FileSystemEntry | null)[]): Promise<File[]> {
   const found: File[] = [];
@@ -141,15 +206,15 @@ class Dropzone {
   private done = 0;
   private total = 0;
 
-  constructor(private readonly form: HTMLFormElement, private readonly input: HTMLInputElement) {
+  constructor(private readonly form: HTMLFormElement, private readonly inputs: HTMLInputElement[]) {
     this.list = make("ul", { class: "files", "aria-label": "Files" });
     form.append(this.sum);
     form.after(this.list);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.take(input.files);
+      for (const input of inputs) this.take(input.files);
     });
-    input.addEventListener("change", () => this.take(input.files));
+    for (const input of inputs) input.addEventListener("change", () => this.take(input.files));
     for (const name of ["dragenter", "dragover"]) {
       form.addEventListener(name, (event) => {
         event.preventDefault();
@@ -173,7 +238,7 @@ class Dropzone {
       this.waiting.push([file, row]);
       this.total += 1;
     }
-    this.input.value = "";
+    for (const input of this.inputs) input.value = "";
     this.next();
   }
 
@@ -189,7 +254,12 @@ class Dropzone {
 
   private async send(file: File, row: FileRow): Promise<void> {
     const url = this.form.dataset.url ?? this.form.action;
-    const [first, ...rest] = await post(url, this.input.name, file, (share) => row.sent(share));
+    const pieces = this.form.dataset.pieces;
+    const onShare = (share: number): void => row.sent(share);
+    const large = pieces && file.size > WHOLE_MAX_BYTES;
+    const [first, ...rest] = large
+      ? await new PieceSender(pieces, file, onShare).send()
+      : await post(url, FIELD, file, onShare);
     if (first) row.settle(first);
     let last = row.element;
     for (const answer of rest) {
@@ -206,9 +276,7 @@ class Dropzone {
 
 export function startDropzones(root: ParentNode): void {
   for (const form of root.querySelectorAll<HTMLFormElement>("form[data-dropzone]:not([data-mounted])")) {
-    const input = form.querySelector<HTMLInputElement>("input[type='file']");
-    if (!input) continue;
     form.dataset.mounted = "";
-    new Dropzone(form, input);
+    new Dropzone(form, [...form.querySelectorAll<HTMLInputElement>("input[type='file']")]);
   }
 }

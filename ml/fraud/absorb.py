@@ -33,6 +33,7 @@ def absorb(event: Event, known: Known) -> None:
     _remember(card.terminals, terminal, hour)
     _remember(card.merchants, hashed(event.merchant_id), hour)
     _remember(card.devices, hashed(event.device_id), hour)
+    _remember(card.countries, card.country, hour)
     card.last_us = max(card.last_us, event.occurred_at_us)
     _absorb_terminal(event, known.terminal, amount_log)
 

@@ -27,6 +27,7 @@ from ml.fraud.replay import gru_logits, replay_features, rows_by_card
 from ml.fraud.windows import DAY_US
 
 Floats = npt.NDArray[np.floating]
+BUDGET = 100  # alerts that can be looked at in a day, as in the Fraud Detection Handbook
 
 
 def evaluate(
@@ -71,15 +72,17 @@ def measures(
     frame: pd.DataFrame, scores: Floats, threshold: float, seed: int, bootstrap: int
 ) -> EvaluationReport:
     """Every measure with its interval over resampled cards; what was let through by a draw is weighed by it,
-    but not in card precision, which counts what was looked at."""
+    but not in those of a day's BUDGET of alerts, which count what would be looked at."""
     labels, weights = frame["fraud"].to_numpy().astype(int), weights_of(frame)
+    days, amounts = days_of(frame), frame["amount_minor"].to_numpy(np.int64)
 
     def all_of(rows: Any) -> dict[str, float | None]:
         given = labels[rows], scores[rows]
         weighed = None if weights is None else weights[rows]
         return {
-            "auc": roc_auc(*given, weighed),
             "ap": average_precision(*given, weighed),
+            **within_budget(days[rows], *given, amounts[rows]),
+            "auc": roc_auc(*given, weighed),
             "brier": brier(*given, weighed),
             "ece": expected_calibration_error(*given, weighed),
             **confusion_measures(*given, threshold, weighed),
@@ -91,14 +94,43 @@ def measures(
     return EvaluationReport({"n": len(frame), "n_excluded": 0, "threshold": threshold, **values}, intervals)
 
 
-def card_precision(frame: pd.DataFrame, scores: Floats, k: int = 100) -> float | None:
+def days_of(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """(n,) each row's business day, as a number."""
+    local_us = frame["occurred_at"].astype("int64").to_numpy() + utc_offsets_us(frame)
+    return np.asarray(local_us // DAY_US, np.int64)
+
+
+def within_budget(
+    days: npt.NDArray[np.integer],
+    labels: npt.NDArray[np.integer],
+    scores: Floats,
+    amounts: npt.NDArray[np.integer],
+    k: int = BUDGET,
+) -> dict[str, float | None]:
+    """Of each day's k highest scores: the share that is fraud, the share of all fraud's money in them, and
+    that money a day, minor units. None where there is no row, or no fraud's money to find."""
+    if not len(days):
+        return dict.fromkeys((f"precision_at_{k}", f"value_recall_at_{k}", f"caught_minor_at_{k}_per_day"))
+    order = np.lexsort((-scores, days))
+    begins = np.flatnonzero(np.diff(days[order], prepend=days[order[0]] - 1))
+    rank = np.arange(len(days)) - np.repeat(begins, np.diff(np.append(begins, len(days))))
+    looked_at = order[rank < k]
+    caught, fraud = ((amounts[rows] * labels[rows]).sum() for rows in (looked_at, slice(None)))
+    return {
+        f"precision_at_{k}": float(labels[looked_at].mean()),
+        f"value_recall_at_{k}": float(caught / fraud) if fraud else None,
+        f"caught_minor_at_{k}_per_day": float(caught / len(begins)),
+    }
+
+
+def card_precision(frame: pd.DataFrame, scores: Floats, k: int = BUDGET) -> float | None:
     """Card precision@k of the Fraud Detection Handbook: a day's k cards with the highest maximum score,
     the share truly compromised; a card once detected leaves the days after; averaged over days."""
     if not len(frame):
         return None
     table = pd.DataFrame(
         {
-            "day": (frame["occurred_at"].astype("int64") + utc_offsets_us(frame)).to_numpy() // DAY_US,
+            "day": days_of(frame),
             "card": frame["card_token"].to_numpy(),
             "score": scores,
             "fraud": frame["fraud"].to_numpy().astype(int),

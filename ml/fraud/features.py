@@ -36,8 +36,9 @@ FEATURE_NAMES = (
     "amount_log", "amount_z", "amount_over_usual", "amount_deviation", "amount_over_max",
     *windows_of("card"), "amount_over_mean_30d", "since_last_log", "card_small_1h", "card_unusual_24h",
     "card_unusual_7d", "card_unusual_14d", "since_unusual_days", "card_surprise", "card_history",
-    "new_terminal", "new_merchant", "new_device", "country_changed", "entry_changed", "distance_log",
-    "speed_log", "hour_sin", "hour_cos", "night", "weekend", "entry_magstripe", "entry_manual",
+    "new_terminal", "new_merchant", "new_device", "new_country", "country_changed",
+    "entry_changed", "distance_log", "speed_log", "hour_sin", "hour_cos", "night", "weekend",
+    "entry_magstripe", "entry_manual",
     "entry_online", *windows_of("terminal"), "terminal_history", "amount_over_terminal",
     *windows_of("merchant"), *windows_of("device"), "terminal_bad_14d",
     "terminal_bad_30d", "terminal_plain_30d", "terminal_risk_14d", "terminal_risk_30d", "terminal_run",
@@ -186,12 +187,13 @@ def _unusual(event: Event, card: CardState, hour: int, day: int) -> tuple[float,
 
 
 def _habits(event: Event, card: CardState) -> tuple[float, ...]:
-    known = card.n > 0
+    known, country = card.n > 0, hashed(event.country)
     return (
         float(known and hashed(event.terminal_id) not in card.terminals),
         float(known and hashed(event.merchant_id) not in card.merchants),
         float(known and bool(event.device_id) and hashed(event.device_id) not in card.devices),
-        float(known and card.country != hashed(event.country)),
+        float(known and bool(event.country) and country not in card.countries),
+        float(known and card.country != country),
         float(known and card.entry_mode != entry_code(event.entry_mode)),
         *_travel(event, card, event.occurred_at_us - card.last_us if known else 0),
     )

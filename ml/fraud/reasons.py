@@ -76,6 +76,12 @@ def _place(values: Values) -> str:
     return f"First time at this {' and '.join(new)}" if new else "Terminal and merchant this card knows"
 
 
+def _country(values: Values) -> str:
+    if values["new_country"]:
+        return "First time in this country"
+    return "Another country than last time" if values["country_changed"] else "Same country as last time"
+
+
 def _entry(values: Values) -> str:
     return "Other entry mode than last time" if values["entry_changed"] else "Usual entry mode"
 
@@ -134,9 +140,9 @@ GROUPS: tuple[Group, ...] = (
     ("travel", ("distance_log", "speed_log"), "speed_log", _speed),
     (
         "country",
-        ("country_changed",),
+        ("country_changed", "new_country"),
         "country_changed",
-        lambda v: "Another country than last time" if v["country_changed"] else "Same country as last time",
+        _country,
     ),
     (
         "new_place",

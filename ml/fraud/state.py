@@ -22,9 +22,9 @@ from ml.fraud.windows import (
     rings,
 )
 
-RECENT = 12  # how many different terminals, merchants and devices of a card are remembered
+RECENT = 12  # how many different terminals, merchants, devices and countries of a card are kept
 _RECENT = "I" * (2 * RECENT)
-_CARD = struct.Struct(f"<BxHq QddQddqd i {HOURS}I{DAYS}I{DAYS}I q dd IB {3 * _RECENT}")
+_CARD = struct.Struct(f"<BxHq QddQddqd i {HOURS}I{DAYS}I{DAYS}I q dd IB {4 * _RECENT}")
 _TERMINAL = struct.Struct(f"<Bxxxq Qd i {DAYS}I{DAYS}I{DAYS}I qqqq III Id")
 
 
@@ -61,6 +61,7 @@ class CardState:
     terminals: dict[int, int] = field(default_factory=dict)  # hash to last hour, least recently used first
     merchants: dict[int, int] = field(default_factory=dict)
     devices: dict[int, int] = field(default_factory=dict)
+    countries: dict[int, int] = field(default_factory=dict)
     windows: Windows = field(default_factory=Windows)  # whose counterparts are terminals
     hidden: Vector | None = None
 
@@ -71,6 +72,7 @@ class CardState:
             self.typical, self.spread, self.unusual_us, self.surprise, self.label_day, *self.hour_small,
             *self.day_unusual, *self.day_bad, self.bad_us, self.latitude, self.longitude, self.country,
             self.entry_mode, *_packed(self.terminals), *_packed(self.merchants), *_packed(self.devices),
+            *_packed(self.countries),
         )  # fmt: skip
         return head + hidden.astype("<f4").tobytes() + self.windows.to_bytes()
 
@@ -86,7 +88,7 @@ class CardState:
         if len(raw) < end:
             raise StateError("a card state of the wrong length")
         of_card, at = rings(v, 12, (HOURS, DAYS, DAYS)), 12 + HOURS + 2 * DAYS
-        used = [_unpacked(v[at + 5 + i * 2 * RECENT :][: 2 * RECENT]) for i in range(3)]
+        used = [_unpacked(v[at + 5 + i * 2 * RECENT :][: 2 * RECENT]) for i in range(4)]
         hidden = np.frombuffer(raw[_CARD.size : end], "<f4").astype(np.float32) if v[1] else None
         windows = Windows.from_bytes(raw[end:])
         given = [*v[2:12], *of_card, *v[at : at + 5], *used, windows, hidden]

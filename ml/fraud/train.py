@@ -71,7 +71,7 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     progress(ProgressEvent("test", message="scoring the test once"))
     metrics = _metrics(frame, scores, thresholds, parts, request.seed)
     metrics["ablation"] = _ablation(
-        features, of_trees, labels, rows_of_cards, parts, config, request, progress
+        features, of_trees, vectors[:, -1], labels, rows_of_cards, parts, config, request, progress
     )
     metrics["thresholds"] = thresholds
     meta = {
@@ -183,6 +183,7 @@ def _metrics(
 def _ablation(
     features: Matrix,
     of_trees: Vector,
+    added: Vector,
     labels: Matrix,
     rows_of_cards: list[npt.NDArray[np.intp]],
     parts: dict[str, Mask],
@@ -190,9 +191,10 @@ def _ablation(
     request: TrainRequest,
     progress: ProgressCallback,
 ) -> dict[str, Any]:
-    """What each half is worth alone, on the test rows; nothing is chosen by it.
+    """What each part is worth alone, on the test rows; nothing is chosen by it.
 
-    The network alone is one that was given every feature and no trees.
+    The rule ranks by how far an amount lies above what is usual of its card, as the plainest rules do. The
+    network alone is one that was given every feature and no trees.
     """
     device = choose_device(request.device)
     test, nothing = parts["test"], np.zeros(len(features), np.float32)
@@ -205,9 +207,13 @@ def _ablation(
         )  # fmt: skip
     for rows, logits in gru.run(features, nothing, rows_of_cards):
         alone[rows] = logits
+    each = {
+        "rule_amount_over_usual": features[:, FEATURE_NAMES.index("amount_over_usual")],
+        "trees_without_gru": of_trees, "gru_alone": alone, "stack": of_trees + added,
+    }  # fmt: skip
     return {
-        name: {"auc": roc_auc(y, scores[test]), "ap": average_precision(y, scores[test])}
-        for name, scores in (("trees_without_gru", of_trees), ("gru_alone", alone))
+        name: {"ap": average_precision(y, scores[test]), "auc": roc_auc(y, scores[test])}
+        for name, scores in each.items()
     }
 
 

@@ -15,10 +15,13 @@ from typing import Any, TypeVar
 
 from ml.radiology.contracts import DecodedImage, DicomRefused, InstanceHeader
 from ml.radiology.gate import gate
-from ml.radiology.parsing import Limits, Parsed, content_hash, parse
+from ml.radiology.parsing import Limits, Parsed, content_hash, parse, pixel_bytes_hash
 from ml.radiology.pixels import first_frame, pixel_sha256, present
 
-__all__ = ["SYNTHETIC_MANUFACTURER", "Limits", "content_sha256", "decode", "gate", "identify", "read_header"]
+__all__ = [
+    "SYNTHETIC_MANUFACTURER", "Limits", "content_sha256", "decode", "gate", "identify", "pixel_bytes_sha256",
+    "read_header",
+]  # fmt: skip
 
 SYNTHETIC_MANUFACTURER = "Lynceus synthetic"
 # What hostile content makes the system say: a seek to nowhere, a file that may not be written, no memory.
@@ -36,23 +39,28 @@ _UIDS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID
 
 def content_sha256(path: Path) -> str:
     """Hash of the data set and its transfer syntax, the same whoever wrote the file meta information."""
-    return _guarded(lambda: content_hash(path))
+    return guarded(lambda: content_hash(path))
+
+
+def pixel_bytes_sha256(path: Path) -> str:
+    """Hash of the pixels as they are stored, of all frames, with their transfer syntax."""
+    return guarded(lambda: pixel_bytes_hash(path))
 
 
 def read_header(path: Path, limits: Limits | None = None) -> InstanceHeader:
     """The header of a file with pixels, without reading them. Raises DicomRefused, OSError."""
     limits = limits or Limits()
-    return _guarded(lambda: _header(parse(path, limits, with_pixels=False), limits))
+    return guarded(lambda: _header(parse(path, limits, with_pixels=False), limits))
 
 
 def identify(path: Path, limits: Limits | None = None) -> tuple[str, str]:
     """SOPClassUID and SOPInstanceUID of a refused file, empty where they cannot be read. Never raises."""
     try:
         dataset = parse(path, limits or Limits(), with_pixels=False).dataset
-        found = (_text(dataset, "SOPClassUID"), _text(dataset, "SOPInstanceUID"))
+        found = (text_of(dataset, "SOPClassUID"), text_of(dataset, "SOPInstanceUID"))
     except Exception:  # it was refused: anything may be wrong with it
         return "", ""
-    return tuple(uid if _is_uid(uid) else "" for uid in found)  # type: ignore[return-value]
+    return tuple(uid if is_uid(uid) else "" for uid in found)  # type: ignore[return-value]
 
 
 def decode(path: Path, limits: Limits | None = None) -> DecodedImage:
@@ -63,10 +71,10 @@ def decode(path: Path, limits: Limits | None = None) -> DecodedImage:
     Raises OSError too.
     """
     limits = limits or Limits()
-    return _guarded(lambda: _decode(path, limits))
+    return guarded(lambda: _decode(path, limits))
 
 
-def _guarded(work: Callable[[], _Answer]) -> _Answer:
+def guarded(work: Callable[[], _Answer]) -> _Answer:
     """Parsers of hostile bytes raise anything: a person gets one sentence, with nothing of the file in it."""
     try:
         return work()
@@ -90,13 +98,13 @@ def _decode(path: Path, limits: Limits) -> DecodedImage:
 
 def _header(parsed: Parsed, limits: Limits) -> InstanceHeader:
     dataset = parsed.dataset
-    uids = {keyword: _text(dataset, keyword) for keyword in _UIDS}
+    uids = {keyword: text_of(dataset, keyword) for keyword in _UIDS}
     for keyword, uid in uids.items():
-        if not _is_uid(uid):
+        if not is_uid(uid):
             raise DicomRefused("bad_header", f"The header has no valid {keyword}.")
     if not parsed.has_pixels:
         raise DicomRefused("no_pixels", "The file holds no image.")
-    texts = {keyword: _text(dataset, keyword) for keyword in _TEXTS}
+    texts = {keyword: text_of(dataset, keyword) for keyword in _TEXTS}
     # A DX image may name its view by a code alone (PS3.3 C.8.11.5).
     texts["ViewPosition"] = texts["ViewPosition"] or _meaning(dataset, "ViewCodeSequence")
     header = InstanceHeader(
@@ -108,7 +116,7 @@ def _header(parsed: Parsed, limits: Limits) -> InstanceHeader:
         NumberOfFrames=_count(dataset, "NumberOfFrames", 1),
         SamplesPerPixel=_count(dataset, "SamplesPerPixel", 1),
         BitsAllocated=_count(dataset, "BitsAllocated", 32),
-        ImageType=tuple(_text(dataset, "ImageType").split("\\")),
+        ImageType=tuple(text_of(dataset, "ImageType").split("\\")),
         synthetic=texts["Manufacturer"] == SYNTHETIC_MANUFACTURER,
         has_pixels=True,
     )
@@ -116,7 +124,7 @@ def _header(parsed: Parsed, limits: Limits) -> InstanceHeader:
     return header
 
 
-def _is_uid(text: str) -> bool:
+def is_uid(text: str) -> bool:
     return len(text) <= 64 and UID.fullmatch(text) is not None
 
 
@@ -129,7 +137,7 @@ def _check_size(header: InstanceHeader, limits: Limits) -> None:
         raise DicomRefused("too_large", f"The file has more than {limits.max_frames} frames.")
 
 
-def _text(dataset: Any, keyword: str) -> str:
+def text_of(dataset: Any, keyword: str) -> str:
     """An attribute as text, at most 256 characters; empty where it is absent or cannot be read."""
     try:
         value = dataset.get(keyword)
@@ -147,13 +155,13 @@ def _text(dataset: Any, keyword: str) -> str:
 def _meaning(dataset: Any, keyword: str) -> str:
     """The CodeMeaning of a sequence's first code; empty where there is none."""
     try:
-        return _text(dataset[keyword][0], "CodeMeaning")
+        return text_of(dataset[keyword][0], "CodeMeaning")
     except (KeyError, IndexError, TypeError):
         return ""
 
 
 def _count(dataset: Any, keyword: str, default: int = 0) -> int:
-    text = _text(dataset, keyword)
+    text = text_of(dataset, keyword)
     if not text and default:
         return default
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) < 2**31:

@@ -1,7 +1,7 @@
 """Labelled films into an immutable dataset: read within limits, shrunk, split by patient, hashed.
 
 The table has `file`, `patient_id` and a column for each finding (1 present, 0 absent, blank or -1 unknown);
-`split` (train, val, test or blank) is known too, and every other column is kept as metadata.
+`split` (train, val, test or blank) is known too, and every other column (age, sex, view) is kept as metadata.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from ml.radiology.transforms import FROZEN_SIDE, shrink
 
 MAX_ROWS = 2_000_000
 OWN = ("file", "patient_id", "split")
+# Metadata under names of their own; any other column keeps the name it has.
+KNOWN = (*OWN, "age", "sex", "view")
 MAX_TABLE_BYTES = 512 * 1024**2
 VALUES = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "": np.nan, "-1": np.nan, "-1.0": np.nan}
 Tell = Callable[[int, int], None]
@@ -67,14 +69,15 @@ class Dataset:
 
 def freeze_images(
     images: Path, labels_csv: Path, findings: list[str], out_dir: Path, name: str,
-    *, seed: int = 0, tell: Tell | None = None,
+    *, seed: int = 0, tell: Tell | None = None, rejected: frozenset[str] = frozenset(),
 ) -> FrozenFilms:  # fmt: skip
-    """Write the immutable dataset folder. Raises ValueError for a table or images that do not fit,
-    FileExistsError for a folder that is there already."""
+    """Write the immutable dataset folder, without the SOPInstanceUIDs in `rejected`.
+
+    Raises ValueError for a table or images that do not fit, FileExistsError for a folder that is there."""
     table, names = read_table(labels_csv, findings)
     with new_folder(out_dir) as folder:
         with (folder / "pixels.bin").open("wb") as file:
-            table, skipped = _collect(images, table, file, tell)
+            table, skipped = _collect(images, table, file, tell, rejected)
         table["split"] = _split(table, names, seed)
         table.to_parquet(folder / "films.parquet", index=False)
         hashes = {f"{part}_sha256": _sha256(folder / file) for part, file in _FILES.items()}
@@ -86,11 +89,12 @@ def freeze_images(
 
 
 def check_images(
-    images: Path, labels_csv: Path, findings: list[str], *, seed: int = 0, tell: Tell | None = None
-) -> FrozenFilms:
+    images: Path, labels_csv: Path, findings: list[str],
+    *, seed: int = 0, tell: Tell | None = None, rejected: frozenset[str] = frozenset(),
+) -> FrozenFilms:  # fmt: skip
     """All that `freeze_images` would do, but writing. Raises as it does."""
     table, names = read_table(labels_csv, findings)
-    table, skipped = _collect(images, table, None, tell)
+    table, skipped = _collect(images, table, None, tell, rejected)
     table["split"] = _split(table, names, seed)
     return _summary(table, names, skipped, {})
 
@@ -136,7 +140,7 @@ def read_table(labels_csv: Path, findings: list[str]) -> tuple[pd.DataFrame, lis
 
 def _own_names(source: pd.DataFrame) -> pd.DataFrame:
     """The columns that mean something here under their own names, whatever the case of their letters."""
-    wanted = {c: c.lower() for c in source.columns if c.lower() in OWN and c.lower() not in source.columns}
+    wanted = {c: c.lower() for c in source.columns if c.lower() in KNOWN and c.lower() not in source.columns}
     if len(set(wanted.values())) < len(wanted):
         raise ValueError("The table has two columns that differ only in the case of their letters.")
     return source.rename(columns=wanted)
@@ -159,13 +163,13 @@ def _values(column: pd.Series, name: str) -> pd.Series:
 
 
 def _collect(
-    images: Path, table: pd.DataFrame, file: BinaryIO | None, tell: Tell | None
+    images: Path, table: pd.DataFrame, file: BinaryIO | None, tell: Tell | None, rejected: frozenset[str]
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """The readable rows with their place in `file`, and how many were left out why."""
     places: dict[int, tuple[int, int, int, str]] = {}
     skipped: Counter[str] = Counter()
     offset = 0
-    for done, (row, film) in enumerate(read_films(images, list(table["file"]), Limits())):
+    for done, (row, film) in enumerate(read_films(images, list(table["file"]), Limits(), rejected)):
         if isinstance(film, DecodedImage):
             shrunk = shrink(film.pixels)
             places[row] = (offset, *shrunk.shape, film.pixel_sha256)

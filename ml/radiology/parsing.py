@@ -78,9 +78,25 @@ def content_hash(path: Path) -> str:
     """SHA-256 over the transfer syntax and everything after the file meta information."""
     with path.open("rb") as file:
         transfer_syntax, _ = _read_meta(file)
-        digest = hashlib.sha256(transfer_syntax.encode())
-        while block := file.read(1 << 20):
-            digest.update(block)
+        return _rest_hash(file, transfer_syntax)
+
+
+def pixel_bytes_hash(path: Path) -> str:
+    """SHA-256 over the transfer syntax and all from the pixels on. A deflated file has no such place: there
+    it is the hash of the whole content."""
+    with path.open("rb") as file:
+        transfer_syntax, _ = _read_meta(file)
+        if transfer_syntax == DEFLATED:
+            return content_hash(path)
+        implicit, little = transfer_syntax == IMPLICIT_LITTLE, transfer_syntax != EXPLICIT_BIG
+        read_dataset(file, implicit, little, stop_when=lambda tag, vr, length: int(tag) in PIXEL_TAGS)
+        return _rest_hash(file, transfer_syntax)
+
+
+def _rest_hash(file: BinaryIO, transfer_syntax: str) -> str:
+    digest = hashlib.sha256(transfer_syntax.encode())
+    while block := file.read(BLOCK):
+        digest.update(block)
     return digest.hexdigest()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ml.radiology.contracts import DecodedImage, DicomRefused
-from ml.radiology.dicom import decode
+from ml.radiology.dicom import decode, identify
 from ml.radiology.parsing import Limits
 from ml.radiology.pixels import pixel_sha256
 
@@ -53,18 +53,19 @@ class _Names:
 
 
 def read_films(
-    images: Path, wanted: list[str], limits: Limits
+    images: Path, wanted: list[str], limits: Limits, rejected: frozenset[str] = frozenset()
 ) -> Iterator[tuple[int, DecodedImage | DicomRefused]]:
     """(position in `wanted`, film or why not) for each; in the archive's own order where it is a tar.
+    A DICOM file whose SOPInstanceUID is among `rejected` is refused as rejected.
 
     Raises ValueError for a name that leads outside, or a path that is neither folder nor tar.
     """
     for name in wanted:
         check_name(name)
     if images.is_dir():
-        yield from _from_folder(images, wanted, limits)
+        yield from _from_folder(images, wanted, limits, rejected)
     elif images.is_file() and tarfile.is_tarfile(images):
-        yield from _from_tar(images, wanted, limits)
+        yield from _from_tar(images, wanted, limits, rejected)
     else:
         raise ValueError(f"{images.name} is neither a folder nor a tar of images.")
 
@@ -96,9 +97,11 @@ def _picture(path: Path, limits: Limits) -> DecodedImage:
     return DecodedImage(np.asarray(pixels, np.float32), pixel_sha256(stored))
 
 
-def _attempt(path: Path | None, limits: Limits) -> DecodedImage | DicomRefused:
+def _attempt(path: Path | None, limits: Limits, rejected: frozenset[str]) -> DecodedImage | DicomRefused:
     if path is None:
         return DicomRefused("missing", "There is no such file among the images.")
+    if rejected and identify(path, limits)[1] in rejected:
+        return DicomRefused("rejected", "A rejection note took this image out of use.")
     try:
         return read_film(path, limits)
     except DicomRefused as error:
@@ -106,7 +109,7 @@ def _attempt(path: Path | None, limits: Limits) -> DecodedImage | DicomRefused:
 
 
 def _from_folder(
-    root: Path, wanted: list[str], limits: Limits
+    root: Path, wanted: list[str], limits: Limits, rejected: frozenset[str]
 ) -> Iterator[tuple[int, DecodedImage | DicomRefused]]:
     inside = root.resolve()
     files = (
@@ -118,23 +121,23 @@ def _from_folder(
     for position, name in enumerate(wanted):
         found = names.find(check_name(name))
         if found is None:
-            yield position, _attempt(None, limits)
+            yield position, _attempt(None, limits, rejected)
             continue
         path = (root / found).resolve()
         if not path.is_relative_to(inside):
             raise ValueError(f"{found!r} is a link that leads out of the folder of images.")
-        yield position, _attempt(path if path.is_file() else None, limits)
+        yield position, _attempt(path if path.is_file() else None, limits, rejected)
 
 
 def _from_tar(
-    archive: Path, wanted: list[str], limits: Limits
+    archive: Path, wanted: list[str], limits: Limits, rejected: frozenset[str]
 ) -> Iterator[tuple[int, DecodedImage | DicomRefused]]:
     with tarfile.open(archive) as tar:
         members = {check_name(member.name): member for member in tar if member.isreg()}
         names = _Names.of(members)
         found = [(names.find(check_name(name)), position) for position, name in enumerate(wanted)]
         for _, position in ((n, p) for n, p in found if n is None):
-            yield position, _attempt(None, limits)
+            yield position, _attempt(None, limits, rejected)
         # A compressed tar can only be read forwards.
         there = [(members[name], position) for name, position in found if name is not None]
         for member, position in sorted(there, key=lambda pair: pair[0].offset):
@@ -142,7 +145,7 @@ def _from_tar(
                 yield position, DicomRefused("too_large", "The file is larger than may be read.")
                 continue
             with _unpacked(tar, member) as path:
-                yield position, _attempt(path, limits)
+                yield position, _attempt(path, limits, rejected)
 
 
 @contextmanager

@@ -136,6 +136,7 @@ def test_strangers_do_not_learn_how_busy_it_is(crowded, client: Client, post) ->
 
 
 def test_with_little_disk_left_nothing_is_taken(post, decide_now, monkeypatch) -> None:
+    monkeypatch.setattr(pressure, "STORAGE_LOOK_S", 0.0)
     usage = namedtuple("usage", "total used free")
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda path: usage(10**12, 10**12, 511 * 1024 * 1024))

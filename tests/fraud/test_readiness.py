@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
@@ -85,8 +86,14 @@ def test_a_promotion_takes_nobody_out_of_rotation(champion, site) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_process_that_warms_itself_has_it_before_anyone_asks(champion) -> None:
-    inference.warm().join(60)
-    assert inference._loaded is not None
+    usual = gc.get_threshold()
+    try:
+        inference.warm().join(60)
+        assert inference._loaded is not None
+        assert gc.get_freeze_count() > len(gc.get_objects())  # no later collection walks what is loaded
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*usual)
 
 
 def test_status_says_it_while_the_last_decision_was_made_without_it(unreadable, post) -> None:

@@ -226,3 +226,52 @@ def test_a_dropped_folder_gives_up_its_files(open_page: OpenPage, tmp_path) -> N
         browser.send("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
     expect(page.locator(".files .name")).to_have_text(["a.dcm", "b.dcm"])
     expect(page.locator(".dropzone .sum")).to_have_text("2 of 2 sent")
+
+
+def test_a_chosen_folder_gives_up_its_files_too(open_page: OpenPage, tmp_path) -> None:
+    (tmp_path / "study" / "series").mkdir(parents=True)
+    for name in ("study/a.dcm", "study/series/b.dcm"):
+        (tmp_path / name).write_bytes(b"x")
+    answer = json.dumps({"files": [{"name": "", "state": "queued"}]}).encode()
+    form = (
+        '<form class="dropzone" data-dropzone data-url="/send" method="post">'
+        '<input id="f" type="file" name="files">'
+        '<input id="d" type="file" name="files" multiple webkitdirectory></form>'
+    )
+    page = open_page(form, {"/send": lambda route: (202, "application/json", answer)})
+    page.set_input_files("#d", str(tmp_path / "study"))
+    expect(page.locator(".files .name")).to_have_count(2)
+    expect(page.locator(".dropzone .sum")).to_have_text("2 of 2 sent")
+
+
+def test_a_large_file_goes_in_pieces_and_on_after_a_broken_line(open_page: OpenPage, tmp_path) -> None:
+    content, received, broken = bytes(17 * 1024**2), [bytearray()], [True]
+    (tmp_path / "large.dcm").write_bytes(content)
+
+    def state() -> tuple[int, str, bytes]:
+        there = len(received[0])
+        said = {"url": "/pieces/1", "received": there, "piece_bytes": 8 * 1024**2}
+        if there == len(content):
+            said["files"] = [{"name": "large.dcm", "state": "queued"}]
+        return 200, "application/json", json.dumps(said).encode()
+
+    def piece(route: Route) -> tuple[int, str, bytes]:
+        if route.request.method == "POST":
+            assert int(route.request.headers["upload-offset"]) == len(received[0])
+            # Blobs are not shown to the test: their length is.
+            size = min(8 * 1024**2, len(content) - len(received[0]))
+            if len(received[0]) and broken[0]:
+                broken[0] = False
+                return 502, "text/html", b""
+            received[0] += bytes(size)
+        return state()
+
+    form = (
+        '<form class="dropzone" data-dropzone data-url="/send" data-pieces="/pieces" method="post">'
+        '<label for="f">Films</label><input id="f" type="file" name="files" multiple></form>'
+    )
+    page = open_page(form, {"/pieces": lambda route: state(), "/pieces/1": piece})
+    page.set_input_files("#f", str(tmp_path / "large.dcm"))
+    expect(page.locator(".files .chip")).to_have_text(["queued"], timeout=20_000)
+    assert not broken[0]
+    assert len(received[0]) == len(content)

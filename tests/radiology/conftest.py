@@ -23,6 +23,9 @@ from apps.radiology import decoding
 from apps.radiology.inference import Answer
 from apps.radiology.models import Instance, Status
 from apps.radiology.services import analyse
+from apps.radiology.services.ingest import ingest_instance
+from apps.radiology.services.senders import Sender
+from apps.radiology.store import incoming
 from ml.radiology.contracts import FindingScore
 
 DIGITAL_X_RAY = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -107,6 +110,18 @@ def received(send: Callable[..., Any]) -> Callable[..., Instance]:
         [row] = send(film_file(**attributes) if content is None else content)
         assert row["state"] == "queued", row
         return Instance.objects.latest("pk")
+
+    return take
+
+
+@pytest.fixture
+def arrive(site: Site) -> Callable[..., Any]:
+    """A film by the one way in, from a source that is trusted or not."""
+
+    def take(data: Dataset, *, trusted: bool = False) -> Any:
+        with incoming() as path:
+            path.write_bytes(as_file(data))
+            return ingest_instance(path, sender=Sender(site, "c-store", name="PACS", trusted=trusted))
 
     return take
 

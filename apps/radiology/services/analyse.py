@@ -14,9 +14,8 @@ from apps.modelops.selectors import champion
 from apps.radiology.decoding import decode_apart
 from apps.radiology.inference import Answer, NoAnswer, admits, current_champion, predict
 from apps.radiology.limits import file_limits
-from apps.radiology.models import OPEN, Analysis, Finding, Instance, Status
-from apps.radiology.services.ingest import TASK
-from apps.radiology.services.studies import sum_up
+from apps.radiology.models import NOT_REJECTED, OPEN, Analysis, Finding, Instance, Status
+from apps.radiology.services.studies import TASK, sum_up
 from apps.radiology.store import clear_incoming, film_path, write_picture
 from ml.radiology.contracts import DicomRefused, InstanceHeader
 from ml.radiology.dicom import gate, read_header
@@ -93,7 +92,7 @@ def _claim(pk: int) -> Instance | None:
     """Compare and set: of two workers with the same bell one gets the instance."""
     free = Q(status=Status.RECEIVED) | Q(status=Status.ANALYSING, lease_expires_at__lt=now())
     with transaction.atomic():
-        claimed = Instance.objects.filter(free, pk=pk).update(
+        claimed = Instance.objects.filter(free, NOT_REJECTED, pk=pk).update(
             status=Status.ANALYSING, attempts=F("attempts") + 1, lease_expires_at=now() + LEASE
         )
         if not claimed:
@@ -161,7 +160,7 @@ def overdue() -> QuerySet[Instance]:
         late &= ~Q(reason_code="no_model")
     dead = Q(status=Status.ANALYSING, lease_expires_at__lt=now())
     quiet = Q(rung_at=None) | Q(rung_at__lt=now() - RING_AGAIN)
-    return Instance.objects.filter(late | dead, quiet, status__in=OPEN).order_by("received_at")
+    return Instance.objects.filter(late | dead, quiet, NOT_REJECTED, status__in=OPEN).order_by("received_at")
 
 
 def ring_overdue() -> int:

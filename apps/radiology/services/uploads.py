@@ -13,9 +13,11 @@ from typing import Any
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
-from apps.accounts.models import Site, User
+from apps.accounts.models import User
 from apps.radiology.models import Instance
+from apps.radiology.received import Outcome
 from apps.radiology.services.ingest import ingest_instance
+from apps.radiology.services.senders import Sender, browser_sender
 from apps.radiology.store import incoming
 from ml.radiology.contracts import DicomRefused
 
@@ -35,7 +37,7 @@ class Receipt:
 
     name: str
     instance: Instance | None = None
-    duplicate: bool = False
+    outcome: Outcome | None = None
     code: str = ""
     message: str = ""
 
@@ -47,21 +49,32 @@ class _Budget:
     left: int
 
 
-def take_uploads(uploads: Sequence[UploadedFile[Any]], *, site: Site, user: User) -> list[Receipt]:
+def take_uploads(uploads: Sequence[UploadedFile[Any]], *, user: User) -> list[Receipt]:
     """Ingest films, and every film of a zip. Never raises for what a file holds."""
+    sender = browser_sender(user)
     budget = _Budget(settings.LYNCEUS_UPLOAD_MAX_MB * 1024**2 * ZIP_GROWTH_MAX)
-    return [receipt for upload in uploads for receipt in _take_upload(upload, site, user, budget)]
+    return [receipt for upload in uploads for receipt in _take_upload(upload, sender, budget)]
 
 
-def _take_upload(upload: UploadedFile[Any], site: Site, user: User, budget: _Budget) -> list[Receipt]:
+def _take_upload(upload: UploadedFile[Any], sender: Sender, budget: _Budget) -> list[Receipt]:
     name = (upload.name or "file")[:120]
     with incoming() as path:
         with path.open("wb") as file:
             for chunk in upload.chunks(BLOCK):
                 file.write(chunk)
-        if _is_zip(path):
-            return _take_zip(path, name, site, user, budget)
-        return [_take(path, name, site, user)]
+        return _take_one(path, name, sender, budget)
+
+
+def take_file(path: Path, name: str, *, user: User) -> list[Receipt]:
+    """The same for a file that lies in `store.incoming` already. It may be gone afterwards."""
+    budget = _Budget(settings.LYNCEUS_UPLOAD_MAX_MB * 1024**2 * ZIP_GROWTH_MAX)
+    return _take_one(path, name, browser_sender(user), budget)
+
+
+def _take_one(path: Path, name: str, sender: Sender, budget: _Budget) -> list[Receipt]:
+    if _is_zip(path):
+        return _take_zip(path, name, sender, budget)
+    return [_take(path, name, sender)]
 
 
 def _is_zip(path: Path) -> bool:
@@ -71,12 +84,12 @@ def _is_zip(path: Path) -> bool:
     return head[:2] == b"PK" and head[128:] != b"DICM"
 
 
-def _take(path: Path, name: str, site: Site, user: User) -> Receipt:
+def _take(path: Path, name: str, sender: Sender) -> Receipt:
     try:
-        taken = ingest_instance(path, site=site, actor=user, origin="browser")
+        taken = ingest_instance(path, sender=sender)
     except DicomRefused as error:
         return Receipt(name, code=error.code, message=error.message)
-    return Receipt(name, taken.instance, taken.duplicate)
+    return Receipt(name, taken.instance, taken.outcome)
 
 
 class _Directory(io.FileIO):
@@ -88,7 +101,7 @@ class _Directory(io.FileIO):
         return super().read(size) or b""
 
 
-def _take_zip(path: Path, name: str, site: Site, user: User, budget: _Budget) -> list[Receipt]:
+def _take_zip(path: Path, name: str, sender: Sender, budget: _Budget) -> list[Receipt]:
     with _Directory(str(path)) as file:
         try:
             archive = zipfile.ZipFile(file)
@@ -102,7 +115,7 @@ def _take_zip(path: Path, name: str, site: Site, user: User, budget: _Budget) ->
         # One member at a time, so that a zip costs the disk one film.
         for member in members:
             with incoming() as unpacked:
-                receipt, written = _take_member(archive, member, unpacked, budget.left, site, user)
+                receipt, written = _take_member(archive, member, unpacked, budget.left, sender)
                 receipts.append(receipt)
                 budget.left -= written
     return receipts or [Receipt(name, code="empty_zip", message="The zip holds no file.")]
@@ -116,7 +129,7 @@ def _is_film(member: zipfile.ZipInfo) -> bool:
 
 
 def _take_member(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left: int, site: Site, user: User
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left: int, sender: Sender
 ) -> tuple[Receipt, int]:
     """What became of one member, and how many bytes it inflated to."""
     name = member.filename.rsplit("/", 1)[-1][:120]
@@ -133,7 +146,7 @@ def _take_member(
     if written > allowed:
         bomb = Receipt(name, code="bomb", message="The file inflates to more than may be stored.")
         return bomb, written
-    return _take(path, name, site, user), written
+    return _take(path, name, sender), written
 
 
 def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, allowed: int) -> int:

@@ -11,8 +11,16 @@ AGE_UNITS = {"D": "d", "W": "w", "M": "mo", "Y": "y"}
 
 
 # Of a film, a study or a file that was sent: whatever else is under way or done as it should be.
-TONES = {"refused": "critical", "not_analysed": "attention"}
-ICONS = {"refused": "alert", "not_analysed": "info", "analysed": "check", "duplicate": "check"}
+TONES = {
+    "refused": "critical",
+    "not_analysed": "attention",
+    "in_question": "attention",
+    "rejected": "attention",
+}
+ICONS = {
+    "refused": "alert", "not_analysed": "info", "analysed": "check", "duplicate": "check",
+    "corrected": "check", "in_question": "alert", "noted": "check", "rejected": "info",
+}  # fmt: skip
 
 
 @register.filter

@@ -46,7 +46,12 @@ def test_what_analysts_look_for_shows() -> None:
     )
     last = vectors([*honest, abroad])[-1]
     assert np.exp(value(last, "amount_over_usual")) == pytest.approx(10.5, rel=0.02)
-    assert value(last, "new_terminal") == value(last, "country_changed") == 1
+    assert value(last, "new_terminal") == value(last, "country_changed") == value(last, "new_country") == 1
+    home = event(1217)
+    there_again = dataclasses.replace(abroad, occurred_at_us=1218 * HOUR_US)
+    back, again = vectors([*honest, abroad, home, there_again])[-2:]
+    for vector in (back, again):
+        assert (value(vector, "country_changed"), value(vector, "new_country")) == (1, 0)
     assert np.expm1(value(last, "speed_log")) > 5000
 
 

@@ -15,7 +15,7 @@ import torch
 from ml.common.artefact import ArtefactError, open_artefact
 from ml.common.contracts import Cancelled
 from ml.fraud.config import TrainConfig
-from ml.fraud.evaluate import card_precision, evaluate
+from ml.fraud.evaluate import card_precision, evaluate, within_budget
 from ml.fraud.features import N_FEATURES, SEQUENCE
 from ml.fraud.importing import events_of, freeze_frame, load_frozen, read_canonical, split_by_time
 from ml.fraud.predict import FraudPredictor
@@ -130,7 +130,9 @@ def test_many_cards_at_once_step_as_one_does(predictor) -> None:
 def test_training_beats_chance_and_says_what_each_half_is_worth(trained) -> None:
     test = trained.metrics["test"]
     assert test["intervals"]["auc"][0] > 0.5
-    assert set(trained.metrics["ablation"]) == {"trees_without_gru", "gru_alone"}
+    parts = trained.metrics["ablation"]
+    assert list(parts) == ["rule_amount_over_usual", "trees_without_gru", "gru_alone", "stack"]
+    assert parts["stack"]["ap"] == trained.metrics["test"]["ap"]
     assert trained.metrics["thresholds"]["review"] <= trained.metrics["thresholds"]["decline"]
 
 
@@ -224,6 +226,20 @@ def test_it_measures_what_training_measured(trained, history) -> None:
     assert {name: report.values[name] for name in ("n", "auc", "ap", "brier", "cp100")} == {
         name: pytest.approx(told[name]) for name in ("n", "auc", "ap", "brier", "cp100")
     }
+
+
+def test_a_days_budget_is_of_that_day() -> None:
+    """Two a day: what the other day has of high scores takes no place here."""
+    days = np.array([7, 7, 7, 9, 9, 9])
+    fraud, amounts = np.array([1, 0, 1, 0, 1, 0]), np.array([500, 10, 300, 20, 100, 30])
+    scores = np.array([0.9, 0.8, 0.7, 0.3, 0.2, 0.1])
+    assert within_budget(days, fraud, scores, amounts, k=2) == {
+        "precision_at_2": 0.5, "value_recall_at_2": 600 / 900, "caught_minor_at_2_per_day": 300,
+    }  # fmt: skip
+    one_day = within_budget(days * 0, fraud, scores, amounts, k=2)
+    assert (one_day["precision_at_2"], one_day["value_recall_at_2"]) == (0.5, 500 / 900)
+    assert within_budget(days, fraud * 0, scores, amounts, k=2)["value_recall_at_2"] is None
+    assert set(within_budget(days[:0], fraud[:0], scores[:0], amounts[:0]).values()) == {None}
 
 
 def test_card_precision_takes_a_detected_card_out() -> None:

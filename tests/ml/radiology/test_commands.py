@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from apps.core.clock import now
 from apps.modelops import places
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
+from apps.radiology.models import Rejection, RejectionNote
+from ml.radiology.dicom import read_header
 from ml.radiology.importing import load_frozen
 from ml.radiology.synthetic import LABELS
 
@@ -48,6 +51,22 @@ def test_a_dry_run_registers_nothing(film_folder, own_folder, site) -> None:
     assert json.loads(out.getvalue())["n_patients"] == 90
     assert not DatasetSnapshot.objects.exists()
     assert not places.dataset_folder(site, "radiology", "films").exists()
+
+
+def test_no_dataset_holds_what_a_rejection_note_names(film_folder, own_folder, site) -> None:
+    uid = read_header(film_folder / "film-000000.dcm").SOPInstanceUID
+    note = RejectionNote.objects.create(
+        site=site, SOPInstanceUID="1.2", code="113037", sender="x", received_at=now()
+    )
+    rejection = Rejection.objects.create(note=note, site=site, SOPInstanceUID=uid)
+    out = StringIO()
+    call_command("import_images", *arguments(film_folder, "--name", "films", "--dry-run"), stdout=out)
+    assert json.loads(out.getvalue())["skipped"] == {"rejected": 1}
+    call_command("import_images", *arguments(film_folder, "--name", "films"), stdout=StringIO())
+    assert DatasetSnapshot.objects.get().summary["n"] == 119
+    Rejection.objects.filter(pk=rejection.pk).update(ended_at=now())
+    call_command("import_images", *arguments(film_folder, "--name", "again"), stdout=StringIO())
+    assert DatasetSnapshot.objects.get(name="again").summary["n"] == 120
 
 
 def test_simulate_films_freezes_what_it_draws(own_folder, site) -> None:

@@ -254,3 +254,10 @@ def test_a_changed_dataset_is_noticed(pictures, tmp_path) -> None:
     with pytest.raises(ValueError, match="not what was frozen"):
         load_frozen(tmp_path / "d")
     assert json.loads((tmp_path / "d" / "manifest.json").read_text())["name"] == "x"
+
+
+def test_age_sex_and_view_are_metadata_under_one_name_whatever_the_case(pictures, tmp_path) -> None:
+    folder, table = pictures(Sex=["F"] * 40, AGE=["40"] * 40, Scanner=["A"] * 40)
+    freeze_images(folder, table, ["Mass"], tmp_path / "d", "x")
+    columns = set(load_frozen(tmp_path / "d").table.columns)
+    assert {"meta:sex", "meta:age", "meta:Scanner"} <= columns

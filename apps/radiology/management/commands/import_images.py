@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
 from apps.modelops.services.datasets import new_dataset_folder, register_dataset
+from apps.radiology.changes import rejected_uids
 
 
 class Command(BaseCommand):
@@ -33,11 +34,12 @@ class Command(BaseCommand):
         try:
             site = site_named(options["site"])
             folder = new_dataset_folder(site, "radiology", name)
+            how = {"seed": options["seed"], "tell": self._tell, "rejected": rejected_uids(site)}
             if options["dry_run"]:
-                report = check_images(*given, seed=options["seed"], tell=self._tell)
+                report = check_images(*given, **how)
                 self.stdout.write(json.dumps(asdict(report), indent=1))
                 return
-            frozen = freeze_images(*given, folder, name, seed=options["seed"], tell=self._tell)
+            frozen = freeze_images(*given, folder, name, **how)
             register_dataset(site=site, domain="radiology", name=name, folder=folder, summary=asdict(frozen))
         except LynceusError as error:
             raise CommandError(f"{error.message} ({error.code})") from error

@@ -9,7 +9,9 @@ from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import Site
+from apps.core.clock import now
 from apps.modelops.models import ModelVersion
+from apps.radiology.models.rejections import RejectionNote
 
 
 class Status(models.TextChoices):
@@ -20,21 +22,9 @@ class Status(models.TextChoices):
     REFUSED = "refused", "unreadable"
 
 
+# Of instances: everything that shows, counts or serves films asks for this.
+NOT_REJECTED = Q(rejected_by=None)
 OPEN = (Status.RECEIVED, Status.ANALYSING)
-
-
-class DicomNode(models.Model):
-    """A device or program that may send to the DICOM listener, known by its AE title."""
-
-    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="dicom_nodes")
-    AETitle = models.CharField("AE title", max_length=16, unique=True)
-    is_active = models.BooleanField(default=True)
-
-    class Meta:
-        verbose_name = "DICOM node"
-
-    def __str__(self) -> str:
-        return self.AETitle
 
 
 class Study(models.Model):
@@ -58,7 +48,12 @@ class Study(models.Model):
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.RECEIVED)
     raised = models.BooleanField(default=False, help_text="A finding is at or above its operating point.")
     raised_by = models.JSONField(default=list, help_text="Those findings' labels, the strongest first.")
+    withdrawn = models.BooleanField(default=False, help_text="Every film was rejected: nothing shows it.")
     received_at = models.DateTimeField()
+    last_received_at = models.DateTimeField(default=now)
+    complete_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it had been quiet for long enough; empty while films arrive."
+    )
     changed_at = models.DateTimeField()
 
     class Meta:
@@ -68,6 +63,7 @@ class Study(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["site", "-raised", "received_at"], name="study_worklist"),
             models.Index(fields=["site", "-changed_at"], name="study_changed"),
+            models.Index(fields=["last_received_at"], condition=Q(complete_at=None), name="study_arriving"),
         ]
 
     def __str__(self) -> str:
@@ -106,6 +102,9 @@ class Instance(models.Model):
     )
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     rung_at = models.DateTimeField(null=True, blank=True, help_text="When the sweeper last rang for it.")
+    rejected_by = models.ForeignKey(
+        RejectionNote, null=True, blank=True, on_delete=models.PROTECT, related_name="instances"
+    )
     received_at = models.DateTimeField()
     analysed_at = models.DateTimeField(null=True, blank=True)
 

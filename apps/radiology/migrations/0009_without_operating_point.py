@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("radiology", "0003_names")]
+    dependencies = [("radiology", "0008_piece_uploads")]
 
     operations = [
         migrations.AlterField(

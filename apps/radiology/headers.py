@@ -1,0 +1,45 @@
+"""Which attributes say whose a study is, which describe one film, and how they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from django.db.models import Model
+
+from apps.radiology.models import Instance, Study
+from ml.radiology.contracts import InstanceHeader
+
+PATIENT = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge")
+STUDY = ("AccessionNumber", "StudyDescription", "StudyDate", "StudyTime", "TimezoneOffsetFromUTC")
+IDENTITY = (*PATIENT, *STUDY)
+WHOSE = (*IDENTITY, "StudyInstanceUID")
+INSTANCE = (
+    "SOPClassUID", "SeriesInstanceUID", "TransferSyntaxUID", "Modality", "BodyPartExamined", "ViewPosition",
+    "SeriesDescription", "Rows", "Columns", "NumberOfFrames",
+)  # fmt: skip
+
+
+def as_json(header: InstanceHeader) -> dict[str, Any]:
+    return {**asdict(header), "ImageType": list(header.ImageType)}
+
+
+def identity_of(header: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of Study that a header (as JSON) fills."""
+    return _fitting(Study, header, IDENTITY)
+
+
+def film_of(header: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of Instance that a header (as JSON) fills."""
+    return {**_fitting(Instance, header, INSTANCE), "synthetic": header["synthetic"]}
+
+
+def _fitting(model: type[Model], header: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Texts cut to their columns: an over-long description must not cost a film."""
+    fitting = {}
+    for name in names:
+        value = header[name]
+        length = getattr(model._meta.get_field(name), "max_length", None)
+        fitting[name] = value[:length] if isinstance(value, str) and length else value
+    return fitting
