@@ -15,7 +15,7 @@ from ml.common.calibration import sigmoid
 from ml.radiology.contracts import FindingScore, FloatImage, GateVerdict, ImagePrediction, InstanceHeader
 from ml.radiology.explain import grad_cam, on_film
 from ml.radiology.gate import age_gate
-from ml.radiology.imagegate import SPACES, ImageGate
+from ml.radiology.imagegate import SEEN, ImageGate
 from ml.radiology.transforms import Bytes, Preprocessing
 
 FILM_FORMAT = 2  # what the manifest says of a film model; grows when it says other things
@@ -113,7 +113,7 @@ class RadiologyPredictor:
 
     def unusual(self, squares: Bytes) -> Floats:
         """How far out each picture is, (n,), against `image_gate.limit`."""
-        return self.image_gate.scores(onnx_outputs(self.session, self.preprocessing, squares, *SPACES))
+        return self.image_gate.scores(onnx_outputs(self.session, self.preprocessing, squares, *SEEN))
 
     def probabilities(self, squares: Bytes) -> Floats:
         return calibrated(self.logits(squares), self.temperature)

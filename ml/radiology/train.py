@@ -25,7 +25,7 @@ from ml.radiology.dataset import SQUARES, Films, prepare
 from ml.radiology.evaluate import measures
 from ml.radiology.fitting import fit_network
 from ml.radiology.folds import cross_validate, folds_of
-from ml.radiology.imagegate import SPACES, ImageGate, learn_gate
+from ml.radiology.imagegate import SEEN, ImageGate, learn_gate
 from ml.radiology.importing import Dataset, load_frozen
 from ml.radiology.model import Network, build_network, onnx_bytes
 from ml.radiology.operating import calibration_fold, operating_point, patients_needed, temperatures
@@ -195,7 +195,7 @@ def _image_gate(session: Any, network: Network, films: Films, parts: dict[str, I
     """Learnt from training films evenly picked, its limit set on all of validation."""
     train = parts["train"][:: max(1, len(parts["train"]) // GATE_FILMS)]
     features = [
-        onnx_outputs(session, network.preprocessing, films.squares[rows], *SPACES)
+        onnx_outputs(session, network.preprocessing, films.squares[rows], *SEEN)
         for rows in (train, parts["val"])
     ]
     return learn_gate(*features)
@@ -205,7 +205,7 @@ def _golden(network: Network, session: Any, gate: ImageGate) -> bytes:
     """Made-up films, so that no patient's picture travels inside a model."""
     made = _golden_films()
     squares = network.preprocessing.squares([one.astype(np.float32) / np.float32(65535) for one in made])
-    seen = onnx_outputs(session, network.preprocessing, squares, *SPACES)
+    seen = onnx_outputs(session, network.preprocessing, squares, *SEEN)
     return npz_bytes(
         film=made[0], square=squares[:1], squares=squares, logits=seen["logits"].astype(np.float64),
         unusual=ImageGate.from_arrays(gate.arrays()).scores(seen),
