@@ -41,7 +41,7 @@ def _weights() -> None:
     """Better to start the film model from; done without where there is no internet."""
     from django.conf import settings
 
-    folder = Path(settings.LYNCEUS_WEIGHTS_DIR)
+    folder = Path(settings.LYNCEUS_BACKBONE_DIR)
     if any(folder.glob(f"{BACKBONE}*.safetensors")):
         return
     _step(f"Looking for published weights of {BACKBONE} to start the film model from")

@@ -24,8 +24,10 @@ from apps.fraud.validation import check_events
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
 from apps.radiology.headers import as_json
 from apps.radiology.models import (
+    Analysis,
     Correction,
     DicomNode,
+    Finding,
     Instance,
     KeptAside,
     PatientMerge,
@@ -141,6 +143,7 @@ def make_things(site: Site) -> Things:
     source = Source.objects.create(site=site, slug=site.slug, name=site.name)
     study, instance = _film(site)
     job, version = _model(site)
+    _called(instance, version)
     user = User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR)
     return Things(
         user=user,
@@ -193,6 +196,18 @@ def _film(site: Site) -> tuple[Study, Instance]:
         file_bytes=6, has_picture=True, origin="stow", received_at=now(),
     )  # fmt: skip
     return study, instance
+
+
+def _called(instance: Instance, version: ModelVersion) -> None:
+    analysis = Analysis.objects.create(instance=instance, version=version, pixel_sha256="", at=now())
+    Finding.objects.create(
+        analysis=analysis,
+        label="Effusion",
+        probability=0.9,
+        operating_point=0.5,
+        positive=True,
+        attention=b"png",
+    )
 
 
 def _correction(instance: Instance) -> Correction:
@@ -270,12 +285,12 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/fraud/rules/*": {"number": things.ruleset.number, "entry_id": things.entry.pk},
         "/fraud/rules/pass-through/*": {"number": things.policy.number},
         "/radiology/studies/*": {"public_id": study.public_id},
+        "/radiology/instances/*": {"public_id": instance.public_id, "label": "Effusion"},
         "/radiology/corrections/*": {"public_id": things.correction.public_id},
         "/radiology/rejections/*": {"public_id": things.rejection.public_id},
         "/radiology/patients/*": {"merge_id": things.merge.pk},
         "/radiology/uploads/*": {"public_id": things.upload.public_id},
         "/radiology/aside/*": {"public_id": things.aside.public_id},
-        "/radiology/instances/*": {"public_id": instance.public_id},
         "/dicom-web/*": uids,
         "/api/v1/decisions/*": {"event_id": things.decision.transaction.event_id},
         "/api/v1/studies/*": {"study_instance_uid": study.StudyInstanceUID},

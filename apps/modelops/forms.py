@@ -57,6 +57,9 @@ def _field_for(option: Field[Any], domain: Domain) -> forms.Field:
         text = f"{_sentence(said['help'])}. {_values(by_preset)}."
         choices = [("", "as the preset has it"), *((name, name) for name in said["choices"])]
         return forms.ChoiceField(required=False, label=label, choices=choices, help_text=text)
+    if "pattern" in said:
+        text = f"{_sentence(said['help'])}. {_values(by_preset)}."
+        return forms.RegexField(said["pattern"], required=False, label=label, max_length=80, help_text=text)
     kind = forms.IntegerField if option.type == "int" else forms.FloatField
     return kind(
         required=False,

@@ -18,6 +18,7 @@ KNOWN = {
     "auc": ("AUC", "higher is better"),
     "sensitivity": ("Sensitivity", "higher is better"),
     "specificity": ("Specificity", "higher is better"),
+    "ppv": ("Predictive value", "of those called, higher is better"),
     "accuracy": ("Accuracy", "higher is better"),
     "brier": ("Brier score", "lower is better"),
     "ece": ("Calibration error", "lower is better"),
@@ -33,6 +34,7 @@ ACRONYMS = {"gru", "auc", "ap", "ece"}
 HEADLINES = ("ap", "cp100", "value_recall_at_100", "auc", "sensitivity", "specificity")
 TABLES = {
     "findings": "Per finding",
+    "cross_validation": "Cross-validation by patient",
     "ablation": "What each part is worth alone, on test",
     "subgroups": "Per subgroup",
 }

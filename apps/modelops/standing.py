@@ -14,6 +14,7 @@ from apps.modelops.selectors import Curves
 
 Status = TrainingJob.Status
 Events = Sequence[tuple[datetime, Mapping[str, Any]]]
+NOTHING_AFTER = 3  # epochs without learning before the page says so
 STALLED_AFTER = 2  # epochs without a better validation before the page says so
 
 ADVICE = {
@@ -145,16 +146,39 @@ def _of_curve(metrics: Mapping[str, list[list[float]]], unit: str, going_on: boo
     points = metrics[watched]
     best, value = min(points, key=lambda point: point[1])
     last = points[-1][0]
-    if last - best >= STALLED_AFTER and len(points) > 2:
+    learnt = metrics.get("train_loss", [])
+    if _never_fell(learnt):
         return (
+            f"Nothing is learnt: training loss was {learnt[0][1]:.4g} at first and is {learnt[-1][1]:.4g} at"
+            f" {unit} {learnt[-1][0]:g}. Another rate, weights to start from or better labels may help."
+        )
+    if last - best >= STALLED_AFTER and len(points) > 2:
+        said = (
             f"Validation loss stopped falling at {unit} {best:g}: it was {value:.4g} there and"
             f" {points[-1][1]:.4g} at {unit} {last:g}."
         )
+        return said + _of_the_gap(learnt, best, points[-1][1], value)
     if len(points) < 2:
         return f"Validation loss is {value:.4g} after {unit} {last:g}."
     if last == best and going_on:
         return f"Validation loss is still falling: {value:.4g} at {unit} {last:g} is the lowest so far."
     return f"Validation loss was lowest at {unit} {best:g} ({value:.4g})."
+
+
+def _never_fell(points: list[list[float]]) -> bool:
+    """Whether several epochs brought training loss down by less than a hundredth."""
+    return len(points) > NOTHING_AFTER and min(y for _, y in points[1:]) > 0.99 * points[0][1]
+
+
+def _of_the_gap(learnt: list[list[float]], best: float, now_lost: float, then_lost: float) -> str:
+    """Overfitting, if since the best epoch training loss went on falling and validation loss rose."""
+    at_best = next((y for x, y in learnt if x == best), None)
+    if at_best is None or learnt[-1][1] > 0.95 * at_best or now_lost < 1.02 * then_lost:
+        return ""
+    return (
+        f" Training loss fell on from {at_best:.4g} to {learnt[-1][1]:.4g}: it is overfitting, learning the"
+        " training examples by heart. More data, more augmentation, dropout or weight decay may help."
+    )
 
 
 def _of_training_loss(points: list[list[float]], unit: str) -> str:

@@ -15,7 +15,14 @@ import structlog
 from apps.core.status import note_loaded
 from apps.modelops.registry import load
 from apps.modelops.selectors import artefact_dir, champion
-from ml.radiology.contracts import FindingScore, FloatImage, ImagePrediction
+from ml.radiology.contracts import (
+    ACCEPTED,
+    FindingScore,
+    FloatImage,
+    GateVerdict,
+    ImagePrediction,
+    InstanceHeader,
+)
 
 log = structlog.get_logger(__name__)
 RETRY_LOAD_S = 30.0
@@ -23,6 +30,8 @@ RETRY_LOAD_S = 30.0
 
 class Predictor(Protocol):
     def predict(self, images: Sequence[FloatImage]) -> list[ImagePrediction]: ...
+
+    def admits(self, header: InstanceHeader) -> GateVerdict: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +43,11 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """Findings, or the model's verdict that the image is not its to judge."""
+
     version_id: int
     findings: tuple[FindingScore, ...]
+    verdict: GateVerdict = ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +91,18 @@ def _load(folder: Path, artefact_hash: str) -> Predictor:
     return predictor
 
 
+def admits(model: Champion, header: InstanceHeader) -> GateVerdict:
+    """Whether the model was validated on patients such as the header's."""
+    return model.predictor.admits(header)
+
+
 def predict(model: Champion, pixels: FloatImage) -> Answer:
-    """Findings for one image, float32 (rows, columns) in 0..1. Raises ValueError if one is no probability."""
+    """Findings for one image, float32 (rows, columns) in 0..1, or why the model does not judge it.
+
+    Raises ValueError if one is no probability.
+    """
     [prediction] = model.predictor.predict([pixels])
     for finding in prediction.findings:
         if not (math.isfinite(finding.probability) and 0.0 <= finding.probability <= 1.0):
             raise ValueError("the model's answer is not a probability")
-    return Answer(model.version_id, prediction.findings)
+    return Answer(model.version_id, prediction.findings, prediction.verdict)

@@ -10,7 +10,7 @@ from ninja import Schema
 class FindingOut(Schema):
     label: str
     probability: float
-    operating_point: float
+    operating_point: float | None
     positive: bool
 
 

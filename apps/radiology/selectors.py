@@ -108,6 +108,13 @@ def findings_of(analysis: Analysis | None) -> list[Finding]:
     return sorted(analysis.findings.all(), key=strength, reverse=True)
 
 
+def attention_of(instance: Instance, label: str) -> bytes | None:
+    """The overlay of the latest analysis for this finding, a PNG, if the model called it."""
+    said = latest_analysis(instance)
+    kept = next((one.attention for one in findings_of(said) if one.label == label), None)
+    return None if kept is None else bytes(kept)
+
+
 def findings_of_study(study: Study) -> list[Finding]:
     """Per label the instance where it is most probable, by each instance's latest analysis."""
     best: dict[str, Finding] = {}
@@ -130,7 +137,9 @@ def findings_by_instance(study: Study) -> dict[int, list[Finding]]:
 
 
 def strength(finding: Finding) -> tuple[bool, float]:
-    return finding.positive, finding.probability - finding.operating_point
+    """Those without an operating point come last."""
+    point = finding.operating_point
+    return finding.positive, -1.0 if point is None else finding.probability - point
 
 
 def version_of_study(study: Study) -> int | None:

@@ -23,5 +23,6 @@ urlpatterns = [
     path("aside/<uuid:public_id>/image.png", change_views.aside_image, name="aside_image"),
     path("aside/<uuid:public_id>/settle/", change_views.settle, name="settle_aside"),
     path("instances/<uuid:public_id>/image.png", views.image, name="image"),
+    path("instances/<uuid:public_id>/attention/<str:label>.png", views.attention, name="attention"),
     path("instances/<uuid:public_id>/status/", views.instance_status, name="instance_status"),
 ]

@@ -25,6 +25,7 @@ from apps.radiology.models import OPEN, Finding, Instance, Status, Study
 from apps.radiology.received import Outcome
 from apps.radiology.selectors import (
     WorklistFilter,
+    attention_of,
     counts_by_status,
     findings_of,
     instance_for,
@@ -244,6 +245,16 @@ def image(request: HttpRequest, public_id: UUID) -> HttpResponse:
     response = FileResponse(path.open("rb"), content_type="image/png")
     response["Cache-Control"] = "private, no-store"
     return cast(HttpResponse, response)  # the guard passes on whatever a view answers
+
+
+@require_GET
+@role_required(Role.RADIOLOGIST)
+def attention(request: HttpRequest, public_id: UUID, label: str) -> HttpResponse:
+    """Where the model looked for a finding it called, a transparent PNG to lay over the film; else 404."""
+    overlay = attention_of(_instance(request, public_id), label)
+    if overlay is None:
+        raise Http404
+    return HttpResponse(overlay, content_type="image/png", headers={"Cache-Control": "private, no-store"})
 
 
 def _study(request: HttpRequest, public_id: UUID) -> Study:

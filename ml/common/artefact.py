@@ -22,7 +22,9 @@ import numpy.typing as npt
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-ALLOWED = frozenset({"weights.safetensors", "trees.ubj", "model.onnx", "golden.npz", "heldout.npz"})
+ALLOWED = frozenset(
+    {"weights.safetensors", "trees.ubj", "model.onnx", "golden.npz", "gate.npz", "heldout.npz"}
+)
 MAX_FILE_BYTES = 2 * 1024**3
 MAX_MANIFEST_BYTES = 4 * 1024**2
 Array = npt.NDArray[Any]
@@ -30,7 +32,7 @@ Array = npt.NDArray[Any]
 
 class ArtefactError(Exception):
     """The folder cannot be trusted. `code` is one of missing, malformed, unknown_file, missing_file,
-    hash_mismatch, wrong_kind, golden_mismatch."""
+    hash_mismatch, wrong_kind, old_format, golden_mismatch."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -55,8 +57,12 @@ class Artefact:
 
     def golden(self) -> dict[str, Array]:
         """Inputs and the outputs they gave when the model was made."""
-        with np.load(self.path("golden.npz"), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        return self.arrays("golden.npz")
+
+    def arrays(self, name: str) -> dict[str, Array]:
+        """The content of an .npz file."""
+        with np.load(self.path(name), allow_pickle=False) as arrays:
+            return {each: arrays[each] for each in arrays.files}
 
 
 def npz_bytes(**arrays: Array) -> bytes:

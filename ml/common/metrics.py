@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+Z95 = 1.959964  # of a two-sided 95 % interval
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
@@ -83,13 +84,17 @@ def _mean(values: npt.NDArray[Any], weights: Floats | None) -> float | None:
     return float(np.average(values, weights=weights)) if weights.sum() else None
 
 
-def threshold_for_sensitivity(labels: Ints, scores: Floats, sensitivity: float) -> float:
-    """The highest threshold at which `score >= threshold` still finds this share of the positives."""
-    positives = np.sort(scores[labels == 1])
-    if not len(positives):
-        raise ValueError("There is no positive case to set a threshold on.")
-    may_miss = int(np.floor((1 - sensitivity) * len(positives) + 1e-9))
-    return float(positives[may_miss])
+def positive_predictive_value(labels: Ints, scores: Floats, threshold: float) -> float | None:
+    """Of those with `score >= threshold` the share that has it. None where none has such a score."""
+    return _mean((labels == 1)[scores >= threshold], None)
+
+
+def wilson_low(share: float, n: int, z: float = Z95) -> float:
+    """The lower end of Wilson's interval for a share seen in n independent cases; 0 for none."""
+    if n == 0:
+        return 0.0
+    spread = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return float((share + z**2 / (2 * n) - spread) / (1 + z**2 / n))
 
 
 def bootstrap_intervals(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatImage = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
 
 
 class DicomRefused(Exception):
@@ -75,19 +76,30 @@ class GateVerdict:
     reason: str = ""
 
 
+ACCEPTED = GateVerdict(True)
+
+
 @dataclass(frozen=True, slots=True)
 class FindingScore:
-    """One finding: calibrated probability, the operating point it is held against, the call."""
+    """One finding: calibrated probability, the operating point it is held against, the call.
+
+    Where the evidence did not suffice to set an operating point it is None, and nothing is called. Of what
+    is called, `attention` uint8 (rows, columns) says where on the film the model looked, if it can tell.
+    """
 
     label: str
     probability: float
-    operating_point: float
+    operating_point: float | None
     positive: bool
+    attention: Bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePrediction:
+    """What was found, or a verdict that the image is not the model's to judge, and then no findings."""
+
     findings: tuple[FindingScore, ...]
+    verdict: GateVerdict = ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)

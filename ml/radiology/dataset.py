@@ -1,8 +1,7 @@
-"""Frozen films as batches: fitted once to the network's square, augmented on the fly, never flipped."""
+"""Frozen films as batches: fitted once to the network's square, read batch by batch."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ml.common.contracts import ProgressCallback, ProgressEvent
 from ml.common.progress import Ticker
 from ml.radiology.importing import Dataset
-from ml.radiology.transforms import Bytes, Preprocessing, fit
+from ml.radiology.transforms import Bytes, Preprocessing
 
 SQUARES = "squares.bin"
 Ints = npt.NDArray[np.intp]
@@ -48,7 +46,7 @@ def prepare(dataset: Dataset, columns: list[int], preprocessing: Preprocessing, 
     squares = np.memmap(folder / SQUARES, np.uint8, "w+", shape=(n, side, side))
     ticker = Ticker(n)
     for row in range(n):
-        squares[row] = fit(dataset.film(row), side)
+        squares[row] = preprocessing.fit(dataset.film(row))
         if row % 200 == 199:
             ticker.add(200)
             progress(
@@ -69,21 +67,3 @@ def shuffled(rows: Ints, batch_size: int, seed: int, epoch: int) -> list[Ints]:
 def in_order(rows: Ints, batch_size: int) -> Iterator[Ints]:
     for start in range(0, len(rows), batch_size):
         yield rows[start : start + batch_size]
-
-
-def augment(grey: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Turn, zoom, shift and relight each film a little. No flips: side and heart position are signal."""
-    n = len(grey)
-
-    def within(limit: float) -> Tensor:
-        return (torch.rand(n, generator=generator) * 2 - 1) * (limit * strength)
-
-    angle, zoom = within(math.radians(7)), torch.exp(within(0.10))
-    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    rows = [torch.stack([cos, -sin, within(0.07)], 1), torch.stack([sin, cos, within(0.07)], 1)]
-    theta = torch.stack(rows, 1).to(grey.device)
-    grid = functional.affine_grid(theta, list(grey.shape), align_corners=False)
-    moved = functional.grid_sample(grey, grid, align_corners=False)
-    gamma, gain, lift = torch.exp(within(0.25)), torch.exp(within(0.12)), within(0.05)
-    lit = [one.view(n, 1, 1, 1).to(grey.device) for one in (gamma, gain, lift)]
-    return (moved.clamp(1e-4, 1) ** lit[0] * lit[1] + lit[2]).clamp(0, 1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from ml.common.metrics import (
     average_precision,
@@ -15,6 +16,7 @@ from ml.common.metrics import (
     brier,
     confusion_measures,
     expected_calibration_error,
+    positive_predictive_value,
     roc_auc,
 )
 from ml.radiology.contracts import DecodedImage, EvaluationReport
@@ -22,10 +24,13 @@ from ml.radiology.importing import read_table
 from ml.radiology.parsing import Limits
 from ml.radiology.predict import RadiologyPredictor
 from ml.radiology.reading import read_films
+from ml.radiology.subgroups import subgroups_of
 
 BATCH = 64
-MEASURES = ("auc", "ap", "accuracy", "sensitivity", "specificity", "brier", "ece")
+MEASURES = ("auc", "ap", "accuracy", "sensitivity", "specificity", "ppv", "brier", "ece")
+OF_SUBGROUPS = ("auc", "sensitivity", "specificity", "ppv")
 Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.integer]
 Measures = dict[str, float | None]
 
 
@@ -51,8 +56,8 @@ def evaluate(
     if not usable.any():
         raise ValueError("None of the table's images has both a label and pixels that can be read.")
     report = measures(
-        labels[usable], scores[usable], predictor.operating_points[columns],
-        [predictor.labels[column] for column in columns], list(table["patient_id"][usable]), seed, bootstrap,
+        labels[usable], scores[usable], [predictor.operating_points[column] for column in columns],
+        [predictor.labels[column] for column in columns], table[usable], seed, bootstrap,
     )  # fmt: skip
     return EvaluationReport({**report.values, "n_excluded": int((~usable).sum())}, report.intervals)
 
@@ -86,43 +91,80 @@ def _scores(predictor: RadiologyPredictor, images: Path, files: list[str]) -> Fl
 
 
 def measures(
-    labels: Floats, scores: Floats, thresholds: Floats, names: Sequence[str], patients: Sequence[str],
-    seed: int, bootstrap: int,
+    labels: Floats, scores: Floats, thresholds: Sequence[float | None], names: Sequence[str],
+    table: pd.DataFrame, seed: int, bootstrap: int,
 ) -> EvaluationReport:  # fmt: skip
-    """Every measure, averaged over findings, with its interval over resampled patients; and of each finding.
+    """Every measure, averaged over findings, with its interval over resampled patients; of each finding; and
+    a few for each sex, age band and view the table tells of.
 
-    `labels` (n, findings) NaN where unknown, `scores` probabilities of the same shape. The threshold of an
-    average over several findings is None.
+    `labels` (n, findings) NaN where unknown, `scores` probabilities of the same shape, `table` with a row a
+    film and a patient_id. The threshold of an average over several findings is None; so is what a finding
+    without a threshold (too little evidence to set one) would have there.
     """
-    each = [_one(labels[:, i], scores[:, i], float(thresholds[i])) for i in range(len(names))]
-    values: dict[str, Any] = {name: _mean([one[name] for one in each]) for name in MEASURES}
-
-    limits = list(enumerate(thresholds))
-
-    def averaged(rows: Any) -> dict[str, float | None]:
-        return {
-            name: _mean([_MEASURE[name](labels[rows, i], scores[rows, i], float(t)) for i, t in limits])
-            for name in MEASURES
-        }
-
-    intervals = bootstrap_intervals(averaged, patients, rounds=bootstrap, seed=seed)
+    patients = np.asarray(table["patient_id"], object)
+    of = _averages(MEASURES, labels, scores, thresholds, apart=True)
+    values: dict[str, Any] = of(np.arange(len(labels)))
+    intervals = bootstrap_intervals(of, patients, rounds=bootstrap, seed=seed)
+    each = dict(zip(names, (_apart(values, intervals, i) for i in range(len(names))), strict=True))
+    for i, (name, threshold) in enumerate(zip(names, thresholds, strict=True)):
+        known = labels[~np.isnan(labels[:, i]), i]
+        each[name] |= {"n": len(known), "n_positive": int(known.sum()), "threshold": threshold}
     about = {
-        "n": len(labels), "n_excluded": 0, "threshold": float(thresholds[0]) if len(names) == 1 else None,
-        "cp100": None, "findings": dict(zip(names, each, strict=True)),
+        "n": len(labels), "n_excluded": 0, "threshold": thresholds[0] if len(names) == 1 else None,
+        "cp100": None, "findings": each,
     }  # fmt: skip
-    return EvaluationReport({**values, **about}, intervals)
+    if groups := _subgroups(labels, scores, thresholds, table, seed, bootstrap):
+        about["subgroups"] = groups
+    overall = {name: values[name] for name in MEASURES}
+    return EvaluationReport({**overall, **about}, {n: pair for n, pair in intervals.items() if n in MEASURES})
 
 
-def _one(labels: Floats, scores: Floats, threshold: float) -> dict[str, Any]:
-    known = labels[~np.isnan(labels)]
-    values: dict[str, Any] = {name: _MEASURE[name](labels, scores, threshold) for name in MEASURES}
-    return {**values, "n": len(known), "n_positive": int(known.sum()), "threshold": threshold}
+def _averages(
+    wanted: Sequence[str], labels: Floats, scores: Floats, thresholds: Sequence[float | None],
+    *, apart: bool = False,
+) -> Callable[[Any], dict[str, float | None]]:  # fmt: skip
+    """A function from rows to the measures averaged over findings and, if `apart`, of each as "0 auc"."""
+
+    def of(rows: Any) -> dict[str, float | None]:
+        found: dict[str, float | None] = {}
+        for name in wanted:
+            one = [_MEASURE[name](labels[rows, i], scores[rows, i], t) for i, t in enumerate(thresholds)]
+            found[name] = _mean(one)
+            if apart:
+                found |= {f"{i} {name}": value for i, value in enumerate(one)}
+        return found
+
+    return of
+
+
+def _apart(
+    values: Mapping[str, float | None], intervals: Mapping[str, tuple[float, float]], i: int
+) -> dict[str, Any]:
+    """One finding's measures and intervals."""
+    found: dict[str, Any] = {name: values[f"{i} {name}"] for name in MEASURES}
+    its = {name: list(intervals[f"{i} {name}"]) for name in MEASURES if f"{i} {name}" in intervals}
+    return {**found, "intervals": its} if its else found
+
+
+def _subgroups(
+    labels: Floats, scores: Floats, thresholds: Sequence[float | None], table: pd.DataFrame, seed: int,
+    bootstrap: int,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    found: dict[str, dict[str, Any]] = {}
+    patients = np.asarray(table["patient_id"], object)
+    for name, those in subgroups_of(table).items():
+        of = _averages(OF_SUBGROUPS, labels[those], scores[those], thresholds)
+        found[name] = {**of(np.arange(int(those.sum()))), "n": int(those.sum())}
+        if bootstrap:
+            intervals = bootstrap_intervals(of, patients[those], rounds=bootstrap, seed=seed)
+            found[name]["intervals"] = {key: list(pair) for key, pair in intervals.items()}
+    return found
 
 
 def _known(measure: Any) -> Any:
-    """Only films whose label is known; None where there is none."""
+    """Only films whose label is known; None where there is none, or no threshold that is needed."""
 
-    def masked(labels: Floats, scores: Floats, threshold: float) -> float | None:
+    def masked(labels: Floats, scores: Floats, threshold: float | None) -> float | None:
         rows = ~np.isnan(labels)
         if not rows.any():
             return None
@@ -137,12 +179,21 @@ def _mean(values: list[float | None]) -> float | None:
     return float(np.mean(defined)) if defined else None
 
 
+def _at_threshold(name: str) -> Any:
+    def measure(labels: Ints, scores: Floats, threshold: float | None) -> float | None:
+        if threshold is None:
+            return None
+        if name == "ppv":
+            return positive_predictive_value(labels, scores, threshold)
+        return confusion_measures(labels, scores, threshold)[name]
+
+    return _known(measure)
+
+
 _MEASURE: dict[str, Any] = {
     "auc": _known(lambda y, p, t: roc_auc(y, p)),
     "ap": _known(lambda y, p, t: average_precision(y, p)),
-    "accuracy": _known(lambda y, p, t: confusion_measures(y, p, t)["accuracy"]),
-    "sensitivity": _known(lambda y, p, t: confusion_measures(y, p, t)["sensitivity"]),
-    "specificity": _known(lambda y, p, t: confusion_measures(y, p, t)["specificity"]),
+    **{name: _at_threshold(name) for name in ("accuracy", "sensitivity", "specificity", "ppv")},
     "brier": _known(lambda y, p, t: brier(y, p)),
     "ece": _known(lambda y, p, t: expected_calibration_error(y, p)),
 }

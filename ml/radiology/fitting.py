@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,26 +15,39 @@ from torch.nn import functional
 from ml.common.contracts import ProgressCallback, ProgressEvent
 from ml.common.metrics import roc_auc
 from ml.common.progress import Ticker
+from ml.radiology.augment import augment
+from ml.radiology.checkpoint import CHECKPOINT, TrainState, load_checkpoint, save_checkpoint
+from ml.radiology.clock import Clock
 from ml.radiology.config import TrainConfig
-from ml.radiology.dataset import Films, augment, in_order, shuffled
+from ml.radiology.dataset import Films, in_order, shuffled
 from ml.radiology.model import Network
+from ml.radiology.schedule import Average, make_optimizer, only_head_learns, set_rate
 
-CHECKPOINT = "epoch.pt"
-PHASES = ("data", "forward", "backward", "optimizer")
 EVAL_BATCH = 64
+MIN_BATCH = 2
+LAYOUT = torch.channels_last  # a third faster here on the CPU too
 Ints = npt.NDArray[np.intp]
 
 
 @dataclass(slots=True)
-class TrainState:
-    """All that a resumed run needs besides the modules."""
+class Run:
+    """One training, set up: what every epoch needs."""
 
-    key: str
-    epoch: int = 0  # finished epochs
-    best_auc: float = -1.0
-    best_epoch: int = 0
-    best: dict[str, Tensor] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
+    network: Network
+    films: Films
+    rows: Ints
+    config: TrainConfig
+    seed: int
+    device: str
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: Average
+    ticker: Ticker
+    progress: ProgressCallback
+
+    @property
+    def head_epochs(self) -> int:
+        return min(self.config.head_epochs, self.config.epochs - 1) if self.network.pretrained else 0
 
 
 def fit_network(
@@ -47,74 +56,98 @@ def fit_network(
 ) -> list[dict[str, float]]:  # fmt: skip
     """Leaves the best epoch's weights in the network, on the CPU, and returns each epoch's measures."""
     start_at_prevalence(network, films.labels[train])
-    cuda = device == "cuda"
-    layout = torch.channels_last  # a third faster here on the CPU too
-    module = network.module.to(device).to(memory_format=layout)  # type: ignore[call-overload]
-    steps = len(shuffled(train, config.batch_size, seed, 0))
-    optimizer, schedule = _optimizer(network, config, steps)
-    scaler = torch.amp.GradScaler("cuda", enabled=cuda)
-    state = TrainState(f"{key} {seed} {config}")
-    path = checkpoint_dir / CHECKPOINT
+    module = network.module.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
+    scaler = torch.amp.GradScaler("cuda", enabled=device == "cuda")
+    run = Run(
+        network, films, train, config, seed, device, make_optimizer(network, config), scaler,
+        Average(module, config.averaging), Ticker(config.epochs * len(train)), progress,
+    )  # fmt: skip
+    state = TrainState(f"{key} {seed} {config}", config.batch_size)
+    path, parts = checkpoint_dir / CHECKPOINT, ((module, run.average.module), (run.optimizer, scaler))
     if resume and path.is_file():
-        state = _load(path, state, module, (optimizer, schedule, scaler))
-    ticker = Ticker((config.epochs - state.epoch) * len(train))
-    for epoch in range(state.epoch, config.epochs):
-        if epoch - state.best_epoch >= config.patience:
-            break
-        torch.manual_seed(seed * 100_003 + epoch)  # dropout; augmentation has its own below
-        generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-        clock, losses = _Clock(cuda), []
-        module.train()
-        for step, rows in enumerate(shuffled(train, config.batch_size, seed, epoch)):
-            grey, labels, known = films.batch(rows, device)
-            inputs = films.normalise(augment(grey, config.augment, generator) if config.augment else grey)
-            inputs = inputs.contiguous(memory_format=layout)
-            clock.lap("data")
-            with torch.autocast("cuda", enabled=cuda):
-                loss = masked_loss(module(inputs), labels, known)
-            clock.lap("forward")
-            optimizer.zero_grad(set_to_none=True)
-            scaler.scale(loss).backward()
-            clock.lap("backward")
-            scaler.step(optimizer)
-            scaler.update()
-            schedule.step()
-            losses.append(loss.detach())
-            clock.lap("optimizer")
-            ticker.add(len(rows))
-            progress(ProgressEvent("train", epoch=epoch + 1, epochs=config.epochs, step=step + 1, steps=steps, rate=ticker.rate, rate_unit="images", eta_s=ticker.eta_s))  # fmt: skip # noqa: E501
-        shares = clock.shares()
-        measured = {"train_loss": float(torch.stack(losses).mean()), **_validate(module, films, val, device)}
+        state = load_checkpoint(path, state, *parts)
+    if not state.epoch:
+        save_checkpoint(path, state, *parts)  # where to go back to if memory does not suffice
+    run.ticker = Ticker((config.epochs - state.epoch) * len(train))
+    while state.epoch < config.epochs and state.epoch - state.best_epoch < config.patience:
+        try:
+            measured = _epoch(run, state)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error) or state.batch_size <= MIN_BATCH:
+                raise
+            half = max(MIN_BATCH, state.batch_size // 2)
+            state = load_checkpoint(path, state, *parts)
+            state.batch_size = half
+            progress(ProgressEvent("train", message=f"out of memory: going on with batches of {half} films"))
+            continue
+        measured |= _validate(run.average.module, films, val, device)
         if not math.isfinite(measured["train_loss"] + measured["val_loss"]):
             raise ValueError("Training diverged: use a lower learning rate.")
-        _remember(state, epoch + 1, measured, module)
-        _save(path, state, module, (optimizer, schedule, scaler))
-        progress(ProgressEvent("train", epoch=epoch + 1, epochs=config.epochs, step=steps, steps=steps, rate=ticker.rate, rate_unit="images", eta_s=ticker.eta_s, metrics=measured | shares))  # fmt: skip # noqa: E501
+        _remember(state, measured, run.average.module)
+        save_checkpoint(path, state, *parts)
+        _tell(run, state.epoch, 0, 0, measured)
     module.load_state_dict(state.best)
-    module.to("cpu").to(memory_format=torch.contiguous_format).eval()
+    module.requires_grad_(True).to("cpu").to(memory_format=torch.contiguous_format).eval()
     return state.history
 
 
-def masked_loss(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
-    """Binary cross-entropy over the labels that are known."""
-    losses = functional.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")
+def _epoch(run: Run, state: TrainState) -> dict[str, float]:
+    """One pass over the films: train_loss, and shares of time."""
+    epoch, config, module = state.epoch, run.config, run.network.module
+    torch.manual_seed(run.seed * 100_003 + epoch)  # dropout; augmentation has its own below
+    generator = torch.Generator().manual_seed(run.seed * 100_003 + epoch)
+    batches = shuffled(run.rows, state.batch_size, run.seed, epoch)
+    cuda = run.device == "cuda"
+    clock, losses = Clock(cuda), []
+    only_head_learns(run.network, only=epoch < run.head_epochs)
+    for step, rows in enumerate(batches):
+        _rate(run, epoch, step / len(batches))
+        grey, labels, known = run.films.batch(rows, run.device)
+        grey = augment(grey, config.augment, generator) if config.augment else grey
+        inputs = run.films.normalise(grey).contiguous(memory_format=LAYOUT)
+        clock.lap("data")
+        with torch.autocast("cuda", enabled=cuda):
+            loss = masked_loss(module(inputs), labels, known, config.label_smoothing)
+        clock.lap("forward")
+        run.optimizer.zero_grad(set_to_none=True)
+        run.scaler.scale(loss).backward()
+        clock.lap("backward")
+        run.scaler.step(run.optimizer)
+        run.scaler.update()
+        run.average.follow(module, epoch * len(batches) + step)
+        losses.append(loss.detach())
+        clock.lap("optimizer")
+        run.ticker.add(len(rows))
+        _tell(run, epoch + 1, step + 1, len(batches), {})
+    return {"train_loss": float(torch.stack(losses).mean()), **clock.shares()}
+
+
+def _rate(run: Run, epoch: int, share: float) -> None:
+    left_out = run.head_epochs
+    done = max(0.0, epoch - left_out + share) / (run.config.epochs - left_out)
+    set_rate(run.optimizer, run.config.warmup_share if epoch < left_out else done, run.config)
+
+
+def _tell(run: Run, epoch: int, step: int, steps: int, metrics: dict[str, float]) -> None:
+    run.progress(
+        ProgressEvent(
+            "train", epoch=epoch, epochs=run.config.epochs, step=step or None, steps=steps or None,
+            rate=run.ticker.rate, rate_unit="images", eta_s=run.ticker.eta_s, metrics=metrics,
+        )
+    )  # fmt: skip
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """A graphics card's, or the CPU allocator's, which has no exception of its own."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
+
+
+def masked_loss(logits: Tensor, labels: Tensor, known: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Binary cross-entropy over the labels that are known, each held `smoothing` less than certain."""
+    wanted = labels * (1 - smoothing) + smoothing / 2
+    losses = functional.binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none")
     return (losses * known).sum() / known.sum().clamp(min=1)
-
-
-def _optimizer(network: Network, config: TrainConfig, steps: int) -> tuple[Any, Any]:
-    """AdamW under one cycle; no decay on norms and biases."""
-    parameters = list(network.module.parameters())
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=steps * config.epochs, pct_start=config.warmup_share
-    )
-    return optimizer, schedule
 
 
 def start_at_prevalence(network: Network, labels: npt.NDArray[np.float32]) -> None:
@@ -128,8 +161,7 @@ def start_at_prevalence(network: Network, labels: npt.NDArray[np.float32]) -> No
 
 @torch.no_grad()
 def _validate(module: nn.Module, films: Films, rows: Ints, device: str) -> dict[str, float]:
-    """val_loss, and val_auc averaged over the findings that have one."""
-    module.eval()
+    """val_loss, and val_auc averaged over the findings that have one; a half where none has."""
     logits, labels, known = [], [], []
     for batch in in_order(rows, EVAL_BATCH):
         grey, truth, there = films.batch(batch, device)
@@ -142,61 +174,12 @@ def _validate(module: nn.Module, films: Films, rows: Ints, device: str) -> dict[
         there = k[:, column] > 0
         auc = roc_auc(y[there, column].numpy().astype(int), x[there, column].numpy())
         aucs += [auc] if auc is not None else []
-    return {"val_loss": float(masked_loss(x, y, k)), "val_auc": float(np.mean(aucs))}
+    return {"val_loss": float(masked_loss(x, y, k)), "val_auc": float(np.mean(aucs)) if aucs else 0.5}
 
 
-def _remember(state: TrainState, epoch: int, measured: dict[str, float], module: nn.Module) -> None:
-    state.epoch = epoch
-    state.history.append(measured)
+def _remember(state: TrainState, measured: dict[str, float], module: nn.Module) -> None:
+    state.epoch += 1
+    state.history.append({name: v for name, v in measured.items() if not name.startswith("share_")})
     if measured["val_auc"] > state.best_auc:
-        state.best_auc, state.best_epoch = measured["val_auc"], epoch
+        state.best_auc, state.best_epoch = measured["val_auc"], state.epoch
         state.best = {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
-
-
-def _save(path: Path, state: TrainState, module: nn.Module, movers: tuple[Any, ...]) -> None:
-    content = {
-        **{name: getattr(state, name) for name in TrainState.__slots__},
-        "module": module.state_dict(),
-        "movers": [mover.state_dict() for mover in movers],
-    }
-    temporary = path.with_suffix(".part")
-    with temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _load(path: Path, fresh: TrainState, module: nn.Module, movers: tuple[Any, ...]) -> TrainState:
-    """The state at the end of the last whole epoch; a checkpoint of another job is passed over."""
-    content: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    if content["key"] != fresh.key:
-        return fresh
-    module.load_state_dict(content["module"])
-    for mover, saved in zip(movers, content["movers"], strict=True):
-        mover.load_state_dict(saved)
-    return TrainState(**{name: content[name] for name in TrainState.__slots__})
-
-
-class _Clock:
-    """Where an epoch's time goes. On a GPU only every eighth step is waited for: waiting costs speed."""
-
-    def __init__(self, cuda: bool) -> None:
-        self.cuda, self.laps = cuda, 0
-        self.spent = dict.fromkeys(PHASES, 0.0)
-        self.last = time.perf_counter()
-
-    def lap(self, phase: str) -> None:
-        step = self.laps // len(PHASES)
-        self.laps += 1
-        watched = not self.cuda or step % 8 == 0
-        if self.cuda and (watched or step % 8 == 7):
-            torch.cuda.synchronize()
-        current = time.perf_counter()
-        if watched:
-            self.spent[phase] += current - self.last
-        self.last = current
-
-    def shares(self) -> dict[str, float]:
-        total = sum(self.spent.values()) or 1.0
-        return {f"share_{phase}": spent / total for phase, spent in self.spent.items()}

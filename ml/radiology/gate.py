@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
+from ml.radiology.ages import age_years
 from ml.radiology.contracts import GateVerdict, InstanceHeader
 
 RADIOGRAPHY = frozenset({"CR", "DX", "RG"})
@@ -77,3 +79,25 @@ def _provenance(header: InstanceHeader) -> GateVerdict | None:
     if secondary and not certain:
         return _not("secondary", "the image is a secondary capture whose body part or view is not stated.")
     return None
+
+
+def age_gate(header: InstanceHeader, ages: tuple[float, float] | None) -> GateVerdict:
+    """Whether the patient's age lies where the model saw films; passes where either is not known.
+
+    A year of grace below and above: a patient's age is given in whole years.
+    """
+    age = age_years(header.PatientAge)
+    age = _age_from_dates(header) if age is None else age
+    if age is None or ages is None or ages[0] - 1 < age < ages[1] + 1:
+        return GateVerdict(True)
+    return _not(
+        "age", f"the patient's age is outside the {ages[0]:.0f} to {ages[1]:.0f} years of the model's films."
+    )
+
+
+def _age_from_dates(header: InstanceHeader) -> float | None:
+    try:
+        born, taken = (date.fromisoformat(one) for one in (header.PatientBirthDate, header.StudyDate))
+    except ValueError:
+        return None
+    return (taken - born).days / 365.25 if born <= taken else None

@@ -1,4 +1,4 @@
-"""The network: one of timm's, taking one grey channel, with one logit a finding."""
+"""The network: any of timm's, shown one grey channel, with one logit a finding."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import ml.common.torchvision_pair  # noqa: F401  # before timm
 
 import timm  # isort: skip
 from ml.common.artefact import Artefact
-from ml.radiology.transforms import Preprocessing
+from ml.radiology.transforms import INTERPOLATIONS, Preprocessing
 from ml.radiology.weights import Weights, WeightsError
 
 
@@ -26,6 +26,7 @@ class Network:
     recipe: dict[str, Any]
     preprocessing: Preprocessing
     head: str
+    pretrained: bool = False
 
     def head_module(self) -> nn.Linear:
         head = self.module.get_submodule(self.head)
@@ -34,18 +35,46 @@ class Network:
         return head
 
 
-def build_network(backbone: str, n_labels: int, side: int, weights: Weights | None, seed: int) -> Network:
-    """From scratch, or from weights made for three channels. Raises WeightsError where they do not fit."""
+def build_network(
+    backbone: str, n_labels: int, side: int, weights: Weights | None, seed: int,
+    *, channels: int = 1, dropout: float = 0.0, drop_path: float = 0.0,
+) -> Network:  # fmt: skip
+    """From scratch, or from weights made for three channels.
+
+    Raises ValueError for a network timm does not have or that cannot be built so, WeightsError where the
+    weights do not fit.
+    """
     torch.manual_seed(seed)
     args = dict(weights.args) if weights else {}
-    module = timm.create_model(backbone, pretrained=False, in_chans=1, num_classes=n_labels, **args)
+    recipe = {"backbone": backbone, "args": args, "n_labels": n_labels, "channels": channels, "side": side}
+    module = _create(recipe, dropout, drop_path)
     about = _about(module)
     if weights:
         _load(module, weights, about)
     mean = sum(about["mean"]) / 3 if not weights or weights.mean is None else weights.mean
     std = sum(about["std"]) / 3 if not weights or weights.std is None else weights.std
-    recipe = {"backbone": backbone, "args": args, "n_labels": n_labels}
-    return Network(module, recipe, Preprocessing(side, mean, std), str(about["classifier"]))
+    named = str(about.get("interpolation", ""))
+    preprocessing = Preprocessing(side, mean, std, named if named in INTERPOLATIONS else "bilinear")
+    network = Network(module, recipe, preprocessing, str(about["classifier"]), weights is not None)
+    _check(network, backbone)
+    return network
+
+
+def _check(network: Network, backbone: str) -> None:
+    """What would otherwise show only when hours of training are over. Raises ValueError."""
+    side = network.preprocessing.side
+    try:
+        network.head_module()
+        _middle(network.module)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{backbone} does not end in one linear layer, so it cannot be taught findings."
+        ) from error
+    try:
+        with torch.no_grad():
+            network.module.eval()(torch.zeros(1, 1, side, side))
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(f"{backbone} cannot see films of {side} pixels: {error}") from error
 
 
 def open_network(artefact: Artefact) -> Network:
@@ -54,12 +83,40 @@ def open_network(artefact: Artefact) -> Network:
 
     meta = artefact.meta
     recipe = meta["network"]
-    module = timm.create_model(
-        recipe["backbone"], pretrained=False, in_chans=1, num_classes=recipe["n_labels"], **recipe["args"]
-    )
+    module = _create(recipe, 0.0, 0.0)
     module.load_state_dict(load_file(artefact.path("weights.safetensors")))
     preprocessing = Preprocessing.from_meta(meta["preprocessing"])
     return Network(module.eval(), dict(recipe), preprocessing, str(_about(module)["classifier"]))
+
+
+def _create(recipe: dict[str, Any], dropout: float, drop_path: float) -> nn.Module:
+    backbone, channels = recipe["backbone"], int(recipe["channels"])
+    if not timm.is_model(backbone):
+        raise ValueError(f"timm has no network called {backbone!r}.")
+    more: dict[str, Any] = {"drop_rate": dropout} if dropout else {}
+    if drop_path:
+        more["drop_path_rate"] = drop_path
+    if timm.get_pretrained_cfg_value(backbone, "fixed_input_size"):
+        more["img_size"] = recipe["side"]
+    try:
+        module = timm.create_model(
+            backbone,
+            pretrained=False,
+            in_chans=channels,
+            num_classes=recipe["n_labels"],
+            **recipe["args"],
+            **more,
+        )
+    except (TypeError, AssertionError, RuntimeError) as error:
+        raise ValueError(f"{backbone} cannot be built with these parameters: {error}") from error
+    if channels > 1:
+        module.register_forward_pre_hook(_grey_to_each)
+    return module
+
+
+def _grey_to_each(module: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Every channel of the first layer is shown the same grey."""
+    return (given[0].expand(-1, 3, -1, -1),)
 
 
 def _about(module: nn.Module) -> dict[str, Any]:
@@ -68,12 +125,12 @@ def _about(module: nn.Module) -> dict[str, Any]:
 
 
 def _load(module: nn.Module, weights: Weights, about: dict[str, Any]) -> None:
-    """All but the head. Grey is the same in every channel, so the first layer's channels are added up."""
+    """All but the head. For one channel the first layer's three are added up: grey is the same in each."""
     from safetensors.torch import load_file
 
     state = load_file(weights.path)
     first = f"{about['first_conv']}.weight"
-    if first in state and state[first].shape[1] == 3:
+    if first in state and state[first].shape[1] == 3 and module.get_parameter(first).shape[1] == 1:
         state[first] = state[first].sum(1, keepdim=True)
     for name in [name for name in state if name.startswith(f"{about['classifier']}.")]:
         del state[name]
@@ -85,18 +142,83 @@ def _load(module: nn.Module, weights: Weights, about: dict[str, Any]) -> None:
         raise WeightsError(f"The weights {weights.path.name} are of another network.")
 
 
+class Served(nn.Module):
+    """A network with what explains and gates it: logits, pooled features at two depths, and the last maps.
+
+    `maps` is (n, channels, rows, columns) just before pooling where the head is linear on their mean, so that
+    their gradient is the head's own weights; else (n, 0, 1, 1).
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.module = network.module
+        self.seen: dict[str, Tensor] = {}
+        head = network.head_module()
+        middle = _middle(network.module)
+        self.hooks = [
+            head.register_forward_pre_hook(lambda _, given: self.seen.update(late=given[0])),
+            middle.register_forward_hook(lambda _, given, out: self.seen.update(mid=_pooled(out))),
+        ]
+        self.linear = self._is_linear(network)
+
+    @torch.no_grad()
+    def _is_linear(self, network: Network) -> bool:
+        films = torch.rand(2, 1, network.preprocessing.side, network.preprocessing.side)
+        logits, head = self.module.eval()(films), network.head_module()
+        maps = self._maps(films)
+        fits = maps.ndim == 4 and maps.shape[1] == head.in_features
+        return fits and torch.allclose(head(maps.mean((2, 3))), logits, atol=1e-4)
+
+    def _maps(self, films: Tensor) -> Tensor:
+        for hook in self.module._forward_pre_hooks.values():
+            [films] = hook(self.module, (films,))
+        maps: Tensor = self.module.forward_features(films)  # type: ignore[operator]
+        return maps
+
+    def forward(self, films: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        if self.linear:
+            maps = self._maps(films)
+            logits = self.module.forward_head(maps)  # type: ignore[operator]
+        else:
+            logits, maps = self.module(films), films[:, :0, :1, :1]
+        return logits, self.seen["mid"], self.seen["late"].flatten(1), maps
+
+    def let_go(self) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+
+def _middle(module: nn.Module) -> nn.Module:
+    """The stage half way up, as timm lists them."""
+    stages = [stage["module"] for stage in getattr(module, "feature_info", [])]
+    if not stages:
+        raise ValueError("timm does not say what stages this network has, so its images cannot be gated.")
+    return module.get_submodule(stages[len(stages) // 2])
+
+
+def _pooled(features: Tensor) -> Tensor:
+    """(n, d): the mean over places, or over tokens; a stage's mean and spread tell its texture."""
+    if features.ndim == 4:
+        return torch.cat([features.mean((2, 3)), features.flatten(2).std(2)], 1)
+    return features.mean(1)
+
+
 def onnx_bytes(network: Network) -> bytes:
-    """The network as ONNX: input `films` (n, 1, side, side), output `logits` (n, labels), any n."""
+    """The network as ONNX: from `films` (n, 1, side, side) to `logits`, `mid`, `late` and `maps`, any n."""
     side = network.preprocessing.side
-    module = network.module.eval()
+    served = Served(
+        Network(network.module.eval(), network.recipe, network.preprocessing, network.head)
+    ).eval()
+    outputs = ["logits", "mid", "late", "maps"]
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # Tracing takes half a second where torch's newer exporter takes nine, for the same graph.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module, (torch.zeros(2, 1, side, side),), buffer,  # type: ignore[arg-type]
+            served, (torch.zeros(2, 1, side, side),), buffer,  # type: ignore[arg-type]
             dynamo=False, opset_version=17,
-            input_names=["films"], output_names=["logits"],
-            dynamic_axes={"films": {0: "n"}, "logits": {0: "n"}},
+            input_names=["films"], output_names=outputs,
+            dynamic_axes={name: {0: "n"} for name in ("films", *outputs)},
         )  # fmt: skip
+    served.let_go()
     return buffer.getvalue()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.common.artefact import ArtefactError, open_artefact, require_golden
+from ml.common.artefact import Artefact, ArtefactError, open_artefact, require_golden
 from ml.common.calibration import sigmoid
-from ml.radiology.contracts import FindingScore, FloatImage, ImagePrediction
+from ml.radiology.contracts import FindingScore, FloatImage, GateVerdict, ImagePrediction, InstanceHeader
+from ml.radiology.explain import grad_cam, on_film
+from ml.radiology.gate import age_gate
+from ml.radiology.imagegate import SEEN, ImageGate
 from ml.radiology.transforms import Bytes, Preprocessing
 
+FILM_FORMAT = 2  # what the manifest says of a film model; grows when it says other things
 THREADS = 2
 BATCH = 16
 Floats = npt.NDArray[np.floating]
@@ -31,18 +35,25 @@ def onnx_session(model: bytes | Path, threads: int = THREADS) -> Any:
     return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
 
 
-def onnx_logits(session: Any, preprocessing: Preprocessing, squares: Bytes) -> Floats:
-    """uint8 (n, side, side) to logits float64 (n, labels)."""
-    out = [
-        session.run(["logits"], {"films": preprocessing.normalise(squares[i : i + BATCH])})[0]
+def onnx_outputs(
+    session: Any, preprocessing: Preprocessing, squares: Bytes, *names: str
+) -> dict[str, Floats]:
+    """uint8 (n, side, side) to what is named of `logits`, `mid`, `late`, `maps` (ml/radiology/model.py)."""
+    parts = [
+        session.run(list(names), {"films": preprocessing.normalise(squares[i : i + BATCH])})
         for i in range(0, len(squares), BATCH)
     ]
-    return np.concatenate(out).astype(np.float64)
+    return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
 
 
-def calibrated(logits: Floats, platt: Floats) -> Floats:
-    """Probabilities (n, labels); `platt` (labels, 2) holds scale and bias."""
-    return sigmoid(logits * platt[:, 0] + platt[:, 1])
+def onnx_logits(session: Any, preprocessing: Preprocessing, squares: Bytes) -> Floats:
+    """uint8 (n, side, side) to logits float64 (n, labels)."""
+    return onnx_outputs(session, preprocessing, squares, "logits")["logits"].astype(np.float64)
+
+
+def calibrated(logits: Floats, temperature: Floats) -> Floats:
+    """Probabilities (n, labels); `temperature` (labels,)."""
+    return sigmoid(logits / temperature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,54 +61,87 @@ class RadiologyPredictor:
     session: Any
     labels: tuple[str, ...]
     preprocessing: Preprocessing
-    platt: Floats
-    operating_points: Floats
+    temperature: Floats
+    operating_points: tuple[float | None, ...]
+    image_gate: ImageGate
+    head: Floats
+    ages: tuple[float, float] | None
     artefact_hash: str
 
     @classmethod
     def load(cls, folder: Path, expected_hash: str | None = None) -> RadiologyPredictor:
         """Raises ArtefactError for a folder that is not what was written, or answers otherwise."""
         artefact = open_artefact(folder, expected_hash, kind="radiology")
+        if artefact.meta.get("film_format") != FILM_FORMAT:
+            raise ArtefactError(
+                "old_format", "This film model was made by another release of Lynceus: train it again."
+            )
         try:
-            predictor = cls._from(artefact.meta, artefact.path("model.onnx"), artefact.artefact_hash)
+            predictor = cls._from(artefact)
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError("malformed", "The artefact lacks what a film model needs.") from error
         golden = artefact.golden()
         squares = predictor.preprocessing.squares([golden["film"].astype(np.float32) / np.float32(65535)])
         require_golden("film", squares.astype(np.float32), golden["square"].astype(np.float32), atol=1.0)
         require_golden("logits", predictor.logits(golden["squares"]), golden["logits"], atol=2e-3)
+        unusual = predictor.unusual(golden["squares"])
+        require_golden("distances", unusual, golden["unusual"], atol=0.01 * (1 + float(unusual.max())))
         return predictor
 
     @classmethod
-    def _from(cls, meta: Mapping[str, Any], model: Path, artefact_hash: str) -> RadiologyPredictor:
+    def _from(cls, artefact: Artefact) -> RadiologyPredictor:
+        meta = artefact.meta
         labels = tuple(meta["labels"])
-        platt = [(meta["platt"][label]["scale"], meta["platt"][label]["bias"]) for label in labels]
+        points = [meta["operating_points"][label] for label in labels]
+        learnt = artefact.arrays("gate.npz")
+        ages = meta["validated_on"]["age_years"]
         return cls(
-            session=onnx_session(model),
+            session=onnx_session(artefact.path("model.onnx")),
             labels=labels,
             preprocessing=Preprocessing.from_meta(meta["preprocessing"]),
-            platt=np.array(platt, np.float64),
-            operating_points=np.array([meta["operating_points"][label] for label in labels], np.float64),
-            artefact_hash=artefact_hash,
+            temperature=np.array([meta["temperature"][label] for label in labels], np.float64),
+            operating_points=tuple(None if point is None else float(point) for point in points),
+            image_gate=ImageGate.from_arrays(learnt),
+            head=learnt["head"],
+            ages=None if ages is None else (float(ages[0]), float(ages[1])),
+            artefact_hash=artefact.artefact_hash,
         )
 
     def logits(self, squares: Bytes) -> Floats:
         """uint8 (n, side, side) to logits (n, labels)."""
         return onnx_logits(self.session, self.preprocessing, squares)
 
+    def unusual(self, squares: Bytes) -> Floats:
+        """How far out each picture is, (n,), against `image_gate.limit`."""
+        return self.image_gate.scores(onnx_outputs(self.session, self.preprocessing, squares, *SEEN))
+
     def probabilities(self, squares: Bytes) -> Floats:
-        return calibrated(self.logits(squares), self.platt)
+        return calibrated(self.logits(squares), self.temperature)
 
     def predict(self, images: Sequence[FloatImage]) -> list[ImagePrediction]:
         """Films as the decoder gives them, float32 (rows, columns) in 0..1, one answer each."""
         if not images:
             return []
-        scores = self.probabilities(self.preprocessing.squares(images))
-        return [ImagePrediction(self._findings(row)) for row in scores]
+        squares = self.preprocessing.squares(images)
+        seen = onnx_outputs(self.session, self.preprocessing, squares, "logits", "mid", "late", "maps")
+        scores = calibrated(seen["logits"].astype(np.float64), self.temperature)
+        return [
+            ImagePrediction(self._findings(row, maps, image.shape), verdict)
+            if verdict.accepted
+            else ImagePrediction((), verdict)
+            for row, maps, image, verdict in zip(
+                scores, seen["maps"], images, self.image_gate.verdicts(seen), strict=True
+            )
+        ]
 
-    def _findings(self, row: Floats) -> tuple[FindingScore, ...]:
-        points = self.operating_points
-        return tuple(
-            FindingScore(label, float(p), float(point), bool(p >= point))
-            for label, p, point in zip(self.labels, row, points, strict=True)
-        )
+    def admits(self, header: InstanceHeader) -> GateVerdict:
+        """Whether the patient is of an age the model was validated on; passes where the header has none."""
+        return age_gate(header, self.ages)
+
+    def _findings(self, row: Floats, maps: Floats, shape: Any) -> tuple[FindingScore, ...]:
+        found = []
+        for i, (label, point) in enumerate(zip(self.labels, self.operating_points, strict=True)):
+            positive = point is not None and bool(row[i] >= point)
+            attention = on_film(grad_cam(maps, self.head[i]), shape) if positive and maps.size else None
+            found.append(FindingScore(label, float(row[i]), point, positive, attention))
+        return tuple(found)

@@ -18,22 +18,26 @@ import numpy.typing as npt
 from safetensors.torch import save
 
 from ml.common.artefact import npz_bytes, write_artefact
-from ml.common.calibration import fit_platt, fit_temperature
 from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
 from ml.common.devices import choose_device
-from ml.common.metrics import threshold_for_sensitivity
-from ml.radiology.config import AUTO, BACKBONES, FROM_SCRATCH, TrainConfig
+from ml.radiology.config import AUTO, FROM_SCRATCH, PREFERRED, TrainConfig
 from ml.radiology.dataset import SQUARES, Films, prepare
 from ml.radiology.evaluate import measures
 from ml.radiology.fitting import fit_network
+from ml.radiology.folds import cross_validate, folds_of
+from ml.radiology.imagegate import SEEN, ImageGate, learn_gate
 from ml.radiology.importing import Dataset, load_frozen
 from ml.radiology.model import Network, build_network, onnx_bytes
-from ml.radiology.predict import calibrated, onnx_logits, onnx_session
+from ml.radiology.operating import calibration_fold, operating_point, patients_needed, temperatures
+from ml.radiology.predict import FILM_FORMAT, calibrated, onnx_logits, onnx_outputs, onnx_session
+from ml.radiology.splits import groups_of
+from ml.radiology.subgroups import validated_on
 from ml.radiology.synthetic import synthetic_film
 from ml.radiology.weights import Weights, find_weights
 
 BOOTSTRAP = 200
 GOLDEN_SEED = 2026
+GATE_FILMS = 1000
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.floating]
 
@@ -48,36 +52,57 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     dataset_key = hashlib.sha256((request.dataset_dir / "manifest.json").read_bytes()).hexdigest()
     labels = [dataset.findings[column] for column in columns]
     progress(ProgressEvent("start", message=_start(config, weights, labels, dataset)))
-    network = build_network(config.backbone, len(labels), config.image_size, weights, request.seed)
+
+    def make(number: int = 0) -> Network:
+        return build_network(
+            config.backbone, len(labels), config.image_size, weights, request.seed + number,
+            channels=int(config.channels), dropout=config.dropout, drop_path=config.drop_path,
+        )  # fmt: skip
+
+    network = make()
     films = prepare(dataset, columns, network.preprocessing, request.checkpoint_dir, progress)
+    key, device = f"{dataset_key} {weights.sha256 if weights else None}", choose_device(request.device)
+    groups, patterns = _groups(dataset, columns)
+    crossed = None
+    if config.folds > 1:
+        taught = np.concatenate([parts["train"], parts["val"]])
+        crossed = cross_validate(
+            dataset, films, folds_of(groups, patterns, taught, config.folds, request.seed), labels, make,
+            config, seed=request.seed, device=device, folder=request.checkpoint_dir, key=key,
+            progress=progress,
+        )  # fmt: skip
+    choosing, calibrating = calibration_fold(groups, patterns, parts["val"])
     history = fit_network(
-        network, films, parts["train"], parts["val"], config, seed=request.seed,
-        device=choose_device(request.device), checkpoint_dir=request.checkpoint_dir,
-        resume=request.resume, key=f"{dataset_key} {weights.sha256 if weights else None}", progress=progress,
+        network, films, parts["train"], choosing, config, seed=request.seed, device=device,
+        checkpoint_dir=request.checkpoint_dir, resume=request.resume, key=key, progress=progress,
     )  # fmt: skip
     progress(ProgressEvent("export", message="writing the model that serves"))
     onnx = onnx_bytes(network)
     session = onnx_session(onnx)
     progress(ProgressEvent("calibrate", message="on validation"))
-    logits = onnx_logits(session, network.preprocessing, films.squares[parts["val"]])
-    platt = _calibration(logits, films.labels[parts["val"]])
-    points = _operating_points(calibrated(logits, platt), films.labels[parts["val"]], config)
-    progress(ProgressEvent("test", message="scoring the test once"))
-    metrics = _metrics(dataset, films, parts, (session, network, platt, points), labels, request.seed)
-    metrics["history"] = history
+    logits = onnx_logits(session, network.preprocessing, films.squares[calibrating])
+    temperature = temperatures(logits, films.labels[calibrating])
+    points = _operating_points(dataset, films, parts["val"], (session, network, temperature), config)
+    progress(ProgressEvent("test", message=_said_of_points(labels, points, config)))
+    metrics = _metrics(dataset, films, parts, (session, network, temperature, points), labels, request.seed)
+    metrics |= {"history": history, **({"cross_validation": crossed} if crossed else {})}
     meta = {
         "labels": labels, "network": network.recipe, "preprocessing": network.preprocessing.to_meta(),
-        "platt": {name: {"scale": a, "bias": b} for name, (a, b) in zip(labels, platt.tolist(), strict=True)},
-        "operating_points": dict(zip(labels, points.tolist(), strict=True)),
-        "pretrained": {"file": weights.path.name, "sha256": weights.sha256} if weights else None,
+        "film_format": FILM_FORMAT,
+        "temperature": dict(zip(labels, temperature.tolist(), strict=True)),
+        "operating_points": dict(zip(labels, points, strict=True)),
+        "validated_on": validated_on(dataset.table),
+        "pretrained": weights.about() if weights else None,
         "not_taught": sorted(set(dataset.findings) - set(labels)), "config": asdict(config),
         "dataset": {"name": dataset.manifest["name"], "manifest_sha256": dataset_key},
         "seed": request.seed, "metrics": metrics,
     }  # fmt: skip
+    gate = _image_gate(session, network, films, parts)
     files = {
         "model.onnx": onnx,
+        "gate.npz": npz_bytes(**gate.arrays(), head=network.head_module().weight.detach().numpy()),
         "weights.safetensors": save({k: v.contiguous() for k, v in network.module.state_dict().items()}),
-        "golden.npz": _golden(network, session),
+        "golden.npz": _golden(network, session, gate),
     }
     artefact_hash = write_artefact(request.output_dir, kind="radiology", files=files, meta=meta)
     (request.checkpoint_dir / SQUARES).unlink()  # films lie in the dataset only
@@ -90,7 +115,7 @@ def _choose_backbone(config: TrainConfig, folder: Path | None) -> tuple[TrainCon
 
     What starts from nothing may take larger steps: there is nothing to unlearn.
     """
-    for backbone in BACKBONES if config.backbone == AUTO else (config.backbone,):
+    for backbone in PREFERRED if config.backbone == AUTO else (config.backbone,):
         if weights := find_weights(folder, backbone):
             return replace(config, backbone=backbone), weights
     backbone = FROM_SCRATCH if config.backbone == AUTO else config.backbone
@@ -122,51 +147,69 @@ def _start(config: TrainConfig, weights: Weights | None, labels: list[str], data
     return f"{config.backbone} {origin}{without}"
 
 
-def _calibration(logits: Floats, labels: Floats) -> Floats:
-    """Scale and bias (findings, 2) by Platt; where that would turn the ranking round, a temperature alone."""
-    out = []
-    for column in range(labels.shape[1]):
-        known = ~np.isnan(labels[:, column])
-        x, y = logits[known, column], labels[known, column]
-        scale, bias = fit_platt(x, y)
-        out.append((scale, bias) if scale > 0 else (1 / fit_temperature(x, y), 0.0))
-    return np.array(out)
+def _groups(dataset: Dataset, columns: list[int]) -> tuple[Ints, list[str]]:
+    """Which films belong together (a patient, exact copies), and each film's pattern of findings."""
+    groups = groups_of(list(dataset.table["patient_id"]), list(dataset.table["pixel_sha256"]))
+    found = dataset.labels[:, columns] == 1
+    return groups, ["".join("1" if one else "0" for one in row) for row in found]
 
 
-def _operating_points(scores: Floats, labels: Floats, config: TrainConfig) -> Floats:
-    """For each finding the highest threshold that reaches the target sensitivity on validation."""
-    points = []
-    for column in range(labels.shape[1]):
-        known = ~np.isnan(labels[:, column])
-        truth = labels[known, column].astype(int)
-        points.append(threshold_for_sensitivity(truth, scores[known, column], config.target_sensitivity))
-    return np.array(points)
+def _operating_points(
+    dataset: Dataset, films: Films, rows: Ints, served: tuple[Any, Network, Floats], config: TrainConfig
+) -> list[float | None]:
+    session, network, temperature = served
+    scores = calibrated(onnx_logits(session, network.preprocessing, films.squares[rows]), temperature)
+    patients = list(dataset.table["patient_id"].iloc[rows])
+    truth, target = films.labels[rows], config.target_sensitivity
+    return [operating_point(truth[:, i], scores[:, i], patients, target) for i in range(truth.shape[1])]
+
+
+def _said_of_points(labels: list[str], points: list[float | None], config: TrainConfig) -> str:
+    without = [label for label, point in zip(labels, points, strict=True) if point is None]
+    if not without:
+        return "scoring the test once"
+    return (
+        f"scoring the test once; insufficient evidence for an operating point of {', '.join(without)}:"
+        f" validation must hold {patients_needed(config.target_sensitivity)} patients with it"
+    )
 
 
 def _metrics(
-    dataset: Dataset, films: Films, parts: dict[str, Ints], served: tuple[Any, Network, Floats, Floats],
-    names: list[str], seed: int,
+    dataset: Dataset, films: Films, parts: dict[str, Ints],
+    served: tuple[Any, Network, Floats, list[float | None]], names: list[str], seed: int,
 ) -> dict[str, Any]:  # fmt: skip
-    session, network, platt, points = served
+    session, network, temperature, points = served
     out: dict[str, Any] = {}
     for name, part, rounds in (("validation", "val", 0), ("test", "test", BOOTSTRAP)):
         rows = parts[part]
         if not len(rows):
             continue
-        scores = calibrated(onnx_logits(session, network.preprocessing, films.squares[rows]), platt)
-        patients = list(dataset.table["patient_id"].iloc[rows])
-        report = measures(films.labels[rows], scores, points, names, patients, seed, rounds)
+        scores = calibrated(onnx_logits(session, network.preprocessing, films.squares[rows]), temperature)
+        report = measures(films.labels[rows], scores, points, names, dataset.table.iloc[rows], seed, rounds)
         intervals = {key: list(pair) for key, pair in report.intervals.items()}
         out[name] = {**report.values, **({"intervals": intervals} if intervals else {})}
     return out
 
 
-def _golden(network: Network, session: Any) -> bytes:
+def _image_gate(session: Any, network: Network, films: Films, parts: dict[str, Ints]) -> ImageGate:
+    """Learnt from training films evenly picked, its limit set on all of validation."""
+    train = parts["train"][:: max(1, len(parts["train"]) // GATE_FILMS)]
+    features = [
+        onnx_outputs(session, network.preprocessing, films.squares[rows], *SEEN)
+        for rows in (train, parts["val"])
+    ]
+    return learn_gate(*features)
+
+
+def _golden(network: Network, session: Any, gate: ImageGate) -> bytes:
     """Made-up films, so that no patient's picture travels inside a model."""
     made = _golden_films()
     squares = network.preprocessing.squares([one.astype(np.float32) / np.float32(65535) for one in made])
-    logits = onnx_logits(session, network.preprocessing, squares)
-    return npz_bytes(film=made[0], square=squares[:1], squares=squares, logits=logits)
+    seen = onnx_outputs(session, network.preprocessing, squares, *SEEN)
+    return npz_bytes(
+        film=made[0], square=squares[:1], squares=squares, logits=seen["logits"].astype(np.float64),
+        unusual=ImageGate.from_arrays(gate.arrays()).scores(seen),
+    )  # fmt: skip
 
 
 @cache

@@ -38,6 +38,11 @@ class Weights:
     args: Mapping[str, Any] = field(default_factory=dict)
     mean: float | None = None
     std: float | None = None
+    source: str = "local file"  # or the place on timm's hub it was fetched from
+
+    def about(self) -> dict[str, str]:
+        """What an artefact says of the weights its network started from."""
+        return {"file": self.path.name, "sha256": self.sha256, "source": self.source}
 
 
 def find_weights(folder: Path | None, backbone: str) -> Weights | None:
@@ -64,7 +69,7 @@ def _described(path: Path) -> Weights:
         raise WeightsError(f"The weights {path.name} cannot be read.") from error
     with path.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    return Weights(path, sha256, args, mean, std)
+    return Weights(path, sha256, args, mean, std, metadata.get("source", "local file"))
 
 
 def fetch_weights(backbone: str, folder: Path, *, timeout_s: float, endpoint: str | None = None) -> Path:

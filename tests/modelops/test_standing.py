@@ -32,6 +32,34 @@ def test_validation(dataset, losses, sentence) -> None:
     assert says(losses) == sentence
 
 
+def of_both(train: list[float], val: list[float]) -> str:
+    curves = {
+        "train": {
+            "train_loss": [[i + 1, loss] for i, loss in enumerate(train)],
+            "val_loss": [[i + 1, loss] for i, loss in enumerate(val)],
+        }
+    }
+    job = TrainingJob(status="running", progress={"phase": "train", "epoch": len(val)})
+    return sentence_of(job, domain_named("testing"), curves, 0)
+
+
+def test_overfitting_is_called_by_its_name(dataset) -> None:
+    falling, rising = [0.6, 0.5, 0.3, 0.2], [0.6, 0.5, 0.55, 0.7]
+    said = of_both(falling, rising)
+    assert "stopped falling at epoch 2" in said
+    assert "Training loss fell on from 0.5 to 0.2: it is overfitting" in said
+    # A validation that only rests, or a training that rests too, is none.
+    assert "overfitting" not in of_both(falling, [0.6, 0.5, 0.505, 0.502])
+    assert "overfitting" not in of_both([0.6, 0.5, 0.5, 0.49], rising)
+
+
+def test_a_loss_that_never_falls_is_called_so(dataset) -> None:
+    said = of_both([0.69, 0.7, 0.69, 0.689], [0.7, 0.69, 0.69, 0.7])
+    assert said.startswith("Nothing is learnt: training loss was 0.69 at first and is 0.689 at epoch 4.")
+    assert "Nothing" not in of_both([0.69, 0.7, 0.69], [0.7, 0.69, 0.69])
+    assert "Nothing" not in of_both([0.69, 0.68, 0.69, 0.69], [0.7, 0.69, 0.69, 0.7])
+
+
 @pytest.mark.parametrize(
     ("losses", "sentence"),
     [

@@ -153,10 +153,12 @@ def version(site: Site) -> ModelVersion:
 def judged(version: ModelVersion) -> Callable[..., Instance]:
     """An instance as it is once a model gave it these `label=(probability, operating point)`."""
 
-    def judge(instance: Instance, **scores: tuple[float, float]) -> Instance:
+    def judge(instance: Instance, **scores: tuple[float, float | None]) -> Instance:
         claimed = analyse._claim(instance.pk)
         assert claimed is not None
-        findings = tuple(FindingScore(name, p, at, p >= at) for name, (p, at) in scores.items())
+        findings = tuple(
+            FindingScore(name, p, at, at is not None and p >= at) for name, (p, at) in scores.items()
+        )
         analyse._finish(claimed, Status.ANALYSED, "", "", Answer(version.pk, findings))
         return Instance.objects.get(pk=instance.pk)
 

@@ -12,11 +12,14 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from apps.core.clock import now
 from apps.radiology import decoding
+from apps.radiology.inference import Champion
 from apps.radiology.models import Analysis, Finding, Instance, Status, Study
 from apps.radiology.services import analyse
 from apps.radiology.services.analyse import analyse_instance, overdue, ring_overdue
 from apps.radiology.store import film_path, picture_path
 from apps.radiology.tasks import analyse_instance as task
+from ml.radiology.contracts import ACCEPTED, GateVerdict, ImagePrediction, InstanceHeader
+from ml.radiology.imagegate import OUTSIDE
 from tests.radiology.conftest import as_file, film
 
 MIB = 1024**2
@@ -244,3 +247,29 @@ def test_a_disk_that_fails_leaves_the_film_waiting(received) -> None:
     assert instance not in overdue()
     path.write_bytes(content)
     assert outcome(instance) == (Status.RECEIVED, "no_model")
+
+
+@pytest.mark.parametrize(
+    ("admits", "looks", "code"),
+    [
+        (ACCEPTED, OUTSIDE, "outside_validated"),
+        (GateVerdict(False, "age", "Not analysed: age."), ACCEPTED, "age"),
+    ],
+)
+def test_what_the_model_was_not_validated_on_is_not_analysed(
+    received, version, monkeypatch, admits, looks, code
+) -> None:
+    """The verdict is the model's own, so it stands with the version that gave it."""
+
+    class Particular:
+        def admits(self, header: InstanceHeader) -> GateVerdict:
+            return admits
+
+        def predict(self, images) -> list[ImagePrediction]:
+            return [ImagePrediction((), looks)]
+
+    monkeypatch.setattr(analyse, "current_champion", lambda: Champion(version.pk, "", Particular()))
+    instance = received()
+    assert outcome(instance) == (Status.NOT_ANALYSED, code)
+    assert instance.reason.startswith("Not analysed: ")
+    assert not Analysis.objects.exists()

@@ -6,14 +6,18 @@ import html
 import io
 import re
 
+import numpy as np
 import pytest
 from django.test import Client
 from PIL import Image
 
 from apps.audit.models import AuditEvent
-from apps.radiology.models import Instance, Study
+from apps.radiology.inference import Answer
+from apps.radiology.models import Instance, Status, Study
+from apps.radiology.services import analyse
 from apps.radiology.services.analyse import analyse_instance
 from apps.radiology.store import picture_path
+from ml.radiology.contracts import FindingScore
 from tests.radiology.conftest import as_file, film
 
 
@@ -43,6 +47,39 @@ def test_it_works(received, judged, page_of) -> None:
     assert "Model version 3" in page
     assert "Research use. Not a medical device." in page
     assert AuditEvent.objects.filter(action="study.viewed", subject=f"study:{instance.study_id}").exists()
+
+
+def test_without_an_operating_point_nothing_is_called_and_the_page_says_why(
+    received, judged, page_of
+) -> None:
+    instance = received()
+    analyse_instance(instance.pk)
+    judged(instance, Nodule=(0.99, None), Effusion=(0.1, 0.4))
+    page = page_of(instance)
+    assert "insufficient evidence for an operating point: not called" in page
+    assert "0.99" in page and "None" not in page
+    # A number without a call comes after those with one, and raises nothing.
+    assert page.index("Effusion") < page.index("Nodule")
+    instance.study.refresh_from_db()
+    assert not instance.study.raised
+
+
+def test_what_is_called_shows_where_the_model_looked(received, version, page_of, radiologist) -> None:
+    instance = received()
+    analyse_instance(instance.pk)
+    looked = np.full((4, 4), 200, np.uint8)
+    findings = (FindingScore("Effusion", 0.8, 0.4, True, looked), FindingScore("Nodule", 0.1, 0.4, False))
+    claimed = analyse._claim(instance.pk)
+    analyse._finish(claimed, Status.ANALYSED, "", "", Answer(version.pk, findings))
+    page = page_of(instance)
+    assert "Model attention: Effusion" in page and "Model attention: Nodule" not in page
+    address = f"/radiology/instances/{instance.public_id}/attention/Effusion.png"
+    assert address in page
+    answer = radiologist.get(address)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "image/png")
+    overlay = Image.open(io.BytesIO(answer.content))
+    assert (overlay.mode, overlay.getpixel((0, 0))[3]) == ("RGBA", 120)
+    assert radiologist.get(address.replace("Effusion", "Nodule")).status_code == 404
 
 
 def test_before_it_is_decoded_the_page_waits_and_then_shows_the_film(received, page_of, radiologist) -> None:

@@ -92,7 +92,7 @@ def _train(job_id: int, fence: int, voice: _Voice) -> dict[str, Any]:
         seed=job.seed,
         device=settings.LYNCEUS_DEVICE,
         resume=any(checkpoints.iterdir()),
-        weights_dir=settings.LYNCEUS_WEIGHTS_DIR,
+        weights_dir=settings.LYNCEUS_BACKBONE_DIR,
     )
     result = load(domain_named(job.domain).trainer)(request, voice.progress)
     return {

@@ -149,8 +149,13 @@ class Finding(models.Model):
     analysis = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="findings")
     label = models.CharField(max_length=64)
     probability = models.FloatField()
-    operating_point = models.FloatField()
+    operating_point = models.FloatField(
+        null=True, help_text="None: too little evidence to set one, and nothing is called."
+    )
     positive = models.BooleanField()
+    attention = models.BinaryField(
+        null=True, help_text="PNG to lay over the film: where the model looked. Only of what is called."
+    )
 
     class Meta:
         constraints: ClassVar = [

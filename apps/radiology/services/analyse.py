@@ -12,13 +12,14 @@ from apps.core.bell import ring
 from apps.core.clock import now
 from apps.modelops.selectors import champion
 from apps.radiology.decoding import decode_apart
-from apps.radiology.inference import Answer, NoAnswer, current_champion, predict
+from apps.radiology.inference import Answer, NoAnswer, admits, current_champion, predict
 from apps.radiology.limits import file_limits
 from apps.radiology.models import NOT_REJECTED, OPEN, Analysis, Finding, Instance, Status
 from apps.radiology.services.studies import TASK, sum_up
 from apps.radiology.store import clear_incoming, film_path, write_picture
-from ml.radiology.contracts import DicomRefused, GateVerdict
+from ml.radiology.contracts import DicomRefused, InstanceHeader
 from ml.radiology.dicom import gate, read_header
+from ml.radiology.explain import overlay_png
 from ml.radiology.isolation import Decoded
 
 log = structlog.get_logger(__name__)
@@ -47,7 +48,7 @@ def analyse_instance(pk: int) -> None:
     try:
         decoded = decode_apart(film_path(instance.site, instance.file_sha256))
         write_picture(instance.site, instance.file_sha256, decoded.picture)
-        verdict = _verdict(instance)
+        header = read_header(film_path(instance.site, instance.file_sha256), file_limits())
     except DicomRefused as error:
         _finish(instance, Status.REFUSED, error.code, error.message)
         return
@@ -58,19 +59,26 @@ def analyse_instance(pk: int) -> None:
         return
     instance.pixel_sha256 = decoded.image.pixel_sha256
     instance.has_picture = True
+    verdict = gate(header)
     if not verdict.accepted:
         _finish(instance, Status.NOT_ANALYSED, verdict.code, verdict.reason)
         return
-    _judge(instance, decoded)
+    _judge(instance, decoded, header)
 
 
-def _judge(instance: Instance, decoded: Decoded) -> None:
+def _judge(instance: Instance, decoded: Decoded, header: InstanceHeader) -> None:
     model = current_champion()
     if isinstance(model, NoAnswer):
         # Stays received: the sweeper rings again once a model serves.
         _finish(instance, Status.RECEIVED, model.reason, NO_MODEL[model.reason])
         return
-    answer = predict(model, decoded.image.pixels)
+    verdict = admits(model, header)
+    if verdict.accepted:
+        answer = predict(model, decoded.image.pixels)
+        verdict = answer.verdict
+    if not verdict.accepted:
+        _finish(instance, Status.NOT_ANALYSED, verdict.code, verdict.reason)
+        return
     _finish(instance, Status.ANALYSED, "", "", answer)
 
 
@@ -92,10 +100,6 @@ def _claim(pk: int) -> Instance | None:
         instance = Instance.objects.select_related("study", "site").get(pk=pk)
         sum_up(instance.study_id)
     return instance
-
-
-def _verdict(instance: Instance) -> GateVerdict:
-    return gate(read_header(film_path(instance.site, instance.file_sha256), file_limits()))
 
 
 @transaction.atomic
@@ -143,6 +147,7 @@ def _store(instance: Instance, answer: Answer) -> None:
                 probability=finding.probability,
                 operating_point=finding.operating_point,
                 positive=finding.positive,
+                attention=None if finding.attention is None else overlay_png(finding.attention),
             )
             for finding in answer.findings
         )

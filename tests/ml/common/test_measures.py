@@ -13,8 +13,9 @@ from ml.common.metrics import (
     brier,
     confusion_measures,
     expected_calibration_error,
+    positive_predictive_value,
     roc_auc,
-    threshold_for_sensitivity,
+    wilson_low,
 )
 
 
@@ -57,11 +58,17 @@ def test_one_class_has_no_auc() -> None:
     assert confusion_measures(np.ones(2, int), np.ones(2), 0.5)["specificity"] is None
 
 
-def test_thresholds(case) -> None:
-    labels, logits = case
-    threshold = threshold_for_sensitivity(labels, logits, 0.9)
-    assert confusion_measures(labels, logits, threshold)["sensitivity"] >= 0.9
-    assert confusion_measures(labels, logits, threshold + 0.1)["sensitivity"] < 0.9
+def test_predictive_value_is_of_those_called() -> None:
+    labels, scores = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.7, 0.1])
+    assert positive_predictive_value(labels, scores, 0.7) == pytest.approx(2 / 3)
+    assert positive_predictive_value(labels, scores, 0.95) is None
+
+
+def test_wilsons_lower_end() -> None:
+    # Newcombe 1998, table I: 81 of 263, and 15 of 148.
+    assert wilson_low(81 / 263, 263) == pytest.approx(0.2553, abs=1e-4)
+    assert wilson_low(15 / 148, 148) == pytest.approx(0.0624, abs=1e-4)
+    assert wilson_low(0.5, 0) == 0
 
 
 def test_temperature_undoes_a_known_overconfidence(case) -> None:

@@ -100,6 +100,6 @@ def test_evaluate_writes_one_document(trained, film_folder, own_folder, site) ->
 
 
 def test_fetch_weights_fails_in_one_sentence(settings, tmp_path) -> None:
-    settings.LYNCEUS_WEIGHTS_DIR = tmp_path
+    settings.LYNCEUS_BACKBONE_DIR = tmp_path
     with pytest.raises(CommandError, match="knows no published weights for 'nonesuch'"):
         call_command("fetch_weights", "nonesuch", stdout=StringIO())

@@ -16,7 +16,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         from ml.radiology.weights import WeightsError, fetch_weights
 
-        folder = settings.LYNCEUS_WEIGHTS_DIR
+        folder = settings.LYNCEUS_BACKBONE_DIR
         try:
             path = fetch_weights(options["backbone"], folder, timeout_s=options["timeout"])
         except (WeightsError, OSError) as error:

@@ -1,0 +1,56 @@
+"""All that a run needs to go on where it stopped, written whole after each epoch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+CHECKPOINT = "epoch.pt"
+
+
+@dataclass(slots=True)
+class TrainState:
+    """All that a resumed run needs besides the modules."""
+
+    key: str
+    batch_size: int
+    epoch: int = 0  # finished epochs
+    best_auc: float = -1.0
+    best_epoch: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def save_checkpoint(
+    path: Path, state: TrainState, modules: tuple[nn.Module, ...], movers: tuple[Any, ...]
+) -> None:
+    content = {
+        **{name: getattr(state, name) for name in TrainState.__slots__},
+        "modules": [module.state_dict() for module in modules],
+        "movers": [mover.state_dict() for mover in movers],
+    }
+    temporary = path.with_suffix(".part")
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_checkpoint(
+    path: Path, fresh: TrainState, modules: tuple[nn.Module, ...], movers: tuple[Any, ...]
+) -> TrainState:
+    """The state at the end of the last whole epoch; a checkpoint of another job is passed over."""
+    content: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    if content["key"] != fresh.key:
+        return fresh
+    for part, saved in ((modules, content["modules"]), (movers, content["movers"])):
+        for one, its in zip(part, saved, strict=True):
+            one.load_state_dict(its)
+    return TrainState(**{name: content[name] for name in TrainState.__slots__})
