@@ -4,6 +4,7 @@ reversal once it came."""
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -40,6 +41,9 @@ def replay(
     `reversals` in that of their places: of how many events the states have heard before."""
     memory = Memory()
     features = np.empty((n, N_FEATURES), np.float32)
+    # In a third of the time in which NumPy takes a list; the same float32s.
+    write = struct.Struct(f"={N_FEATURES}f").pack_into
+    into, row_bytes = features.data.cast("B"), 4 * N_FEATURES
     waiting = iter(labels)
     label = next(waiting, None)
     coming = iter(reversals)
@@ -52,7 +56,7 @@ def replay(
         while reversal is not None and place <= i:
             memory.take_back(reversal)
             place, reversal = next(coming, NO_MORE)
-        features[i] = memory.advance(event)
+        write(into, i * row_bytes, *memory.advance(event))
         if i % 2000 == 1999:
             ticker.add(2000)
             progress(ProgressEvent("features", step=i + 1, steps=n, rate=ticker.rate, rate_unit="rows", eta_s=ticker.eta_s))  # fmt: skip # noqa: E501

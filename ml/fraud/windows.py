@@ -68,7 +68,11 @@ class Buckets:
         """Nothing where the bucket is older than the `kept` ones up to the newest."""
         at = self.at
         if not at or bucket > at[-1]:
-            self._insert(len(at), bucket, amount, bit)
+            at.append(bucket)
+            self.n.append(1)
+            self.total.append(amount)
+            self.largest.append(amount)
+            self.seen.append(bit)
             if at[0] <= bucket - kept:
                 gone = bisect_right(at, bucket - kept)
                 for column in (at, self.n, self.total, self.largest, self.seen):
@@ -99,7 +103,9 @@ class Buckets:
     def over(self, until: int, short: int, long: int) -> Eight | None:
         """Count, sum, largest, bits seen, of the `short` buckets up to `until`, then of the `long` ones."""
         at = self.at
-        end = len(at) if at and at[-1] <= until else bisect_right(at, until)
+        if not at or at[-1] <= until - long:
+            return None
+        end = len(at) if at[-1] <= until else bisect_right(at, until)
         first = bisect_right(at, until - long, 0, end)
         if first == end:
             return None
