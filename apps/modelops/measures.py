@@ -101,7 +101,7 @@ def main_table(version: ModelVersion, champion: ModelVersion | None) -> Table:
 def headlines(metrics: Mapping[str, Any]) -> list[tuple[str, Cell]]:
     """The few measures on test that say most."""
     found = ((title_of(name), _cell(metrics.get("test", {}), name)) for name in HEADLINES)
-    return [(title, cell) for title, cell in found if cell is not None]
+    return [(title, cell) for title, cell in found if cell is not None and cell.value is not None]
 
 
 def measured(version: ModelVersion, name: str) -> Cell | None:

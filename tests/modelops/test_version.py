@@ -10,6 +10,7 @@ from apps.audit.models import AuditEvent
 from apps.modelops.models import Model
 from apps.modelops.selectors import artefact_dir, champion
 from apps.modelops.services.promotion import promote_version
+from apps.modelops.templatetags.training import figure
 from tests.modelops.conftest import METRICS
 
 
@@ -94,3 +95,9 @@ def test_another_sites_version_is_not_found(stranger, make_version, method) -> N
     name = "version" if method == "get" else "promote"
     assert getattr(stranger, method)(address_of(version, name)).status_code == 404
     assert champion("testing") is None
+
+
+def test_a_large_sum_is_told_without_decimals() -> None:
+    assert [figure(value) for value in (494_675.333, 1234, 0.65, 0.0004, None)] == [
+        "494,675", "1,234", "0.650", "0.0004", "not defined",
+    ]  # fmt: skip

@@ -22,11 +22,12 @@ def clock(seconds: float | None) -> str:
 
 @register.filter
 def figure(value: Any) -> str:
-    """A count with thousands set apart, a measure with three decimals (a tiny one with two digits)."""
+    """A count or a large sum with thousands set apart, a measure with three decimals (a tiny one with two
+    digits)."""
     if value is None:
         return "not defined"
-    if isinstance(value, int):
-        return str(intcomma(value))
+    if isinstance(value, int) or abs(value) >= 1000:
+        return str(intcomma(round(value)))
     return f"{value:.3f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2g}"
 
 
