@@ -52,7 +52,7 @@ class Facts(dict[str, Any]):
     def __init__(self, row: Transaction, earlier: Payments, features: Features | None) -> None:
         """`earlier`: the card's transactions stored before it that happened within WINDOW of it.
 
-        `features`: as `observe` gives them, (N_FEATURES,), of this event; None where no state was read.
+        `features`: as `values_of` gives them, (N_FEATURES,), of this event; None where no state was read.
         """
         self.row, self.earlier, self.features = row, earlier, features
         self.cold: Sequence[float] | None = None

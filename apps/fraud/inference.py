@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
@@ -22,64 +20,26 @@ from apps.core.errors import LynceusError
 from apps.core.heap import settle
 from apps.core.status import note_loaded
 from apps.fraud.models import FraudLabel, Reversal
+from apps.fraud.predictors import (
+    MODEL_UNREADABLE,
+    Answer,
+    Champion,
+    Matrix,
+    NoAnswer,
+    Predictor,
+    States,
+)
 from apps.fraud.rows import label_of, reversal_of
 from apps.modelops.places import artefact_folder
 from apps.modelops.registry import load
 from apps.modelops.selectors import Serving, ask_serving, champion, serving_of
 from ml.common.artefact import ArtefactError
-from ml.fraud.contracts import BatchResult, Event, EventScore, Influence, Reason, Thresholds, Vector
+from ml.fraud.contracts import BatchResult, Event, EventScore, Influence, Reason, Vector
 
 log = structlog.get_logger(__name__)
-MODEL_UNREADABLE = "model_unreadable"
 LOOK_S = 0.5  # how long a look at readiness waits for a model that is being loaded
-States = Mapping[str, bytes]
-Matrix = npt.NDArray[np.float32]
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Predictor(Protocol):
-    @property
-    def thresholds(self) -> Thresholds: ...
-
-    @property
-    def time_zone(self) -> str: ...
-
-    def score_batch(self, events: Sequence[Event], states: States, explain: bool = True) -> BatchResult: ...
-
-    def explain(self, vectors: Matrix) -> list[tuple[Reason, ...]]: ...
-
-    def influences(self, vectors: Matrix, histories: Sequence[Matrix]) -> list[Influence]: ...
-
-    def rescore(self, vector: bytes) -> float: ...
-
-    def remember(self, card_state: bytes, vectors: Sequence[bytes]) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Champion:
-    number: int
-    artefact_hash: str
-    predictor: Predictor
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Scores in the order of the events (None where the model failed on one), and touched states."""
-
-    number: int
-    artefact_hash: str
-    thresholds: Thresholds
-    scores: tuple[EventScore | None, ...]
-    states: States
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """Why the model says nothing: no_model, or model_unreadable."""
-
-    reason: str
-
 
 _lock = threading.Lock()
 _loaded: Champion | None = None

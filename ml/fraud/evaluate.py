@@ -43,11 +43,10 @@ def evaluate(
     Labels enter the states when they were known, as they do in service: `label_known_at` of each row.
     """
     predictor = FraudPredictor.load(artefact_dir)
-    events = with_offsets(events, predictor.time_zone)
-    if history is not None:
-        history = with_offsets(history, predictor.time_zone)
+    before = 0 if history is None else len(history)
     frame = events if history is None else pd.concat([history, events], ignore_index=True)
-    scores = score_history(predictor, frame)[len(frame) - len(events) :]
+    frame = with_offsets(frame, predictor.time_zone)
+    scores, events = score_history(predictor, frame)[before:], frame.iloc[before:]
     labelled = events["fraud"].notna().to_numpy()
     report = measures(events[labelled], scores[labelled], predictor.thresholds.review, seed, bootstrap)
     said = {"n_excluded": int((~labelled).sum()), **shares_of(events)}

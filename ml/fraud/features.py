@@ -1,6 +1,6 @@
 """The only definitions of features. Training replays history through the same functions that serve.
 
-`observe` gives the features as of just before an event; `absorb` then lets the event into the states, and
+`values_of` gives the features as of just before an event; `absorb` then lets the event into the states, and
 what became known of an earlier one. A label that is not known yet has left no trace: a terminal or card
 without a *known* fraud has the same features whatever will be known of it later, and whether or not any
 label ever arrives.
@@ -12,9 +12,7 @@ import math
 import zlib
 from functools import lru_cache
 
-import numpy as np
-
-from ml.fraud.contracts import Event, Vector
+from ml.fraud.contracts import Event
 from ml.fraud.state import CardState, Known, TerminalState
 from ml.fraud.windows import DAY_US, HOUR_US, NONE, SPANS, Windows, day_of, hour_of, window
 
@@ -76,13 +74,8 @@ def hashed(text: str) -> int:
     return (zlib.crc32(text.encode()) or 1) if text else 0
 
 
-def observe(event: Event, known: Known) -> Vector:
-    """Features float32 (N_FEATURES,) of `event`, given everything before it and nothing after."""
-    return np.array(values_of(event, known), np.float32)
-
-
 def values_of(event: Event, known: Known) -> list[float]:
-    """The same as Python floats, for callers that fill a matrix."""
+    """Features (N_FEATURES,) of `event`, given everything before it and nothing after; kept as float32."""
     hour, day, card = hour_of(event), day_of(event), known.card
     return [
         *_amount(event, card),

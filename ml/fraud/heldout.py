@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml.common.artefact import npz_bytes
+from ml.fraud.windows import DAY_US
 
 UNKNOWN = -1
 ROWS_MAX = 100_000
 KNOWN_SHARE = 0.5  # of a day's payments
-DAY_US = 86_400_000_000
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 

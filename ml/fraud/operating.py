@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.fraud.contracts import Thresholds
-from ml.fraud.heldout import DAY_US, UNKNOWN, Floats, HeldOut
+from ml.fraud.heldout import UNKNOWN, Floats, HeldOut
+from ml.fraud.windows import DAY_US
 
 DECLINES_MIN = 10  # a precision over fewer than these says nothing
 ROUNDS = 400

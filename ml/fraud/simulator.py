@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-DAY_US = 86_400_000_000
+from ml.fraud.windows import DAY_US
+
 MCCS = ("5411", "5812", "5541", "5999", "4111", "5732", "7995", "5912")
 ABROAD = (("US", 40.7, -74.0), ("BR", -23.5, -46.6), ("TH", 13.8, 100.5), ("GB", 51.5, -0.1))
 SCENARIOS = ("", "large_amount", "compromised_terminal", "stolen_card", "card_testing", "impossible_travel")

@@ -1,4 +1,4 @@
-"""What is remembered of a card and of a terminal: a few numbers, constant in size however long the history.
+"""What is remembered of a card and of a terminal: a few numbers, bounded however long the history.
 
 Of merchants and devices only `Windows` are. States travel as versioned bytes.
 """

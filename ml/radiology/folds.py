@@ -20,8 +20,9 @@ from ml.radiology.evaluate import measures
 from ml.radiology.fitting import EVAL_BATCH, fit_network
 from ml.radiology.importing import Dataset
 from ml.radiology.model import Network
-from ml.radiology.operating import operating_point, temperatures
+from ml.radiology.operating import operating_points, temperatures
 from ml.radiology.predict import calibrated
+from ml.radiology.splits import pattern_of_groups
 
 CHOOSE_EVERY = 6  # of a fold's training patients one in so many chooses its epoch and its thresholds
 Ints = npt.NDArray[np.intp]
@@ -39,11 +40,9 @@ class Fold:
 
 def folds_of(groups: Ints, patterns: list[str], rows: Ints, k: int, seed: int) -> list[Fold]:
     """`rows` in k folds by group (a patient); groups of the same pattern of labels are dealt evenly."""
-    first: dict[int, str] = {}
-    for row in rows:
-        first[int(groups[row])] = max(first.get(int(groups[row]), ""), patterns[row])
-    shuffled = np.random.default_rng(seed).permutation(sorted(first))
-    dealt = sorted(shuffled, key=lambda group: first[int(group)])
+    pattern = pattern_of_groups(groups, patterns, rows)
+    shuffled = np.random.default_rng(seed).permutation(sorted(pattern))
+    dealt = sorted(shuffled, key=lambda group: pattern[int(group)])
     out = []
     for fold in range(k):
         tested = dealt[fold::k]
@@ -108,11 +107,7 @@ def _one(
     chosen, truth = logits_of(network, films, fold.choose), films.labels[fold.choose]
     warmth = temperatures(chosen, truth)
     patients = list(dataset.table["patient_id"].iloc[fold.choose])
-    target = config.target_sensitivity
-    points = [
-        operating_point(truth[:, i], calibrated(chosen, warmth)[:, i], patients, target)
-        for i in range(truth.shape[1])
-    ]
+    points = operating_points(truth, calibrated(chosen, warmth), patients, config.target_sensitivity)
     for file in folder.iterdir():
         file.unlink()
     return {"scores": calibrated(logits_of(network, films, fold.test), warmth).tolist(), "points": points}

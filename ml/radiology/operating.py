@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ml.common.calibration import fit_temperature
 from ml.common.metrics import Z95, wilson_low
+from ml.radiology.splits import pattern_of_groups
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.intp]
@@ -33,6 +34,13 @@ def operating_point(labels: Floats, scores: Floats, patients: Sequence[str], tar
     return point
 
 
+def operating_points(
+    labels: Floats, scores: Floats, patients: Sequence[str], target: float
+) -> list[float | None]:
+    """One per finding, from labels and probabilities (n, findings)."""
+    return [operating_point(labels[:, i], scores[:, i], patients, target) for i in range(labels.shape[1])]
+
+
 def patients_needed(target: float) -> int:
     """How many patients with a finding it takes at least before an operating point can be set."""
     return math.ceil(Z95**2 * target / (1 - target))
@@ -54,10 +62,8 @@ def calibration_fold(groups: Ints, patterns: Sequence[str], rows: Ints) -> tuple
 
     By patient; alike patients (by the pattern of their labels) are dealt evenly.
     """
-    first: dict[int, str] = {}
-    for row in rows:
-        first[int(groups[row])] = max(first.get(int(groups[row]), ""), patterns[row])
-    ordered = sorted(first, key=lambda group: (first[group], group))
+    pattern = pattern_of_groups(groups, patterns, rows)
+    ordered = sorted(pattern, key=lambda group: (pattern[group], group))
     own = {group for place, group in enumerate(ordered) if place % 3 == 1}
     mine = np.array([int(groups[row]) in own for row in rows], bool)
     return rows[~mine], rows[mine]

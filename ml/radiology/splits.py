@@ -52,6 +52,15 @@ def groups_of(*keys: Sequence[str]) -> Ints:
     return np.unique([root(i) for i in range(n)], return_inverse=True)[1]
 
 
+def pattern_of_groups(groups: Ints, patterns: Sequence[str], rows: Ints) -> dict[int, str]:
+    """Each group in `rows` with the pattern of labels by which it is dealt: the fullest of its films."""
+    found: dict[int, str] = {}
+    for row in rows:
+        group = int(groups[row])
+        found[group] = max(found.get(group, ""), patterns[row])
+    return found
+
+
 def split(groups: Ints, given: Sequence[str], patterns: Sequence[str], seed: int) -> list[str]:
     """train, val, test, or excluded for each film.
 
@@ -88,10 +97,7 @@ def _deal(
     free = decided == ""
     if any(shares.values()):
         free |= decided == "train"
-    first: dict[int, str] = {}
-    for group, pattern, open_ in zip(groups, patterns, free, strict=True):
-        if open_:
-            first[int(group)] = max(first.get(int(group), ""), pattern)
+    first = pattern_of_groups(groups, patterns, np.flatnonzero(free))
     order = np.random.default_rng(seed).permutation(sorted(first))
     dealt = {}
     for i, group in enumerate(sorted(order, key=lambda g: first[int(g)])):

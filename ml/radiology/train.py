@@ -28,7 +28,7 @@ from ml.radiology.folds import cross_validate, folds_of
 from ml.radiology.imagegate import SEEN, ImageGate, learn_gate
 from ml.radiology.importing import Dataset, load_frozen
 from ml.radiology.model import Network, build_network, onnx_bytes
-from ml.radiology.operating import calibration_fold, operating_point, patients_needed, temperatures
+from ml.radiology.operating import calibration_fold, operating_points, patients_needed, temperatures
 from ml.radiology.predict import FILM_FORMAT, calibrated, onnx_logits, onnx_outputs, onnx_session
 from ml.radiology.splits import groups_of
 from ml.radiology.subgroups import validated_on
@@ -160,8 +160,7 @@ def _operating_points(
     session, network, temperature = served
     scores = calibrated(onnx_logits(session, network.preprocessing, films.squares[rows]), temperature)
     patients = list(dataset.table["patient_id"].iloc[rows])
-    truth, target = films.labels[rows], config.target_sensitivity
-    return [operating_point(truth[:, i], scores[:, i], patients, target) for i in range(truth.shape[1])]
+    return operating_points(films.labels[rows], scores, patients, config.target_sensitivity)
 
 
 def _said_of_points(labels: list[str], points: list[float | None], config: TrainConfig) -> str:

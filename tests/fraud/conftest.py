@@ -12,12 +12,15 @@ from django.db import connection
 from django.test import Client
 from standardwebhooks import Webhook
 
-from apps.accounts.models import ApiClient
+from apps.accounts.models import ApiClient, User
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
 from apps.fraud import inference
-from apps.fraud.models import SHARDS, KeyState, ShardLock, Source
+from apps.fraud.models import SHARDS, KeyState, ListEntry, ListKind, ListName, RuleSet, ShardLock, Source
+from apps.fraud.rules import Rule
 from apps.fraud.services import drain, rulesets
+from apps.fraud.services.lists import add_entry
+from apps.fraud.services.rulesets import activate_version, save_version
 from apps.fraud.services.sources import ensure_source, rotate_source_secret
 from apps.modelops import places
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
@@ -169,3 +172,34 @@ def unread(champion, trained, post) -> Callable[..., None]:
         come_back(champion, trained)
 
     return do
+
+
+@pytest.fixture
+def author(make_user) -> User:
+    return make_user("fraud_analyst")
+
+
+@pytest.fixture
+def second(site) -> User:
+    return User.objects.create_user("second@example.org", site=site, role="fraud_analyst")
+
+
+@pytest.fixture
+def serve(site, author, second) -> Callable[..., RuleSet]:
+    def put(*rules: Rule) -> RuleSet:
+        version = save_version(site=site, author=author, rules=rules, note="a test")
+        activate_version(site=site, version=version, by=second)
+        return version
+
+    return put
+
+
+@pytest.fixture
+def listed(site, author) -> Callable[..., ListEntry]:
+    def put(name: str, kind: str, value: str, **changes: Any) -> ListEntry:
+        given = {"reason": "seen before", "expires_at": None, **changes}
+        return add_entry(
+            site=site, name=ListName(name), kind=ListKind(kind), value=value, author=author, **given
+        )
+
+    return put

@@ -17,6 +17,7 @@ from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.fraud import inference
 from apps.fraud.models import Decision, EventKey, KeyState, LateState, ShardLock, Transaction
+from apps.fraud.predictors import Champion, NoAnswer
 from apps.fraud.services import rescore, verdicts
 from apps.fraud.services.decide import Hurry
 from apps.fraud.services.decide_now import Asked, decide_asked
@@ -47,10 +48,10 @@ def decide_now(client: Client, source, token):
 
 
 @pytest.fixture
-def warm(champion) -> inference.Champion:
+def warm(champion) -> Champion:
     """The model is loaded: what a process has after its first call."""
     model = inference.current_champion()
-    assert isinstance(model, inference.Champion)
+    assert isinstance(model, Champion)
     return model
 
 
@@ -249,7 +250,7 @@ def test_late_states_wait_while_no_model_serves(slow_model, decide_now, monkeypa
     decide_now(event(), "60")
     slow_model.set()
     with monkeypatch.context() as patch:
-        patch.setattr(rescore.inference, "current_champion", lambda: inference.NoAnswer("no_model"))
+        patch.setattr(rescore.inference, "current_champion", lambda: NoAnswer("no_model"))
         drain_all()
     assert LateState.objects.count() == 1
     ShardLock.objects.update(late_retry_at=now())

@@ -34,16 +34,6 @@ PROPOSED = {"percent": "100", "daily_cap": "50.00", "note": "to learn"}
 
 
 @pytest.fixture
-def author(make_user) -> User:
-    return make_user("fraud_analyst")
-
-
-@pytest.fixture
-def second(site) -> User:
-    return User.objects.create_user("second@example.org", site=site, role="fraud_analyst")
-
-
-@pytest.fixture
 def strict(site, champion, author) -> None:
     """The model declines whatever it sees."""
     with transaction.atomic():

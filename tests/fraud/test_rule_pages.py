@@ -33,20 +33,15 @@ def fields(*rules: dict[str, str], do: str = "save", **about: str) -> dict[str, 
 
 
 @pytest.fixture
-def author(make_user) -> User:
-    return make_user("fraud_analyst")
-
-
-@pytest.fixture
 def analyst(client: Client, author) -> Client:
     client.force_login(author)
     return client
 
 
 @pytest.fixture
-def colleague(site) -> Client:
+def colleague(second) -> Client:
     client = Client()
-    client.force_login(User.objects.create_user("second@example.org", site=site, role="fraud_analyst"))
+    client.force_login(second)
     return client
 
 

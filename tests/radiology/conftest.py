@@ -21,8 +21,9 @@ from apps.accounts.services import rotate_secret
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
 from apps.radiology import decoding
 from apps.radiology.inference import Answer
-from apps.radiology.models import Instance, Status
+from apps.radiology.models import Instance, Status, Study
 from apps.radiology.services import analyse
+from apps.radiology.services.analyse import analyse_instance
 from apps.radiology.services.ingest import ingest_instance
 from apps.radiology.services.senders import Sender
 from apps.radiology.store import incoming
@@ -179,3 +180,39 @@ def failing_disk() -> Callable[[], Any]:
             yield
 
     return broken
+
+
+@pytest.fixture
+def seen(radiologist: Client, client: Client, token: str) -> Callable[[Dataset], list[str]]:
+    """Where a film, decoded already, can be seen."""
+
+    def look(data: Dataset) -> list[str]:
+        study = Study.objects.get(StudyInstanceUID=data.StudyInstanceUID)
+        instance = Instance.objects.get(SOPInstanceUID=data.SOPInstanceUID)
+        asked = {"authorization": f"Bearer {token}"}
+        web = f"/dicom-web/studies/{data.StudyInstanceUID}"
+        whole = f"{web}/series/{data.SeriesInstanceUID}/instances/{data.SOPInstanceUID}"
+        doors = {
+            "worklist": str(study.public_id) in radiologist.get("/radiology/").content.decode(),
+            "page": radiologist.get(f"/radiology/studies/{study.public_id}/").status_code == 200,
+            "image": radiologist.get(f"/radiology/instances/{instance.public_id}/image.png").status_code
+            == 200,
+            "status": radiologist.get(f"/radiology/instances/{instance.public_id}/status/").status_code
+            == 200,
+            "api": client.get(f"/api/v1/studies/{data.StudyInstanceUID}", headers=asked).status_code == 200,
+            "wado": client.get(whole, headers=asked).status_code == 200,
+            "rendered": client.get(f"{whole}/rendered", headers=asked).status_code == 200,
+        }
+        return [door for door, opens in doors.items() if opens]
+
+    return look
+
+
+@pytest.fixture
+def decoded(received: Callable[..., Instance]) -> Callable[..., Dataset]:
+    def take(**attributes: Any) -> Dataset:
+        data = film(**attributes)
+        analyse_instance(received(as_file(data)).pk)
+        return data
+
+    return take

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.db.models import Q
-from django.test import Client
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from apps.accounts.models import Site
 from apps.audit.models import AuditEvent
 from apps.radiology import selectors
 from apps.radiology.models import Instance, Rejection, RejectionNote, Status, Study
-from apps.radiology.services import ingest, rejections
 from apps.radiology.services.analyse import analyse_instance, overdue
 from apps.radiology.services.ingest import ingest_instance
 from apps.radiology.services.senders import Sender
@@ -51,43 +45,7 @@ def evidence(data: Dataset) -> Dataset:
     return study
 
 
-@pytest.fixture
-def seen(radiologist: Client, client: Client, token: str) -> Callable[[Dataset], list[str]]:
-    """Where a film, decoded already, can be seen."""
-
-    def look(data: Dataset) -> list[str]:
-        study = Study.objects.get(StudyInstanceUID=data.StudyInstanceUID)
-        instance = Instance.objects.get(SOPInstanceUID=data.SOPInstanceUID)
-        asked = {"authorization": f"Bearer {token}"}
-        web = f"/dicom-web/studies/{data.StudyInstanceUID}"
-        whole = f"{web}/series/{data.SeriesInstanceUID}/instances/{data.SOPInstanceUID}"
-        doors = {
-            "worklist": str(study.public_id) in radiologist.get("/radiology/").content.decode(),
-            "page": radiologist.get(f"/radiology/studies/{study.public_id}/").status_code == 200,
-            "image": radiologist.get(f"/radiology/instances/{instance.public_id}/image.png").status_code
-            == 200,
-            "status": radiologist.get(f"/radiology/instances/{instance.public_id}/status/").status_code
-            == 200,
-            "api": client.get(f"/api/v1/studies/{data.StudyInstanceUID}", headers=asked).status_code == 200,
-            "wado": client.get(whole, headers=asked).status_code == 200,
-            "rendered": client.get(f"{whole}/rendered", headers=asked).status_code == 200,
-        }
-        return [door for door, opens in doors.items() if opens]
-
-    return look
-
-
 EVERYWHERE = ["worklist", "page", "image", "status", "api", "wado", "rendered"]
-
-
-@pytest.fixture
-def decoded(received: Callable[..., Instance]) -> Callable[..., Dataset]:
-    def take(**attributes: Any) -> Dataset:
-        data = film(**attributes)
-        analyse_instance(received(as_file(data)).pk)
-        return data
-
-    return take
 
 
 @pytest.mark.parametrize("code", [QUALITY, SAFETY, WORKLIST, RETENTION])
@@ -242,87 +200,6 @@ def test_another_note_under_a_known_uid_is_refused(send) -> None:
     [row] = send(as_file(note(QUALITY, film(), film(), SOPInstanceUID=uid)))
     assert row["code"] == "instance_conflict"
     assert Rejection.objects.count() == 1
-
-
-def test_by_dicomweb(stow, seen, decoded) -> None:  # noqa: F811
-    data = decoded()
-    document = note(SAFETY, data, StudyInstanceUID=data.StudyInstanceUID)
-    answer = stow(as_file(document), study=data.StudyInstanceUID)
-    assert answer.status_code == 200
-    [item] = Dataset.from_json(answer.content.decode()).ReferencedSOPSequence
-    assert item.ReferencedSOPInstanceUID == document.SOPInstanceUID
-    assert not item.RetrieveURL
-    assert seen(data) == []
-    assert failures(stow(as_file(note(SAFETY, data)), study="1.2.3"))[0][1] == 0xA900
-
-
-@pytest.mark.django_db(transaction=True)
-def test_by_c_store(associate, site) -> None:  # noqa: F811
-    from pynetdicom import AE
-
-    data = film()
-    entity = AE(ae_title="MODALITY")
-    entity.add_requested_context(data.SOPClassUID)
-    entity.add_requested_context(KEY_OBJECT_SELECTION)
-    associate()  # the node, and a listener that answers
-    from django.conf import settings
-
-    association = entity.associate("127.0.0.1", settings.LYNCEUS_DICOM_PORT, ae_title="LYNCEUS")
-    document = note(QUALITY, data)
-    for one in (data, document):
-        one.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"
-        assert association.send_c_store(one).Status == 0x0000
-    association.release()
-    assert Instance.objects.get().rejected_by.code == QUALITY
-
-
-@pytest.fixture
-def film_beside_a_note(site: Site, monkeypatch) -> Callable[[], Instance]:
-    """A film's transaction looks for notes, then waits until a note was received, then commits."""
-
-    def race() -> Instance:
-        data = film()
-        looked, noted, real = threading.Event(), threading.Event(), ingest.note_against
-
-        def slow(*args: Any) -> Any:
-            found = real(*args)
-            looked.set()
-            noted.wait(2)  # for ever in line behind this film, where the lock holds
-            return found
-
-        monkeypatch.setattr(ingest, "note_against", slow)
-
-        def take(content: bytes, then: Callable[[], None]) -> None:
-            try:
-                with incoming() as path:
-                    path.write_bytes(content)
-                    ingest_instance(path, sender=Sender(site, "stow"))
-                then()
-            finally:
-                connection.close()
-
-        a_film = threading.Thread(target=take, args=(as_file(data), lambda: None))
-        a_note = threading.Thread(target=take, args=(as_file(note(SAFETY, data)), noted.set))
-        a_film.start()
-        looked.wait(10)
-        a_note.start()
-        for thread in (a_film, a_note):
-            thread.join(30)
-        return Instance.objects.get()
-
-    return race
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_film_and_its_note_at_once_do_not_miss_each_other(film_beside_a_note) -> None:
-    assert film_beside_a_note().rejected_by is not None
-
-
-@pytest.mark.django_db(transaction=True)
-def test_without_the_line_they_would(film_beside_a_note, monkeypatch) -> None:
-    for where in (ingest, rejections):
-        monkeypatch.setattr(where, "stand_in_line", lambda *args, **kwargs: None)
-    assert film_beside_a_note().rejected_by is None
 
 
 def test_a_note_sent_again_is_no_news(send) -> None:

@@ -12,6 +12,7 @@ from django.db import transaction
 from apps.accounts.models import Site
 from apps.fraud import inference
 from apps.fraud.models import TOO_OLD, Decision, Mode, Outcome, Transaction
+from apps.fraud.predictors import Answer, Champion, NoAnswer
 from apps.fraud.rows import event_of
 from apps.fraud.services.earlier import with_earlier
 from apps.fraud.services.look import Looked, look
@@ -71,11 +72,11 @@ def _decide_for_site(
 
 def _judged(
     site: Site, rows: list[Transaction], asks: list[Ask], seen: Looked, hurry: Hurry | None
-) -> tuple[list[Judged], inference.Answer | None]:
+) -> tuple[list[Judged], Answer | None]:
     """What each comes to, and the answer whose states are to be kept; None where they do not move."""
     cold, until = hurry is not None and hurry.without_state, hurry.until if hurry else None
     model = inference.loaded(seen.serving, until)
-    if isinstance(model, inference.NoAnswer):
+    if isinstance(model, NoAnswer):
         return _by_rules(rows, asks, model.reason), None
     known, forgotten = ({}, set()) if cold else states_for(model, site.pk, seen.states)
     events = [event_of(row) for row in rows]
@@ -97,7 +98,7 @@ def _judged(
     return judged, None if cold else answer
 
 
-def _keep(site_id: int, seen: Looked, answer: inference.Answer) -> None:
+def _keep(site_id: int, seen: Looked, answer: Answer) -> None:
     store_states(site_id, seen.states, answer.states, answer.artefact_hash)
 
 
@@ -106,7 +107,7 @@ def _by_rules(rows: list[Transaction], asks: list[Ask], why: str) -> list[Judged
 
 
 def _by_model(
-    answer: inference.Answer,
+    answer: Answer,
     limits: Thresholds,
     rows: list[Transaction],
     asks: list[Ask],
@@ -123,7 +124,7 @@ def _by_model(
     ]  # fmt: skip
 
 
-def _explained(model: inference.Champion, judged: list[Judged], until: float | None) -> list[Judged]:
+def _explained(model: Champion, judged: list[Judged], until: float | None) -> list[Judged]:
     """With the model's reasons for what is not simply approved; of the rest they are made when somebody
     asks, from the vector that is kept."""
     told = {

@@ -17,6 +17,7 @@ import numpy as np
 from apps.core.sql import Answered, from_column, round_trip, run, to_column
 from apps.fraud import inference
 from apps.fraud.models import Decision, Mode, Transaction
+from apps.fraud.predictors import Champion, Matrix, Predictor
 from apps.fraud.services.verdicts import Judged
 from ml.fraud.contracts import NETWORK, Influence, Vector
 
@@ -37,7 +38,7 @@ class Earlier:
 
 
 def with_earlier(
-    model: inference.Champion,
+    model: Champion,
     site_id: int,
     judged: list[Judged],
     decision_ids: Sequence[int],
@@ -69,7 +70,7 @@ def with_earlier(
     return [told.get(at, item) for at, item in enumerate(judged)]
 
 
-def earlier_of(predictor: inference.Predictor, decision: Decision, vector: Vector) -> dict[str, Any]:
+def earlier_of(predictor: Predictor, decision: Decision, vector: Vector) -> dict[str, Any]:
     """The same of a decision that is there already, from what is still kept: members of the reason NETWORK.
 
     Empty for one that was made without the card's history.
@@ -115,7 +116,7 @@ def _history(asked: Answered, decision_id: int, vector: Vector, beside: Mapping[
     return sorted(found, key=lambda one: one.decision_id)
 
 
-def _matrix(history: Sequence[Earlier], like: Vector) -> inference.Matrix:
+def _matrix(history: Sequence[Earlier], like: Vector) -> Matrix:
     return np.array([one.vector for one in history], np.float32).reshape(-1, len(like))
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from apps.core.errors import LynceusError
-from apps.fraud.inference import Predictor, predictor_of
+from apps.fraud.inference import predictor_of
 from apps.fraud.models import Decision, Evidence
+from apps.fraud.predictors import Predictor
 from apps.fraud.services.earlier import earlier_of
 from apps.fraud.services.verdicts import as_rows
 from ml.fraud.contracts import NETWORK

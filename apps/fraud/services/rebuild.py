@@ -23,6 +23,7 @@ from apps.fraud.models import (
     ShardLock,
     Transaction,
 )
+from apps.fraud.predictors import Predictor
 from apps.fraud.rows import event_of, reversal_of
 from apps.fraud.services.sequence import latest_vectors
 from ml.fraud.memory import CARD, keys_of, keys_of_label
@@ -38,7 +39,7 @@ class Rebuilt:
 
     states: dict[str, bytes] = field(default_factory=dict)
     artefacts: dict[str, str] = field(default_factory=dict)
-    _predictors: dict[str, inference.Predictor] = field(default_factory=dict)
+    _predictors: dict[str, Predictor] = field(default_factory=dict)
 
     def hear(self, step: Step) -> None:
         decision, later, _, what, artefact_hash = step
@@ -59,7 +60,7 @@ class Rebuilt:
     def count(self, kind: str) -> int:
         return sum(key.startswith(kind) for key in self.states)
 
-    def _predictor(self, artefact_hash: str) -> inference.Predictor:
+    def _predictor(self, artefact_hash: str) -> Predictor:
         if artefact_hash not in self._predictors:
             self._predictors[artefact_hash] = inference.predictor_of(artefact_hash)
         return self._predictors[artefact_hash]

@@ -26,6 +26,7 @@ from apps.fraud.models import (
     Transaction,
     by_thresholds,
 )
+from apps.fraud.predictors import Champion, NoAnswer
 from apps.fraud.rows import event_of
 from apps.fraud.services.rulesets import active_rules
 from apps.fraud.services.sequence import states_for
@@ -51,7 +52,7 @@ def apply_late(shard: int, limit: int) -> int:
     if not rows:
         return 0
     model = inference.current_champion()
-    if isinstance(model, inference.NoAnswer):
+    if isinstance(model, NoAnswer):
         again = now() + timedelta(seconds=settings.LYNCEUS_MODEL_RETRY_S)
         ShardLock.objects.filter(pk=shard).update(late_retry_at=again)
         return 0
@@ -62,7 +63,7 @@ def apply_late(shard: int, limit: int) -> int:
     return len(rows)
 
 
-def _absorb(model: inference.Champion, rows: list[Transaction]) -> None:
+def _absorb(model: Champion, rows: list[Transaction]) -> None:
     site = rows[0].source.site
     states = lock_states(site.pk, chain.from_iterable(map(keys_of, rows)))
     known, _ = states_for(model, site.pk, states)
@@ -74,7 +75,7 @@ def _absorb(model: inference.Champion, rows: list[Transaction]) -> None:
         _keep(site, model, scored)
 
 
-def _keep(site: Site, model: inference.Champion, scored: Sequence[Scored]) -> None:
+def _keep(site: Site, model: Champion, scored: Sequence[Scored]) -> None:
     limits = active_rules(site).limits.get(model.artefact_hash, model.predictor.thresholds)
     at = now()
     rescores = _rescores(model, scored, limits, at)
@@ -90,9 +91,7 @@ def _keep(site: Site, model: inference.Champion, scored: Sequence[Scored]) -> No
     )  # fmt: skip
 
 
-def _rescores(
-    model: inference.Champion, scored: Sequence[Scored], limits: Thresholds, at: datetime
-) -> list[Rescore]:
+def _rescores(model: Champion, scored: Sequence[Scored], limits: Thresholds, at: datetime) -> list[Rescore]:
     outcomes = [by_thresholds(score.score, limits.review, limits.decline) for _, score in scored]
     raised = [index for index, outcome in enumerate(outcomes) if outcome != Outcome.APPROVE]
     reasons = inference.explain_in_time(model, [scored[index][1].vector for index in raised], None)

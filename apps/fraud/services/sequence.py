@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from django.db.models import Q
 
-from apps.fraud.inference import Champion
 from apps.fraud.models import TOO_OLD, Evidence
+from apps.fraud.predictors import Champion
 from apps.fraud.services.states import Held, readable
 from ml.fraud.memory import CARD
 

@@ -14,7 +14,6 @@ from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
 from apps.core.sql import insert, new_row, round_trip
-from apps.fraud import inference
 from apps.fraud.models import (
     Alert,
     Decision,
@@ -26,6 +25,7 @@ from apps.fraud.models import (
     Transaction,
     by_thresholds,
 )
+from apps.fraud.predictors import MODEL_UNREADABLE
 from apps.fraud.rows import event_of
 from apps.fraud.rules import RuleHit, main_hit, settle
 from apps.fraud.services.late import keep_for_later
@@ -37,7 +37,7 @@ STATE_BUSY = "state_busy"
 MODEL_FAILED = "model_failed"
 # Why the states did not hear of a payment that they are to hear of later. Without a model in service
 # (no_model) there are none to move.
-LATER = frozenset({DEADLINE, STATE_BUSY, inference.MODEL_UNREADABLE, MODEL_FAILED})
+LATER = frozenset({DEADLINE, STATE_BUSY, MODEL_UNREADABLE, MODEL_FAILED})
 RESCORE = Decision._meta.get_field("rescore")
 
 
@@ -82,7 +82,7 @@ def write_decisions(
             beside()
         insert(decisions, evidence, alerts, told)
         # With a model that cannot be read, what they wait for is not a bell.
-        soon = any(item.mode_reason != inference.MODEL_UNREADABLE for item in late)
+        soon = any(item.mode_reason != MODEL_UNREADABLE for item in late)
         keep_for_later([item.row for item in late], soon=soon)
         _record(site, decisions)
     if told:

@@ -1,3 +1,5 @@
+"""Who sends a film: a person, a program or a device, and whether its corrections need asking."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
