@@ -6,7 +6,6 @@ from typing import cast
 from uuid import UUID
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
@@ -94,8 +93,7 @@ def aside(request: HttpRequest, public_id: UUID) -> HttpResponse:
     user, found = user_of(request), _aside(request, public_id)
     instance = found.instance
     stored = read_header(film_path(instance.site, instance.file_sha256), file_limits())
-    with transaction.atomic():
-        record("aside.viewed", site=user.site, actor=user, subject=f"instance:{instance.pk}")
+    record("aside.viewed", site=user.site, actor=user, subject=f"instance:{instance.pk}")
     context = {
         "aside": found,
         "instance": instance,
