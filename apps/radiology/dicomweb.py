@@ -58,16 +58,19 @@ class Stored:
 @csrf_exempt  # caller_of checks the token of a session; a bearer token needs none
 @require_POST
 def store(request: HttpRequest, study_uid: str = "") -> HttpResponse:
-    """STOW-RS. 200 if all parts were stored, 202 if some, 409 or 415 if none was; 503 if the disk fails."""
+    """STOW-RS. 200 if all parts were stored, 202 if some, 409 or 415 if none was.
+
+    503 if the disk fails, 507 if it is full.
+    """
     caller = _caller(request)
     boundary = boundary_of(request.headers.get("Content-Type", ""))
     _check_length(request)
     with ExitStack() as stack:
         parts = Parts(boundary, stack, part_max_bytes=settings.LYNCEUS_DICOM_FILE_MAX_MB * 1024**2)
-        paths = parts.read(request.read)
-        if not paths:
-            raise LynceusError("no_parts", "The body holds no instance.", status=400)
         with over_http():
+            paths = parts.read(request.read)
+            if not paths:
+                raise LynceusError("no_parts", "The body holds no instance.", status=400)
             outcomes = [_store_one(request, caller, path, study_uid) for path in paths]
     return _store_answer(request, outcomes)
 

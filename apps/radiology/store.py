@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
@@ -14,9 +15,11 @@ from django.conf import settings
 
 from apps.accounts.models import Site
 from apps.core.errors import LynceusError
+from apps.core.storage import storage_is_low, storage_low
 
 log = structlog.get_logger(__name__)
 RETRY_AFTER_S = 30
+INSUFFICIENT_STORAGE = 507
 
 
 def film_path(site: Site, file_sha256: str) -> Path:
@@ -40,8 +43,14 @@ def aside_path(site: Site, file_sha256: str) -> Path:
 
 @contextmanager
 def incoming() -> Iterator[Path]:
-    """An empty private file to receive into; gone afterwards unless it was kept."""
-    descriptor, name = tempfile.mkstemp(dir=incoming_folder())
+    """An empty private file to receive into; gone afterwards unless it was kept.
+
+    Raises OSError ENOSPC while the storage is low: the database shares the disk, and must not want for room.
+    """
+    folder = incoming_folder()
+    if storage_is_low():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    descriptor, name = tempfile.mkstemp(dir=folder)
     os.close(descriptor)
     path = Path(name)
     try:
@@ -63,11 +72,13 @@ def clear_incoming(older_than_s: float) -> int:
 
 @contextmanager
 def over_http() -> Iterator[None]:
-    """A disk that fails or is full becomes an answer that says to try again."""
+    """A disk that fails (503), or is low or full (507), becomes an answer that says to try again."""
     try:
         yield
     except OSError as error:
         log.error("store_failed", error=type(error).__name__, errno=error.errno)
+        if error.errno == errno.ENOSPC:
+            raise storage_low(INSUFFICIENT_STORAGE) from error
         raise LynceusError(
             "storage_unavailable",
             "The film cannot be stored now: send it again later.",
