@@ -132,8 +132,12 @@ def _check_readable(transfer_syntax: str) -> None:
     except NotImplementedError:
         readable = False
     if not readable:
-        message = "The image is stored in a way that cannot be read here."
-        raise DicomRefused("unsupported_transfer_syntax", message)
+        raise unsupported(transfer_syntax)
+
+
+def unsupported(transfer_syntax: str) -> DicomRefused:
+    """PS3.6's name of what the image is written in, or its bare UID where it has none."""
+    return DicomRefused("unsupported_transfer_syntax", f"Cannot decode: {UID(transfer_syntax).name[:120]}.")
 
 
 def _inflate(file: BinaryIO, limits: Limits, held: int) -> tuple[BinaryIO, int]:

@@ -13,7 +13,16 @@ from pydicom.pixels.utils import get_expected_length, pixel_array
 
 from ml.radiology.codestream import frame_size, with_whole_scan
 from ml.radiology.contracts import DicomRefused, FloatImage, InstanceHeader
-from ml.radiology.parsing import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Limits, Parsed
+from ml.radiology.field import outside_field
+from ml.radiology.parsing import (
+    DEFLATED,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    Limits,
+    Parsed,
+    unsupported,
+)
 
 Array = npt.NDArray[Any]
 NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED})
@@ -33,8 +42,7 @@ def first_frame(parsed: Parsed, header: InstanceHeader, limits: Limits) -> Array
     try:
         stored = np.asarray(pixel_array(dataset, index=0))
     except NotImplementedError as error:
-        message = "The image is compressed in a way that cannot be read here."
-        raise DicomRefused("unsupported_transfer_syntax", message) from error
+        raise unsupported(parsed.transfer_syntax) from error
     except Exception as error:
         raise DicomRefused(
             "undecodable", "The image cannot be decoded: it is damaged or of a rare kind."
@@ -65,11 +73,15 @@ def present(stored: Array, dataset: Any) -> FloatImage:
     if shown is None:
         shown = _window(values, dataset)
     if shown is None:
-        shown = _stretch(values, padding)
-    if photometric == "MONOCHROME1":
-        shown = 1 - shown
+        shown = _stretch(values, padding | outside_field(dataset, values.shape))
+    shown = _polarity(shown, photometric)
     shown[padding] = 0
     return np.ascontiguousarray(shown, np.float32)
+
+
+def _polarity(shown: FloatImage, photometric: str) -> FloatImage:
+    """Once and last. PresentationLUTShape INVERSE says the same as MONOCHROME1 again, and is not asked."""
+    return 1 - shown if photometric == "MONOCHROME1" else shown
 
 
 def _check_length(dataset: Any) -> None:
@@ -168,10 +180,11 @@ def _unless_saturated(shown: Array) -> FloatImage | None:
     return None if (flat > SATURATED and np.unique(shown).size > 1) or np.ptp(shown) == 0 else shown
 
 
-def _stretch(values: Array, padding: npt.NDArray[np.bool_]) -> FloatImage:
+def _stretch(values: Array, left_out: npt.NDArray[np.bool_]) -> FloatImage:
+    """From the 0.5th to the 99.5th percentile of what is film: padding and collimation say nothing of it."""
     x = values.astype(np.float32)
     x = np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = np.percentile(x[~padding], [0.5, 99.5])
+    low, high = np.percentile(x if left_out.all() else x[~left_out], [0.5, 99.5])
     if high <= low:
         low, high = float(x.min()), float(x.max())
     if high <= low:
