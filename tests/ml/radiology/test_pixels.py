@@ -218,3 +218,36 @@ def test_a_voi_table_is_used(tmp_path) -> None:
     row = ramp(tmp_path, VOILUTSequence=[table])
     assert row[0] == 1
     assert row[-1] < 0.01
+
+
+def small_file_of_a_large_image(folder: Path) -> Path:
+    """Its header tells of 96 x 80 pixels, its JPEG 2000 codestream of 3,000 x 3,000: one kilobyte."""
+    bits = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+    flat = film(Rows=3000, Columns=3000, **bits, PixelData=bytes(9_000_000))
+    flat.compress(JPEG2000Lossless, generate_instance_uid=False)
+    flat.Rows, flat.Columns = 96, 80
+    path = folder / "bomb.dcm"
+    flat.save_as(path, enforce_file_format=True)
+    assert path.stat().st_size < 4096
+    return path
+
+
+def decoders_called(path: Path, monkeypatch) -> int:
+    called = []
+    whole = pixels.pixel_array
+    monkeypatch.setattr(
+        pixels, "pixel_array", lambda *args, **how: (called.append(1), whole(*args, **how))[1]
+    )
+    with pytest.raises(DicomRefused) as caught:
+        decode(path, Limits())
+    assert caught.value.code == "undecodable"
+    return len(called)
+
+
+def test_a_codestream_larger_than_its_header_meets_no_decoder(tmp_path, monkeypatch) -> None:
+    assert decoders_called(small_file_of_a_large_image(tmp_path), monkeypatch) == 0
+
+
+def test_without_the_look_at_its_size_it_would_be_unpacked(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(pixels, "frame_size", lambda frame: None)
+    assert decoders_called(small_file_of_a_large_image(tmp_path), monkeypatch) == 1
