@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, cast
 from urllib.parse import urlencode
 from uuid import UUID
@@ -38,6 +38,7 @@ from apps.radiology.selectors import (
 from apps.radiology.services.uploads import Receipt, take_uploads
 from apps.radiology.store import over_http, picture_path
 from apps.radiology.templatetags.films import film_tone
+from ml.radiology.vocabulary import NOTHING_CALLED, statement
 
 PAGE_ROWS = 50
 FILES_MAX = 100
@@ -95,6 +96,7 @@ def _rows(page: Page[Study], chosen: WorklistFilter) -> dict[str, Any]:
         "filters": urlencode(filters),
         "query": urlencode({**filters, "page": page.number, "seen": _mark(page)}),
         "filtered": bool(filters),
+        "nothing_called": NOTHING_CALLED,
     }
 
 
@@ -165,12 +167,11 @@ def instance_status(request: HttpRequest, public_id: UUID) -> JsonResponse:
     )
 
 
-def _outcome(instance: Instance, findings: Iterable[Finding]) -> str:
-    """What became of a film, in one sentence; empty while nothing did."""
+def _outcome(instance: Instance, findings: Sequence[Finding]) -> str:
+    """What became of a film, in words; empty while nothing did."""
     if instance.status != Status.ANALYSED:
         return instance.reason
-    positive = [finding.label for finding in findings if finding.positive]
-    return f"Raised by AI: {', '.join(positive)}" if positive else "No finding reaches its operating point."
+    return statement(findings)
 
 
 @require_GET
