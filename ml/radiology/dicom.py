@@ -19,11 +19,12 @@ from ml.radiology.parsing import Limits, Parsed, content_hash, parse, pixel_byte
 from ml.radiology.pixels import first_frame, pixel_sha256, present
 
 __all__ = [
-    "SYNTHETIC_MANUFACTURER", "Limits", "content_sha256", "decode", "gate", "identify", "pixel_bytes_sha256",
-    "read_header",
+    "RESULT_MANUFACTURER", "SYNTHETIC_MANUFACTURER", "Limits", "content_sha256", "decode", "gate", "identify",
+    "pixel_bytes_sha256", "read_header",
 ]  # fmt: skip
 
 SYNTHETIC_MANUFACTURER = "Lynceus synthetic"
+RESULT_MANUFACTURER = "Lynceus"
 # What hostile content makes the system say: a seek to nowhere, a file that may not be written, no memory.
 OF_THE_FILE = (None, errno.EINVAL, errno.EOVERFLOW, errno.EFBIG, errno.ENOMEM)
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -118,10 +119,18 @@ def _header(parsed: Parsed, limits: Limits) -> InstanceHeader:
         BitsAllocated=_count(dataset, "BitsAllocated", 32),
         ImageType=tuple(text_of(dataset, "ImageType").split("\\")),
         synthetic=texts["Manufacturer"] == SYNTHETIC_MANUFACTURER,
+        is_result=_is_result(dataset),
         has_pixels=True,
     )
     _check_size(header, limits)
     return header
+
+
+def _is_result(dataset: Any) -> bool:
+    """Whether Lynceus made it, here or elsewhere: its maker, or one who contributed (PS3.3 C.12.1)."""
+    contributors = dataset.get("ContributingEquipmentSequence") or []
+    makers = (text_of(one, "Manufacturer").casefold() for one in (dataset, *contributors))
+    return RESULT_MANUFACTURER.casefold() in makers
 
 
 def is_uid(text: str) -> bool:
