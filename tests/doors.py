@@ -33,8 +33,11 @@ from apps.radiology.models import (
     PatientMerge,
     PieceUpload,
     RejectionNote,
+    Result,
+    ResultKind,
     Study,
 )
+from apps.radiology.results import basis_of
 from apps.radiology.store import aside_path, film_path, write_picture
 from ml.radiology.contracts import InstanceHeader
 from tests.fraud.conftest import event
@@ -126,6 +129,7 @@ class Things:
     rejection: RejectionNote
     merge: PatientMerge
     upload: PieceUpload
+    result: Result
     decision: Decision
     ruleset: RuleSet
     policy: PassThroughPolicy
@@ -156,6 +160,7 @@ def make_things(site: Site) -> Things:
         rejection=_rejection(site),
         merge=_merge(site, user),
         upload=_upload(user),
+        result=_result(study),
         decision=_decision(source),
         ruleset=_ruleset(site, user),
         policy=_policy(site, user),
@@ -242,6 +247,18 @@ def _upload(user: User) -> PieceUpload:
     return PieceUpload.objects.create(site=user.site, user=user, name="x", size=1, touched_at=now())
 
 
+def _result(study: Study) -> Result:
+    uid, sha256 = f"1.2.5.{study.site_id}", f"{study.site_id + 2000:064d}"
+    path = film_path(study.site, sha256)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"a report")
+    return Result.objects.create(
+        site=study.site, study=study, kind=ResultKind.REPORT, SOPClassUID="1.2", SOPInstanceUID=uid,
+        SeriesInstanceUID=f"{uid}.0", TransferSyntaxUID="1.2.840.10008.1.2.1", file_sha256=sha256,
+        file_bytes=8, basis=basis_of(study), made_at=now(),
+    )  # fmt: skip
+
+
 def _aside(instance: Instance) -> KeptAside:
     film_path(instance.site, instance.file_sha256).write_bytes(film_file())
     path = aside_path(instance.site, instance.file_sha256)
@@ -290,6 +307,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/radiology/rejections/*": {"public_id": things.rejection.public_id},
         "/radiology/patients/*": {"merge_id": things.merge.pk},
         "/radiology/uploads/*": {"public_id": things.upload.public_id},
+        "/radiology/results/*": {"public_id": things.result.public_id},
         "/radiology/aside/*": {"public_id": things.aside.public_id},
         "/dicom-web/*": uids,
         "/api/v1/decisions/*": {"event_id": things.decision.transaction.event_id},

@@ -27,9 +27,10 @@ from apps.accounts.models import Role
 from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.radiology.limits import file_limits
-from apps.radiology.models import Instance
+from apps.radiology.models import Instance, Result, Study
 from apps.radiology.multipart import Parts, boundary_of
 from apps.radiology.received import InstanceConflict
+from apps.radiology.results import results_of
 from apps.radiology.selectors import instance_by_uids, instances_of, study_by_uid
 from apps.radiology.services.ingest import CONFLICTS, ingest_instance
 from apps.radiology.services.senders import web_sender
@@ -92,6 +93,9 @@ def _store_one(request: HttpRequest, caller: Caller, path: Path, study_uid: str)
         return Stored(*error.uids, code=error.code, message=error.message)
     except DicomRefused as error:
         return Stored(*identify(path, file_limits()), code=error.code, message=error.message)
+    if (result := taken.result) is not None:
+        url = _instance_url(request, result) if result in results_of(result.study) else ""
+        return Stored(result.SOPClassUID, result.SOPInstanceUID, url=url)
     if taken.instance is None:
         return Stored(KEY_OBJECT_SELECTION, taken.note.SOPInstanceUID if taken.note else "")
     instance = taken.instance
@@ -99,7 +103,7 @@ def _store_one(request: HttpRequest, caller: Caller, path: Path, study_uid: str)
     return Stored(instance.SOPClassUID, instance.SOPInstanceUID, url=url)
 
 
-def _instance_url(request: HttpRequest, instance: Instance) -> str:
+def _instance_url(request: HttpRequest, instance: Instance | Result) -> str:
     study_uid = instance.study.StudyInstanceUID
     return request.build_absolute_uri(
         f"/dicom-web/studies/{study_uid}/series/{instance.SeriesInstanceUID}/instances/{instance.SOPInstanceUID}"
@@ -160,11 +164,11 @@ def _sequence(items: list[dict[str, Any]]) -> dict[str, Any]:
 def retrieve(
     request: HttpRequest, study_uid: str, series_uid: str = "", instance_uid: str = ""
 ) -> HttpResponseBase:
-    """WADO-RS: the stored files of a study, a series or one instance, as they came."""
+    """WADO-RS: the stored files of a study, a series or one instance, as they came, and results of ours."""
     caller = _caller(request)
     with transaction.atomic():
         study = study_by_uid(caller.site, study_uid)
-        found = [] if study is None else instances_of(study)
+        found: list[Instance | Result] = [] if study is None else objects_of(study)
         if series_uid:
             found = [one for one in found if one.SeriesInstanceUID == series_uid]
         if instance_uid:
@@ -193,7 +197,12 @@ def rendered(request: HttpRequest, study_uid: str, series_uid: str, instance_uid
     return FileResponse(picture.open("rb"), content_type="image/png")
 
 
-def _parts(instances: list[Instance], boundary: str) -> Iterator[bytes]:
+def objects_of(study: Study) -> list[Instance | Result]:
+    """All that a study consists of: its films in use, and what was made of their findings."""
+    return [*instances_of(study), *results_of(study)]
+
+
+def _parts(instances: list[Instance | Result], boundary: str) -> Iterator[bytes]:
     for instance in instances:
         kind = f"Content-Type: application/dicom; transfer-syntax={instance.TransferSyntaxUID}"
         yield f"--{boundary}\r\n{kind}\r\n\r\n".encode()

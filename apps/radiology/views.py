@@ -23,6 +23,7 @@ from apps.radiology.changes import aside_of, identity_history, other_studies_of,
 from apps.radiology.forms import WorklistForm
 from apps.radiology.models import OPEN, Finding, Instance, Status, Study
 from apps.radiology.received import Outcome
+from apps.radiology.results import results_of
 from apps.radiology.selectors import (
     WorklistFilter,
     attention_of,
@@ -222,6 +223,7 @@ def _analysis(found: Study, film: str) -> dict[str, Any]:
         "analysis": said,
         "findings": findings,
         "says": (_outcome(shown, findings) or f"{shown.get_status_display().capitalize()}.") if shown else "",
+        "results": results_of(found),
         "open": any(instance.is_open for instance in instances),
         "query": urlencode({**query, "seen": found.changed_at.isoformat()}),
     }
