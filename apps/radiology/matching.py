@@ -134,8 +134,7 @@ def _between(form: re.Pattern[str], last: str) -> Callable[[str, str], Q]:
 
     def match(keyword: str, value: str) -> Q:
         start, dash, end = value.partition("-")
-        if (not dash and form is _DATE) or not dash:
-            end = start
+        end = end if dash else start
         if not all(form.fullmatch(one) for one in (start, end) if one) or not start + end:
             raise _bad(keyword)
         found = ~Q(**{keyword: ""})

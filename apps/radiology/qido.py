@@ -60,6 +60,7 @@ def series(request: HttpRequest, study_uid: str = "") -> HttpResponse:
     for key in page:
         study = above[key["study_id"]]
         values = rows[key["study_id"], key["SeriesInstanceUID"]]
+        values["RetrieveURL"] = f"{study['RetrieveURL']}/series/{key['SeriesInstanceUID']}"
         answers.append(_shown({**study, **values}, asked, within=bool(study_uid)))
     return _answer(request, caller, kind, asked, "series", answers, more)
 
@@ -70,9 +71,11 @@ def instances(request: HttpRequest, study_uid: str = "", series_uid: str = "") -
     found = _films(caller.site, asked, study_uid, series_uid)
     page, more = _page(found.order_by("-study_id", "SeriesInstanceUID", "SOPInstanceUID"), asked)
     above = _study_values(Study.objects.filter(pk__in={film.study_id for film in page}))
-    answers = [
-        _shown({**above[film.study_id], **_film_values(film)}, asked, within=bool(study_uid)) for film in page
-    ]
+    answers = []
+    for film in page:
+        study = above[film.study_id]
+        values = _film_values(film, study["RetrieveURL"])
+        answers.append(_shown({**study, **values}, asked, within=bool(study_uid)))
     return _answer(request, caller, kind, asked, "instances", answers, more)
 
 
@@ -131,7 +134,7 @@ def _series_values(page: Sequence[Values]) -> dict[tuple[int, str], Values]:
         study__in={key["study_id"] for key in page},
         SeriesInstanceUID__in={key["SeriesInstanceUID"] for key in page},
     )
-    grouped = films.values("study_id", "study__StudyInstanceUID", "SeriesInstanceUID").annotate(
+    grouped = films.values("study_id", "SeriesInstanceUID").annotate(
         n=Count("pk"), modality=Max("Modality"), said=Max("SeriesDescription"), part=Max("BodyPartExamined")
     )
     return {
@@ -141,14 +144,12 @@ def _series_values(page: Sequence[Values]) -> dict[tuple[int, str], Values]:
             "SeriesDescription": group["said"],
             "BodyPartExamined": group["part"],
             "NumberOfSeriesRelatedInstances": group["n"],
-            "RetrieveURL": f"studies/{group['study__StudyInstanceUID']}/series/{group['SeriesInstanceUID']}",
         }
         for group in grouped
     }
 
 
-def _film_values(film: Instance) -> Values:
-    study_uid = film.study.StudyInstanceUID
+def _film_values(film: Instance, below: str) -> Values:
     return {
         "SOPClassUID": film.SOPClassUID,
         "SOPInstanceUID": film.SOPInstanceUID,
@@ -161,7 +162,7 @@ def _film_values(film: Instance) -> Values:
         "Columns": film.Columns,
         "NumberOfFrames": film.NumberOfFrames,
         "AvailableTransferSyntaxUID": film.TransferSyntaxUID,
-        "RetrieveURL": f"studies/{study_uid}/series/{film.SeriesInstanceUID}/instances/{film.SOPInstanceUID}",
+        "RetrieveURL": f"{below}/series/{film.SeriesInstanceUID}/instances/{film.SOPInstanceUID}",
     }
 
 
