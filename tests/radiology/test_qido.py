@@ -36,7 +36,7 @@ def three(take) -> list[Dataset]:
             SpecificCharacterSet="ISO_IR 192",
             StudyDate="20260101",
             seed=3,
-        ),  # fmt: skip
+        ),
     ]
 
 
