@@ -100,9 +100,9 @@ class _Walk:
             return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
         if " or " in element.VR:
             element = correct_ambiguous_vr_element(element, dataset, True)
-        said: Json = element.to_json_dict(None, 0)
-        # Half surrogate pairs and numbers that no JSON holds are found out here, one element at a time.
-        orjson.dumps(said)
+        # Half surrogate pairs, which no JSON holds, are found out here, one element at a time; what is no
+        # number becomes null.
+        said: Json = orjson.loads(orjson.dumps(element.to_json_dict(None, 0)))
         return said
 
 
