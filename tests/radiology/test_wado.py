@@ -290,6 +290,16 @@ def test_a_damaged_frame_is_an_answer_and_not_an_error_of_ours(ask, take) -> Non
     assert (answer.status_code, answer.json()["code"]) == (406, "film_unreadable")
 
 
+def test_nothing_is_decoded_in_the_web_process(ask, take, decoded, monkeypatch) -> None:
+    data, seen = take(in_syntax(film(), RLELossless)), decoded(seed=1)
+    for decoder in ("ml.radiology.pixels.pixel_array", "PIL.Image.open"):
+        monkeypatch.setattr(decoder, lambda *args, **kwargs: pytest.fail("decoded here"))
+    for door, accept in (("frames/1", OCTETS), ("frames/1", ""), ("metadata", ""), ("bulkdata/7FE00010", "")):
+        assert ask(f"{instance_of(data)}/{door}", accept).status_code == 200
+    for door in ("thumbnail", "rendered", "frames/1/rendered"):
+        assert ask(f"{instance_of(seen)}/{door}", "image/jpeg").status_code == 200
+
+
 def test_too_many_that_wait_for_the_decoder_are_told(ask, take, monkeypatch) -> None:
     data = take(in_syntax(film(), RLELossless))
     for _ in range(decoding.TURNS):
