@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from django.contrib.admindocs.views import simplify_regex
 from django.contrib.contenttypes.models import ContentType
 from django.urls.resolvers import RegexPattern, URLPattern, URLResolver
+from PIL import Image
 
 from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.services import rotate_secret
@@ -190,10 +192,16 @@ def _policy(site: Site, proposer: User) -> PassThroughPolicy:
     )  # fmt: skip
 
 
+def _picture() -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "PNG")
+    return file.getvalue()
+
+
 def _film(site: Site) -> tuple[Study, Instance]:
     uid, sha256 = f"1.2.3.{site.pk}", f"{site.pk:064d}"
     study = Study.objects.create(site=site, StudyInstanceUID=uid, received_at=now(), changed_at=now())
-    write_picture(site, sha256, b"a picture")
+    write_picture(site, sha256, _picture())
     film_path(site, sha256).write_bytes(b"a film")
     instance = Instance.objects.create(
         study=study, site=site, SOPInstanceUID=f"{uid}.1", SOPClassUID="1.2", SeriesInstanceUID=f"{uid}.0",
@@ -296,6 +304,8 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "study_uid": study.StudyInstanceUID,
         "series_uid": instance.SeriesInstanceUID,
         "instance_uid": instance.SOPInstanceUID,
+        "frames": 1,
+        "place": "00080018",
     }
     known: dict[str, dict[str, Any]] = {
         "/fraud/decisions/*": {"public_id": things.decision.public_id},

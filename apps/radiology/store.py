@@ -31,6 +31,11 @@ def picture_path(site: Site, file_sha256: str) -> Path:
     return film_path(site, file_sha256).with_suffix(".png")
 
 
+def thumbnail_path(site: Site, file_sha256: str) -> Path:
+    """The picture made small, a JPEG, once somebody asked for it."""
+    return film_path(site, file_sha256).with_suffix(".jpg")
+
+
 def incoming_folder() -> Path:
     """Where files lie while they are received, on the same disk as the films."""
     return _private(_root() / "incoming")
@@ -108,11 +113,11 @@ def write_picture(site: Site, file_sha256: str, png: bytes) -> None:
     write_beside(film_path(site, file_sha256), png)
 
 
-def write_beside(film: Path, png: bytes) -> None:
+def write_beside(film: Path, picture: bytes, suffix: str = ".png") -> None:
     with incoming() as path:
-        path.write_bytes(png)
+        path.write_bytes(picture)
         flush(path)
-        keep(path, film.with_suffix(".png"))
+        keep(path, film.with_suffix(suffix))
 
 
 def share_picture(site: Site, one_sha256: str, other_sha256: str) -> None:

@@ -29,6 +29,7 @@ from apps.radiology.selectors import (
     attention_of,
     counts_by_status,
     findings_of,
+    first_to_show,
     instance_for,
     instances_of,
     latest_analysis,
@@ -212,7 +213,7 @@ def changes_of(found: Study) -> dict[str, Any]:
 
 def _analysis(found: Study, film: str) -> dict[str, Any]:
     instances = instances_of(found)
-    shown = next((one for one in instances if str(one.public_id) == film), None) or _first_to_show(instances)
+    shown = next((one for one in instances if str(one.public_id) == film), None) or first_to_show(instances)
     said = latest_analysis(shown) if shown else None
     findings = findings_of(said)
     query = {"film": str(shown.public_id)} if shown else {}
@@ -227,12 +228,6 @@ def _analysis(found: Study, film: str) -> dict[str, Any]:
         "open": any(instance.is_open for instance in instances),
         "query": urlencode({**query, "seen": found.changed_at.isoformat()}),
     }
-
-
-def _first_to_show(instances: list[Instance]) -> Instance | None:
-    """An analysed film before one that only can be seen, that before the rest."""
-    order = sorted(instances, key=lambda one: (one.status != Status.ANALYSED, not one.has_picture))
-    return order[0] if order else None
 
 
 @require_GET

@@ -1,4 +1,9 @@
-"""The decoding child: a path a line on stdin; for each an answer line on stdout, then pixels and picture."""
+"""The decoding child: a request a line on stdin; for each an answer line on stdout, then its bytes.
+
+Requests are JSON with "want" and "path": "film" is a file's first frame and its picture; "frame" the stored
+values of the frame "frame"; "picture" that frame as a picture in "format" of at most "side" pixels a side;
+"redraw" a picture that was made before, in another size or format.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +14,18 @@ import os
 import resource
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from ml.radiology.contracts import DicomRefused, FloatImage
-from ml.radiology.dicom import decode
+from ml.radiology.dicom import decode, decode_frame, explicit_frame, guarded
 from ml.radiology.parsing import Limits
 
 PICTURE_SIDE = 2048
+_OPTIONS: dict[str, dict[str, Any]] = {"PNG": {"compress_level": 3}, "JPEG": {"quality": 90}}
+_Said = tuple[dict[str, str | int], list[bytes | memoryview]]
 
 
 def main(options: str) -> None:
@@ -29,7 +36,7 @@ def main(options: str) -> None:
     _limit(given["memory_bytes"])
     limits = Limits(**given["limits"])
     for line in sys.stdin.buffer:
-        _answer(Path(json.loads(line)["path"]), limits, answers)
+        _answer(json.loads(line), limits, answers)
         answers.flush()
 
 
@@ -39,10 +46,9 @@ def _limit(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _answer(path: Path, limits: Limits, answers: BinaryIO) -> None:
+def _answer(asked: dict[str, Any], limits: Limits, answers: BinaryIO) -> None:
     try:
-        image = decode(path, limits)
-        picture = _png(image.pixels)
+        words, parts = _WORK[asked["want"]](asked, limits)
     except DicomRefused as error:
         _say(answers, {"code": error.code, "message": error.message})
         return
@@ -52,24 +58,58 @@ def _answer(path: Path, limits: Limits, answers: BinaryIO) -> None:
     except MemoryError:
         _say(answers, {"code": "too_large", "message": "The image needs more memory than may be used."})
         return
+    _say(answers, words)
+    for part in parts:
+        answers.write(part)
+
+
+def _film(asked: dict[str, Any], limits: Limits) -> _Said:
+    image = decode(Path(asked["path"]), limits)
+    picture = _drawn(_grey(image.pixels), "PNG", PICTURE_SIDE)
     rows, columns = image.pixels.shape
-    answer = {"rows": rows, "columns": columns, "pixel_sha256": image.pixel_sha256}
-    _say(answers, {**answer, "picture_bytes": len(picture)})
-    answers.write(np.ascontiguousarray(image.pixels, np.float32).data)
-    answers.write(picture)
+    words = {"rows": rows, "columns": columns, "pixel_sha256": image.pixel_sha256}
+    pixels = np.ascontiguousarray(image.pixels, np.float32).data
+    return {**words, "picture_bytes": len(picture)}, [pixels, picture]
+
+
+def _frame(asked: dict[str, Any], limits: Limits) -> _Said:
+    return _bytes(explicit_frame(Path(asked["path"]), asked["frame"], limits))
+
+
+def _picture(asked: dict[str, Any], limits: Limits) -> _Said:
+    pixels = decode_frame(Path(asked["path"]), asked["frame"], limits)
+    return _bytes(_drawn(_grey(pixels), asked["format"], asked["side"]))
+
+
+def _redraw(asked: dict[str, Any], limits: Limits) -> _Said:
+    def work() -> bytes:
+        with Image.open(asked["path"], formats=["PNG"]) as picture:
+            return _drawn(picture.convert("L"), asked["format"], asked["side"])
+
+    return _bytes(guarded(work))
+
+
+def _bytes(content: bytes) -> _Said:
+    return {"bytes": len(content)}, [content]
 
 
 def _say(answers: BinaryIO, words: dict[str, str | int]) -> None:
     answers.write(json.dumps(words).encode() + b"\n")
 
 
-def _png(pixels: FloatImage) -> bytes:
-    grey = Image.fromarray(np.clip(pixels * 255.0 + 0.5, 0, 255).astype(np.uint8))
-    grey.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
+def _grey(pixels: FloatImage) -> Image.Image:
+    return Image.fromarray(np.clip(pixels * 255.0 + 0.5, 0, 255).astype(np.uint8))
+
+
+def _drawn(grey: Image.Image, kind: str, side: int) -> bytes:
+    """At most `side` pixels a side, and never larger than it is."""
+    grey.thumbnail((min(side, PICTURE_SIDE),) * 2, Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    grey.save(file, "PNG", compress_level=3)
+    grey.save(file, kind, **_OPTIONS[kind])
     return file.getvalue()
 
+
+_WORK = {"film": _film, "frame": _frame, "picture": _picture, "redraw": _redraw}
 
 if __name__ == "__main__":
     main(sys.argv[1])

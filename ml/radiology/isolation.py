@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES_A_CHILD = 200
 ANSWER_BYTES_MAX = 4096
 PICTURE_BYTES_MAX = 32 * 1024**2
+_Taken = TypeVar("_Taken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +64,41 @@ class IsolatedDecoder:
     def decode(self, path: Path) -> Decoded:
         """As `ml.radiology.dicom.decode`, with the picture. Raises DicomRefused, and OSError where the disk
         failed or no child can be started."""
-        with self._lock:
-            try:
-                return self._ask_again(path)
-            except ChildEnded as error:
-                raise DicomRefused("undecodable", str(error)) from None
+        return self._ask_again({"want": "film", "path": str(path)}, self._take_film)
+
+    def frame(self, path: Path, index: int) -> bytes:
+        """As `ml.radiology.dicom.explicit_frame`."""
+        asked = {"want": "frame", "path": str(path), "frame": index}
+        return self._ask_again(asked, self._take_bytes(self._limits.max_decoded_bytes))
+
+    def picture(self, path: Path, index: int, *, kind: str, side: int) -> bytes:
+        """Any frame as an 8-bit greyscale picture, a "PNG" or "JPEG" of at most `side` pixels a side."""
+        asked = {"want": "picture", "path": str(path), "frame": index, "format": kind, "side": side}
+        return self._ask_again(asked, self._take_bytes(PICTURE_BYTES_MAX))
+
+    def redraw(self, picture: Path, *, kind: str, side: int) -> bytes:
+        """A picture that the child made before, in another format or smaller."""
+        asked = {"want": "redraw", "path": str(picture), "format": kind, "side": side}
+        return self._ask_again(asked, self._take_bytes(PICTURE_BYTES_MAX))
 
     def close(self) -> None:
         with self._lock:
             self._end()
 
-    def _ask_again(self, path: Path) -> Decoded:
-        try:
-            return self._ask(path)
-        except TookTooLong:
-            raise
-        except ChildEnded:
-            # Once more in a fresh child: the last one may have died of something else.
-            return self._ask(path)
+    def _ask_again(self, asked: dict[str, Any], take: Callable[[dict[str, Any], float], _Taken]) -> _Taken:
+        with self._lock:
+            try:
+                return self._ask(asked, take)
+            except TookTooLong as error:
+                raise DicomRefused("undecodable", str(error)) from None
+            except ChildEnded:
+                # Once more in a fresh child: the last one may have died of something else.
+                try:
+                    return self._ask(asked, take)
+                except ChildEnded as error:
+                    raise DicomRefused("undecodable", str(error)) from None
 
-    def _ask(self, path: Path) -> Decoded:
+    def _ask(self, asked: dict[str, Any], take: Callable[[dict[str, Any], float], _Taken]) -> _Taken:
         if self._child is None or self._child.poll() is not None or self._files >= FILES_A_CHILD:
             self._end()
             self._child, self._files = self._start(), 0
@@ -90,16 +107,14 @@ class IsolatedDecoder:
             deadline = time.monotonic() + self._timeout_s
             if self._child.stdin is None:
                 raise ChildEnded("The decoder could not be started.")
-            self._child.stdin.write(json.dumps({"path": str(path)}).encode() + b"\n")
+            self._child.stdin.write(json.dumps(asked).encode() + b"\n")
             self._child.stdin.flush()
             answer = json.loads(self._read_line(deadline))
             if "errno" in answer:
                 raise DiskFailed(int(answer["errno"]), "the film could not be read from the disk")
             if "code" in answer:
                 raise DicomRefused(answer["code"], answer["message"])
-            self._check(answer)
-            pixels = self._read(answer["rows"] * answer["columns"] * 4, deadline)
-            picture = self._read(answer["picture_bytes"], deadline)
+            return take(answer, deadline)
         except (DicomRefused, DiskFailed):
             raise
         except ChildEnded:
@@ -112,14 +127,25 @@ class IsolatedDecoder:
             # Interrupted half way: what the child says next must not pass for the next file's answer.
             self._end()
             raise
-        image = np.frombuffer(pixels, np.float32).reshape(answer["rows"], answer["columns"])
+
+    # A child that a file took over may lie: it must not fill the process's memory.
+
+    def _take_film(self, answer: dict[str, Any], deadline: float) -> Decoded:
+        rows, columns, picture_bytes = answer["rows"], answer["columns"], answer["picture_bytes"]
+        if not (0 < rows * columns <= self._limits.max_pixels and 0 < picture_bytes <= PICTURE_BYTES_MAX):
+            raise ValueError("not what a decoder answers")
+        pixels = self._read(rows * columns * 4, deadline)
+        picture = self._read(picture_bytes, deadline)
+        image = np.frombuffer(pixels, np.float32).reshape(rows, columns)
         return Decoded(DecodedImage(image, answer["pixel_sha256"]), picture)
 
-    def _check(self, answer: dict[str, Any]) -> None:
-        """A child that a file took over may lie: it must not fill the worker's memory."""
-        pixels, picture = answer["rows"] * answer["columns"], answer["picture_bytes"]
-        if not (0 < pixels <= self._limits.max_pixels and 0 < picture <= PICTURE_BYTES_MAX):
-            raise ValueError("not what a decoder answers")
+    def _take_bytes(self, most: int) -> Callable[[dict[str, Any], float], bytes]:
+        def take(answer: dict[str, Any], deadline: float) -> bytes:
+            if not 0 < answer["bytes"] <= most:
+                raise ValueError("not what a decoder answers")
+            return self._read(answer["bytes"], deadline)
+
+        return take
 
     def _start(self) -> subprocess.Popen[bytes]:
         options = json.dumps({"memory_bytes": self._memory_bytes, "limits": asdict(self._limits)})

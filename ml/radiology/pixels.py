@@ -30,17 +30,36 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 SATURATED = 0.98  # a window that leaves less than the rest in shades shows nothing
 
 
-def first_frame(parsed: Parsed, header: InstanceHeader, limits: Limits) -> Array:
-    """Stored values of the first frame, (rows, columns) or (rows, columns, 3). Raises DicomRefused."""
+def frame_values(parsed: Parsed, header: InstanceHeader, limits: Limits, index: int = 0) -> Array:
+    """Stored values of one frame, (rows, columns) or, as RGB, (rows, columns, 3). Raises DicomRefused."""
+    return _without_overlay_bits(_decoded(parsed, header, limits, index), parsed.dataset)
+
+
+def frame_bytes(parsed: Parsed, header: InstanceHeader, limits: Limits, index: int) -> bytes:
+    """One frame in Explicit VR Little Endian, nothing of its values changed. Raises DicomRefused.
+
+    Of colour only what the header calls RGB: a decoder gives no other as the header describes it.
+    """
+    if header.SamplesPerPixel > 1 and header.PhotometricInterpretation != "RGB":
+        raise DicomRefused("unsupported_transfer_syntax", "Its colours are given only as they are stored.")
+    stored = _decoded(parsed, header, limits, index)
+    if stored.dtype.itemsize * 8 != header.BitsAllocated:
+        raise DicomRefused("unsupported_transfer_syntax", "Its values do not fill whole bytes.")
+    if header.SamplesPerPixel > 1 and parsed.dataset.get("PlanarConfiguration") == 1:
+        stored = np.moveaxis(stored, 2, 0)
+    return np.ascontiguousarray(stored, stored.dtype.newbyteorder("<")).tobytes()
+
+
+def _decoded(parsed: Parsed, header: InstanceHeader, limits: Limits, index: int) -> Array:
     dataset = parsed.dataset
     if not any(tag in dataset for tag in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise DicomRefused("truncated", "The file ends before its image does.")
     if parsed.transfer_syntax in NATIVE:
         _check_length(dataset)
     else:
-        _check_codestream(dataset, header)
+        _check_codestream(dataset, header, index)
     try:
-        stored = np.asarray(pixel_array(dataset, index=0))
+        stored = np.asarray(pixel_array(dataset, index=index))
     except NotImplementedError as error:
         raise unsupported(parsed.transfer_syntax) from error
     except Exception as error:
@@ -49,7 +68,7 @@ def first_frame(parsed: Parsed, header: InstanceHeader, limits: Limits) -> Array
         ) from error
     if stored.shape[:2] != (header.Rows, header.Columns) or stored.nbytes > 4 * limits.max_decoded_bytes:
         raise DicomRefused("undecodable", "The image has another size than its header says.")
-    return _without_overlay_bits(stored, dataset)
+    return stored
 
 
 def pixel_sha256(stored: Array) -> str:
@@ -89,9 +108,9 @@ def _check_length(dataset: Any) -> None:
         raise DicomRefused("truncated", "The file ends before its image does.")
 
 
-def _check_codestream(dataset: Any, header: InstanceHeader) -> None:
+def _check_codestream(dataset: Any, header: InstanceHeader, index: int) -> None:
     try:
-        frame = get_frame(dataset.PixelData, 0, number_of_frames=header.NumberOfFrames)
+        frame = get_frame(dataset.PixelData, index, number_of_frames=header.NumberOfFrames)
     except Exception as error:
         raise DicomRefused("truncated", "The compressed image is incomplete.") from error
     size = frame_size(frame)
