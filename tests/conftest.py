@@ -32,7 +32,8 @@ def site(db: None) -> Site:
 @pytest.fixture
 def make_user(site: Site) -> Callable[..., User]:
     def make(role: str, **fields: Any) -> User:
-        return User.objects.create_user(f"{role}@example.org", PASSWORD, site=site, role=role, **fields)
+        given = {"email": f"{role}@example.org", "site": site, **fields}
+        return User.objects.create_user(password=PASSWORD, role=role, **given)
 
     return make
 

@@ -34,6 +34,7 @@ from apps.radiology.models import (
     KeptAside,
     PatientMerge,
     PieceUpload,
+    ReadingPolicy,
     RejectionNote,
     Result,
     ResultKind,
@@ -138,6 +139,7 @@ class Things:
     entry: ListEntry
     source: Source
     node: DicomNode
+    reading: ReadingPolicy
     job: TrainingJob
     version: ModelVersion
 
@@ -172,6 +174,8 @@ def make_things(site: Site) -> Things:
         ),
         source=source,
         node=DicomNode.objects.create(site=site, AETitle=site.slug.upper()),
+        # Concurrent, or what the model said would open to nobody here.
+        reading=ReadingPolicy.objects.create(site=site, concurrent=True),
         job=job,
         version=version,
     )  # fmt: skip
@@ -333,6 +337,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/admin/accounts/site/*": {"object_id": things.user.site_id},
         "/admin/accounts/apiclient/*": {"object_id": things.client.pk, "pk": things.client.pk},
         "/admin/radiology/dicomnode/*": {"object_id": things.node.pk},
+        "/admin/radiology/readingpolicy/*": {"object_id": things.reading.pk},
         "/admin/fraud/source/*": {"object_id": things.source.pk},
     }
     covering = [pattern for pattern in known if fnmatch(door, pattern)]

@@ -14,6 +14,7 @@ from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.radiology.changes import identity_in_question
 from apps.radiology.models import Finding, Instance, Status, Study
+from apps.radiology.reads import may_see_ai
 from apps.radiology.schemas import CodeOut, FindingOut, InstanceOut, StudyOut
 from apps.radiology.selectors import (
     findings_by_instance,
@@ -38,13 +39,14 @@ def get_study(request: HttpRequest, study_instance_uid: str) -> StudyOut:
         record(
             "study.viewed", site=caller.site, actor=caller.user or caller.client, subject=f"study:{study.pk}"
         )
-        return _study(study)
+        return _study(study, opened=may_see_ai(caller.user, study))
 
 
-def _study(study: Study) -> StudyOut:
+def _study(study: Study, *, opened: bool) -> StudyOut:
+    """Not `opened`: a person who has not committed their read yet hears that it is withheld."""
     instances = instances_of(study)
-    found = findings_by_instance(study)
-    best = findings_of_study(study)
+    found = findings_by_instance(study) if opened else {}
+    best = findings_of_study(study) if opened else []
     return StudyOut(
         study_instance_uid=study.StudyInstanceUID,
         status=study.status,
@@ -56,6 +58,7 @@ def _study(study: Study) -> StudyOut:
         synthetic=study.synthetic,
         complete_at=study.complete_at,
         identity_in_question=identity_in_question(study),
+        withheld=not opened,
     )
 
 

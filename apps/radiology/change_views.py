@@ -24,6 +24,7 @@ from apps.radiology.changes import (
 from apps.radiology.headers import as_json
 from apps.radiology.limits import file_limits
 from apps.radiology.models import Correction, KeptAside, Study, differences
+from apps.radiology.reads import may_see_ai
 from apps.radiology.results import results_of
 from apps.radiology.selectors import study_for
 from apps.radiology.services.aside import settle_aside
@@ -54,12 +55,15 @@ def changes(request: HttpRequest) -> HttpResponse:
 @role_required(Role.RADIOLOGIST)
 def study_changes(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """The live banner of the study page; 204 while it still shows what `seen` says it shows."""
-    found = study_for(user_of(request).site, public_id)
+    user = user_of(request)
+    found = study_for(user.site, public_id)
     if found is None:
         raise Http404
     if request.GET.get("seen") == found.changed_at.isoformat():
         return HttpResponse(status=204)
-    context = {"study": found, **changes_of(found), "results": results_of(found), "oob": True}
+    opened = may_see_ai(user, found)
+    context = {"study": found, **changes_of(found), "opened": opened, "oob": True}
+    context["results"] = results_of(found) if opened else []
     return render(request, "radiology/study_changes.html", context)
 
 

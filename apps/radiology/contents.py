@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.accounts.models import User
 from apps.radiology.models import Instance, Result, Study
+from apps.radiology.reads import may_see_ai
 from apps.radiology.results import results_of
 from apps.radiology.selectors import instances_of
 from apps.radiology.store import film_path
@@ -27,9 +29,14 @@ class StoredFile:
         return f"series/{self.SeriesInstanceUID}/instances/{self.SOPInstanceUID}"
 
 
-def files_of(study: Study, series_uid: str = "", instance_uid: str = "") -> list[StoredFile]:
-    """Every film in use and what was made of their findings, or those of one series, or one."""
-    held: list[Instance | Result] = [*instances_of(study), *results_of(study)]
+def files_of(
+    study: Study, reader: User | None, series_uid: str = "", instance_uid: str = ""
+) -> list[StoredFile]:
+    """Every film in use, or those of one series, or one; and what was made of their findings, once that is
+    open to the `reader`, if a person asks."""
+    held: list[Instance | Result] = [*instances_of(study)]
+    if may_see_ai(reader, study):
+        held += results_of(study)
     files = [
         StoredFile(
             one.SOPInstanceUID,

@@ -15,6 +15,11 @@ class WorklistForm(forms.Form):
     status = forms.ChoiceField(
         required=False, choices=[("", "Any"), *((status, status.label.capitalize()) for status in Status)]
     )
+    reading = forms.ChoiceField(
+        required=False,
+        label="Reads",
+        choices=[("", "To read"), ("mine", "Mine"), ("signed", "Signed"), ("all", "All")],
+    )
     finding = forms.ChoiceField(required=False, label="Raised by")
     q = forms.CharField(
         required=False,
@@ -25,8 +30,11 @@ class WorklistForm(forms.Form):
         ),
     )
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Any, *, concurrent: bool) -> None:
         super().__init__(data)
+        if not concurrent:
+            del self.fields["finding"]  # would tell what the model found
+            return
         self.fields["finding"].choices = [  # type: ignore[attr-defined]
             ("", "Any"),
             *((label, says(label)) for label in labels_in_service()),

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role
 from apps.audit.services import record
+from apps.radiology.reads import may_see_ai
 from apps.radiology.results import result_for
 from apps.radiology.store import film_path
 
@@ -21,7 +22,7 @@ def result(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """The DICOM file, while it says what the study is; else 404."""
     user = user_of(request)
     found = result_for(user.site, public_id)
-    if found is None:
+    if found is None or not may_see_ai(user, found.study):
         raise Http404
     detail = {"result": found.pk}
     record("result.retrieved", site=user.site, actor=user, subject=f"study:{found.study_id}", detail=detail)

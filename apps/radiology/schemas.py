@@ -42,3 +42,4 @@ class StudyOut(Schema):
     synthetic: bool
     complete_at: datetime | None
     identity_in_question: bool
+    withheld: bool

@@ -5,34 +5,49 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery
 
-from apps.accounts.models import Site
+from apps.accounts.models import Site, User
 from apps.accounts.services import site_is_open
 from apps.core.clock import now
 from apps.modelops.selectors import champion
 from apps.radiology.changes import in_question
-from apps.radiology.models import NOT_REJECTED, OPEN, Analysis, DicomNode, Finding, Instance, Status, Study
+from apps.radiology.models import (
+    NOT_REJECTED,
+    OPEN,
+    SIGNED,
+    Analysis,
+    DicomNode,
+    Finding,
+    Instance,
+    Read,
+    Status,
+    Study,
+    StudyLock,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class WorklistFilter:
     """What the radiologist narrows the worklist to; an empty string is no narrowing."""
 
+    reading: str = ""
     status: str = ""
     finding: str = ""
     q: str = ""
 
 
-def worklist_for(site: Site, chosen: WorklistFilter) -> QuerySet[Study]:
+def worklist_for(user: User, chosen: WorklistFilter) -> QuerySet[Study]:
     """Raised by a finding first, then the longest waiting: the model never lowers a study's place."""
     why = Instance.objects.filter(NOT_REJECTED, study=OuterRef("pk"), status=OuterRef("status")).exclude(
         reason=""
     )
-    found = Study.objects.filter(site=site, withdrawn=False).annotate(
+    found = _read(Study.objects.filter(site=user.site_id, withdrawn=False), user, chosen.reading)
+    found = found.annotate(
         films=Count("instances", filter=Q(instances__rejected_by=None)),
         reason=Subquery(why.order_by("pk").values("reason")[:1]),
         in_question=in_question(),
+        reader=Subquery(_held().values("by__full_name")[:1]),
     )
     if chosen.status:
         found = found.filter(status=chosen.status)
@@ -45,6 +60,24 @@ def worklist_for(site: Site, chosen: WorklistFilter) -> QuerySet[Study]:
     return found.order_by("-raised", "received_at", "pk")
 
 
+def _read(studies: QuerySet[Study], user: User, reading: str) -> QuerySet[Study]:
+    """Those still to be read, where nothing else is asked for."""
+    if reading == "all":
+        return studies
+    if reading == "mine":
+        return studies.filter(Exists(Read.objects.filter(study=OuterRef("pk"), reader=user)))
+    return (
+        studies.filter(read_state__in=SIGNED)
+        if reading == "signed"
+        else studies.exclude(read_state__in=SIGNED)
+    )
+
+
+def _held() -> QuerySet[StudyLock]:
+    """The lock of each row of a queryset of studies, while it holds."""
+    return StudyLock.objects.filter(study=OuterRef("pk"), expires_at__gt=now())
+
+
 def next_on_worklist(study: Study) -> Study | None:
     """The study below this one on its site's unfiltered worklist."""
     later = Q(received_at__gt=study.received_at) | Q(received_at=study.received_at, pk__gt=study.pk)
@@ -55,8 +88,18 @@ def next_on_worklist(study: Study) -> Study | None:
     return same_site.order_by("-raised", "received_at", "pk").first()
 
 
+def next_to_read(user: User) -> Study | None:
+    """The first of the worklist that is unread, whole, and nobody else's at the moment."""
+    free = Study.objects.filter(
+        ~Exists(_held().exclude(by=user)), ~in_question(), site=user.site_id, withdrawn=False
+    )
+    return free.filter(read_state="").order_by("-raised", "received_at", "pk").first()
+
+
 def counts_by_status(site: Site) -> dict[str, int]:
-    rows = Study.objects.filter(site=site, withdrawn=False).values_list("status").annotate(n=Count("pk"))
+    """Of those still to be read."""
+    waiting = Study.objects.filter(~Q(read_state__in=SIGNED), site=site, withdrawn=False)
+    rows = waiting.values_list("status").annotate(n=Count("pk"))
     return dict(rows)
 
 

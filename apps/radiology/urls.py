@@ -1,11 +1,19 @@
 from django.urls import path
 
-from apps.radiology import change_views, patient_views, piece_views, result_views, views
+from apps.radiology import (
+    change_views,
+    patient_views,
+    piece_views,
+    read_views,
+    result_views,
+    views,
+    worklist_views,
+)
 
 app_name = "radiology"
 urlpatterns = [
-    path("", views.worklist, name="worklist"),
-    path("rows/", views.rows, name="rows"),
+    path("", worklist_views.worklist, name="worklist"),
+    path("rows/", worklist_views.rows, name="rows"),
     path("upload/", views.upload, name="upload"),
     path("uploads/", piece_views.begin, name="begin_upload"),
     path("uploads/<uuid:public_id>/", piece_views.upload, name="piece_upload"),
@@ -13,6 +21,14 @@ urlpatterns = [
     path("studies/<uuid:public_id>/analysis/", views.analysis, name="analysis"),
     path("studies/<uuid:public_id>/changes/", change_views.study_changes, name="study_changes"),
     path("studies/<uuid:public_id>/move/", patient_views.move, name="move_study"),
+    path("next/", read_views.begin_next, name="begin_next"),
+    path("studies/<uuid:public_id>/read/", read_views.begin, name="begin_read"),
+    path("studies/<uuid:public_id>/read/keep/", read_views.keep, name="keep_read"),
+    path("studies/<uuid:public_id>/read/hold/", read_views.hold, name="hold_read"),
+    path("studies/<uuid:public_id>/read/commit/", read_views.commit, name="commit_read"),
+    path("studies/<uuid:public_id>/read/sign/", read_views.sign, name="sign_read"),
+    path("studies/<uuid:public_id>/read/add/", read_views.add, name="add_to_read"),
+    path("studies/<uuid:public_id>/read/release/", read_views.release, name="release_read"),
     path("patients/", patient_views.patients, name="patients"),
     path("patients/merges/<int:merge_id>/undo/", patient_views.unmerge, name="undo_merge"),
     path("changes/", change_views.changes, name="changes"),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, cast
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.core.paginator import Page, Paginator
 from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -16,18 +14,16 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.auth import role_required, user_of
-from apps.accounts.models import Role, Site
+from apps.accounts.models import Role, User
 from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.radiology.changes import aside_of, identity_history, other_studies_of, proposals_of, rejections_of
-from apps.radiology.forms import WorklistForm
-from apps.radiology.models import OPEN, Finding, Instance, Status, Study
+from apps.radiology.models import Finding, Instance, Side, Status, Study, Verdict
+from apps.radiology.reads import lines_of, lock_on, may_see_ai, read_of, reads_concurrently
 from apps.radiology.received import Outcome
 from apps.radiology.results import results_of
 from apps.radiology.selectors import (
-    WorklistFilter,
     attention_of,
-    counts_by_status,
     findings_of,
     first_to_show,
     instance_for,
@@ -35,14 +31,12 @@ from apps.radiology.selectors import (
     latest_analysis,
     next_on_worklist,
     study_for,
-    worklist_for,
 )
 from apps.radiology.services.uploads import Receipt, take_uploads
 from apps.radiology.store import over_http, picture_path
 from apps.radiology.templatetags.films import film_tone
-from ml.radiology.vocabulary import NOTHING_CALLED, statement
+from ml.radiology.vocabulary import statement
 
-PAGE_ROWS = 50
 FILES_MAX = 100
 HISTORY_SHOWN = 10
 SAYS = {
@@ -53,59 +47,6 @@ SAYS = {
     Outcome.CORRECTED: ("corrected", "A known film: its patient and study data were corrected."),
     Outcome.WAITS: ("in_question", "A known film with other data: somebody has to accept the correction."),
 }
-
-
-@require_GET
-@role_required(Role.RADIOLOGIST)
-def worklist(request: HttpRequest) -> HttpResponse:
-    user = user_of(request)
-    site = user.site
-    form = WorklistForm(request.GET)
-    # Once a page opened; the polls that follow show the same list to the same person.
-    record("worklist.viewed", site=site, actor=user)
-    counts = counts_by_status(site)
-    context = {
-        **_rows(_page(request, site, form.chosen()), form.chosen()),
-        "form": form,
-        "site": site,
-        "total": sum(counts.values()),
-        "under_way": sum(counts.get(status, 0) for status in OPEN),
-    }
-    return render(request, "radiology/worklist.html", context)
-
-
-@require_GET
-@role_required(Role.RADIOLOGIST)
-def rows(request: HttpRequest) -> HttpResponse:
-    """The worklist's table body; 204 while it still shows what `seen` says it shows."""
-    site = user_of(request).site
-    chosen = WorklistForm(request.GET).chosen()
-    page = _page(request, site, chosen)
-    if request.GET.get("seen") == _mark(page):
-        return HttpResponse(status=204)
-    return render(request, "radiology/rows.html", _rows(page, chosen))
-
-
-def _page(request: HttpRequest, site: Site, chosen: WorklistFilter) -> Page[Study]:
-    return Paginator(worklist_for(site, chosen), PAGE_ROWS).get_page(request.GET.get("page"))
-
-
-def _rows(page: Page[Study], chosen: WorklistFilter) -> dict[str, Any]:
-    given = {"status": chosen.status, "finding": chosen.finding, "q": chosen.q}
-    filters = {name: value for name, value in given.items() if value}
-    return {
-        "page": page,
-        "filters": urlencode(filters),
-        "query": urlencode({**filters, "page": page.number, "seen": _mark(page)}),
-        "filtered": bool(filters),
-        "nothing_called": NOTHING_CALLED,
-    }
-
-
-def _mark(page: Page[Study]) -> str:
-    """Of the very rows shown: a count or a latest time would miss what commits out of order."""
-    shown = [(study.pk, study.changed_at.isoformat()) for study in page]
-    return hashlib.sha256(f"{page.paginator.num_pages} {shown}".encode()).hexdigest()[:16]
 
 
 @require_http_methods(["GET", "POST"])
@@ -157,13 +98,14 @@ def answer_of(receipt: Receipt) -> dict[str, Any]:
 def instance_status(request: HttpRequest, public_id: UUID) -> JsonResponse:
     """What the page that sent the film follows."""
     instance = _instance(request, public_id)
+    opened = may_see_ai(user_of(request), instance.study)
     findings = findings_of(latest_analysis(instance))
     return JsonResponse(
         {
             "state": instance.get_status_display(),
             "code": instance.status,
             "tone": film_tone(instance.status),
-            "message": _outcome(instance, findings),
+            "message": _outcome(instance, findings) if opened or instance.status != Status.ANALYSED else "",
             "done": not instance.is_open,
         }
     )
@@ -183,9 +125,9 @@ def study(request: HttpRequest, public_id: UUID) -> HttpResponse:
     with transaction.atomic():
         found = _study(request, public_id)
         record("study.viewed", site=user.site, actor=user, subject=f"study:{found.pk}")
-    context = _analysis(found, request.GET.get("film", ""))
-    context |= {"active": "worklist", "next": next_on_worklist(found)}
-    context |= {**changes_of(found), "others": other_studies_of(found)}
+    context = _analysis(found, user, request.GET.get("film", ""))
+    context |= {"active": "worklist", "next": next_on_worklist(found), "others": other_studies_of(found)}
+    context |= {**changes_of(found), **panel_of(found, user)}
     return render(request, "radiology/study.html", context)
 
 
@@ -196,8 +138,25 @@ def analysis(request: HttpRequest, public_id: UUID) -> HttpResponse:
     found = _study(request, public_id)
     if request.GET.get("seen") == found.changed_at.isoformat():
         return HttpResponse(status=204)
-    context = _analysis(found, request.GET.get("film", "")) | {"swapped_in": True}
+    user = user_of(request)
+    context = _analysis(found, user, request.GET.get("film", "")) | panel_of(found, user)
+    context["swapped_in"] = True
     return render(request, "radiology/analysis.html", context)
+
+
+def panel_of(found: Study, user: User) -> dict[str, Any]:
+    """The read panel: this reader's read, and who else holds the study."""
+    read, lock = read_of(found, user), lock_on(found)
+    return {
+        "read": read,
+        "lock": lock,
+        "holds": lock is not None and lock.by_id == user.pk,
+        "lines": lines_of(read) if read else [],
+        "addenda": read.addenda.order_by("pk") if read else [],
+        "concurrent": reads_concurrently(found.site),
+        "verdicts": Verdict.choices,
+        "sides": Side.choices,
+    }
 
 
 def changes_of(found: Study) -> dict[str, Any]:
@@ -211,10 +170,11 @@ def changes_of(found: Study) -> dict[str, Any]:
     }
 
 
-def _analysis(found: Study, film: str) -> dict[str, Any]:
+def _analysis(found: Study, user: User, film: str) -> dict[str, Any]:
     instances = instances_of(found)
     shown = next((one for one in instances if str(one.public_id) == film), None) or first_to_show(instances)
-    said = latest_analysis(shown) if shown else None
+    opened = may_see_ai(user, found)
+    said = latest_analysis(shown) if shown and opened else None
     findings = findings_of(said)
     query = {"film": str(shown.public_id)} if shown else {}
     return {
@@ -223,11 +183,17 @@ def _analysis(found: Study, film: str) -> dict[str, Any]:
         "shown": shown,
         "analysis": said,
         "findings": findings,
-        "says": (_outcome(shown, findings) or f"{shown.get_status_display().capitalize()}.") if shown else "",
-        "results": results_of(found),
+        "opened": opened,
+        "says": _says(shown, findings, opened) if shown else "",
+        "results": results_of(found) if opened else [],
         "open": any(instance.is_open for instance in instances),
         "query": urlencode({**query, "seen": found.changed_at.isoformat()}),
     }
+
+
+def _says(shown: Instance, findings: list[Finding], opened: bool) -> str:
+    outcome = _outcome(shown, findings) if opened or shown.status != Status.ANALYSED else ""
+    return outcome or f"{shown.get_status_display().capitalize()}."
 
 
 @require_GET
@@ -249,8 +215,9 @@ def image(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @role_required(Role.RADIOLOGIST)
 def attention(request: HttpRequest, public_id: UUID, label: str) -> HttpResponse:
     """Where the model looked for a finding it called, a transparent PNG to lay over the film; else 404."""
-    overlay = attention_of(_instance(request, public_id), label)
-    if overlay is None:
+    instance = _instance(request, public_id)
+    overlay = attention_of(instance, label)
+    if overlay is None or not may_see_ai(user_of(request), instance.study):
         raise Http404
     return HttpResponse(overlay, content_type="image/png", headers={"Cache-Control": "private, no-store"})
 

@@ -114,7 +114,7 @@ def _found(
     """The study and what is asked for of it; LynceusError 404 where there is none, 503 without its files."""
     with transaction.atomic():
         study = study_by_uid(caller.site, study_uid)
-        files = [] if study is None else files_of(study, series_uid, instance_uid)
+        files = [] if study is None else files_of(study, caller.user, series_uid, instance_uid)
         if study is None or not files:
             raise not_found()
         with giving():

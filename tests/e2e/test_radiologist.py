@@ -29,15 +29,27 @@ def named(name: str, content: bytes) -> dict:
     return {"name": name, "mimeType": "application/octet-stream", "buffer": content}
 
 
+def read_blind(page: Page) -> None:
+    """Mark, commit, and only then see what the model says."""
+    expect(page.locator(".probability")).to_have_count(0)
+    page.keyboard.press("r")
+    page.get_by_role("radio", name="pleural effusion: absent").check()
+    page.get_by_label("Report").fill("Heart and lungs as drawn.")
+    expect(page.locator("#read-kept time")).to_be_visible()
+    page.get_by_role("button", name="Commit read").click()
+    expect(page.locator(".probability")).not_to_have_count(0)
+    expect(page.get_by_role("radio", name="pleural effusion: absent")).to_be_checked()
+
+
 def test_it_works(demo: Running, open_as: Open) -> None:
-    """One film, dropped on the page: queued, then analysed, then its findings and picture."""
+    """One film, dropped on the page: queued, then analysed; read, and then what the model found."""
     with open_as("radiologist") as page:
         send(page, named("film.dcm", unsent(demo)[0].read_bytes()))
         row = page.locator(".files li").first
         expect(row).to_contain_text("film.dcm")
         expect(row.locator(".chip")).to_have_text("analysed", timeout=PATIENCE_MS)
         row.get_by_role("link").click()
-        expect(page.locator(".probability")).not_to_have_count(0)
+        read_blind(page)
         expect(page.locator(".film canvas")).to_be_visible()
         expect(page.locator(".film")).to_contain_text("SYNTHETIC")
         expect(page.locator("footer")).to_contain_text("Not a medical device")
@@ -48,7 +60,7 @@ def test_an_open_study_page_shows_its_findings_when_they_come(demo: Running, ope
         send(page, named("film.dcm", unsent(demo)[1].read_bytes()))
         page.locator(".files li").first.get_by_role("link").click()
         page.evaluate("window.stillTheSamePage = true")
-        expect(page.locator(".probability")).not_to_have_count(0, timeout=PATIENCE_MS)
+        expect(page.get_by_text("opens once you have committed")).to_be_visible(timeout=PATIENCE_MS)
         assert page.evaluate("window.stillTheSamePage")
 
 
@@ -58,6 +70,7 @@ def test_an_open_study_page_offers_the_report_once_the_study_is_complete(
     with open_as("radiologist") as page:
         send(page, named("film.dcm", synthetic_film(99, 0).content))
         page.locator(".files li").first.get_by_role("link").click()
+        read_blind(page)
         link = page.get_by_role("link", name="Structured report (DICOM)")
         expect(link).to_be_visible(timeout=PATIENCE_MS)
         with page.expect_download() as download:

@@ -23,7 +23,7 @@ from apps.accounts.services import rotate_secret
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
 from apps.radiology import decoding
 from apps.radiology.inference import Answer
-from apps.radiology.models import Instance, Status, Study
+from apps.radiology.models import Instance, ReadingPolicy, Status, Study
 from apps.radiology.services import analyse
 from apps.radiology.services.analyse import analyse_instance
 from apps.radiology.services.ingest import ingest_instance
@@ -189,6 +189,12 @@ def version(site: Site) -> ModelVersion:
     )
     model.save()
     return model.champion
+
+
+@pytest.fixture
+def concurrent(site: Site) -> ReadingPolicy:
+    """The site shows what the model says from the start."""
+    return ReadingPolicy.objects.create(site=site, concurrent=True)
 
 
 @pytest.fixture

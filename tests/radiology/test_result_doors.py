@@ -27,6 +27,8 @@ from tests.radiology.test_stow import failures, fetch, stow  # noqa: F401
 
 KINDS = [ResultKind.REPORT, ResultKind.CAPTURE]
 
+pytestmark = pytest.mark.usefixtures("concurrent")
+
 
 @pytest.fixture
 def made(read: Callable[..., Instance]) -> Callable[[str], Result]:  # noqa: F811

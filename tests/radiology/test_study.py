@@ -21,6 +21,8 @@ from ml.radiology.contracts import FindingScore
 from ml.radiology.vocabulary import NOT_LOOKED_FOR
 from tests.radiology.conftest import as_file, film
 
+pytestmark = pytest.mark.usefixtures("concurrent")
+
 
 @pytest.fixture
 def page_of(radiologist):

@@ -1,0 +1,129 @@
+"""The read panel's doors: begin, keep, commit, sign, add to, take back, let go, and the next study."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+
+from apps.accounts.auth import role_required, user_of
+from apps.accounts.models import Role
+from apps.core.clock import now
+from apps.core.errors import LynceusError
+from apps.radiology.models import Read, Side, Study, Verdict
+from apps.radiology.reads import Said, labels_to_read, read_for, said_by
+from apps.radiology.selectors import next_to_read, study_for
+from apps.radiology.services.locks import hold_lock, release_lock
+from apps.radiology.services.reads import add_addendum, begin_read, commit_read, keep_draft, sign_read
+
+
+@require_POST
+@role_required(Role.RADIOLOGIST)
+def begin(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Lock the study and open this reader's draft; with `over` also where somebody else holds it."""
+    found = _study(request, public_id)
+    try:
+        begin_read(found, user_of(request), over="over" in request.POST)
+    except LynceusError as error:
+        messages.error(request, error.message)
+    return redirect("radiology:study", public_id)
+
+
+@require_POST
+@role_required(Role.RADIOLOGIST)
+def begin_next(request: HttpRequest) -> HttpResponse:
+    """The first study of the worklist that nobody reads; one taken in the same moment is passed over."""
+    user = user_of(request)
+    while (found := next_to_read(user)) is not None:
+        try:
+            begin_read(found, user)
+        except LynceusError as error:
+            if error.code == "study_locked":
+                continue
+            raise
+        return redirect("radiology:study", found.public_id)
+    messages.success(request, "Nothing waits to be read.")
+    return redirect("radiology:worklist")
+
+
+@require_POST
+@role_required(Role.RADIOLOGIST)
+def keep(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """What stands on the panel, kept as it is marked."""
+    read = _read(request, public_id)
+    keep_draft(read, *_form(request, read))
+    return render(request, "radiology/read_kept.html", {"kept_at": now()})
+
+
+@require_POST
+@role_required(Role.RADIOLOGIST)
+def hold(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """204 while the lock is still this reader's, 409 once it is not."""
+    if not hold_lock(_study(request, public_id), user_of(request)):
+        raise LynceusError("lock_lost", "Somebody else reads this study now, or you were away.", status=409)
+    return HttpResponse(status=204)
+
+
+@require_POST
+@role_required(Role.RADIOLOGIST)
+def commit(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    read = _read(request, public_id)
+    keep_draft(read, *_form(request, read))
+    commit_read(read)
+    return redirect("radiology:study", public_id)
+
+
+@require_POST
+@role_required(Role.RADIOLOGIST)
+def sign(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    read = _read(request, public_id)
+    keep_draft(read, *_form(request, read))
+    sign_read(read)
+    messages.success(request, "Signed.")
+    return redirect("radiology:study", public_id)
+
+
+@require_POST
+@role_required(Role.RADIOLOGIST)
+def add(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """An addendum; with `retracts` the read was of the wrong patient and counts no more."""
+    add_addendum(
+        _read(request, public_id), request.POST.get("addendum", ""), retracts="retracts" in request.POST
+    )
+    return redirect("radiology:study", public_id)
+
+
+@require_POST
+@role_required(Role.RADIOLOGIST)
+def release(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Leave the draft as it is and let others read the study."""
+    release_lock(_study(request, public_id), user_of(request))
+    return redirect("radiology:worklist")
+
+
+def _form(request: HttpRequest, read: Read) -> tuple[dict[str, Said], str]:
+    """What was marked of the findings asked for, by the number of each; a word that is no answer is none."""
+    said = {}
+    for number, label in enumerate(dict.fromkeys([*labels_to_read(), *said_by(read)])):
+        verdict = request.POST.get(f"verdict-{number}", "")
+        side = request.POST.get(f"side-{number}", "")
+        verdict = verdict if verdict in Verdict.values else ""
+        said[label] = Said(verdict, side if verdict and side in Side.values else "")
+    return said, request.POST.get("text", "")
+
+
+def _study(request: HttpRequest, public_id: UUID) -> Study:
+    found = study_for(user_of(request).site, public_id)
+    if found is None:
+        raise Http404
+    return found
+
+
+def _read(request: HttpRequest, public_id: UUID) -> Read:
+    found = read_for(user_of(request), public_id)
+    if found is None:
+        raise Http404
+    return found

@@ -1,0 +1,103 @@
+"""Reads: what a radiologist said of a study, and whether the model's answer is open to them yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from apps.accounts.models import Site, User
+from apps.core.clock import now
+from apps.radiology.models import Finding, Read, ReadingPolicy, Side, Study, StudyLock, Verdict
+from apps.radiology.selectors import findings_of_study, labels_in_service
+from ml.radiology.vocabulary import says
+
+# What is offered where no model has spoken yet; the words are the vocabulary's.
+USUAL = ("Cardiomegaly", "Consolidation", "Effusion", "Nodule", "Pneumothorax")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Nothing marked is unknown, which is not absent."""
+
+    verdict: str = ""
+    side: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One finding on the panel: what was marked, before and after the model's answer, and that answer."""
+
+    label: str
+    said: Said
+    before: Said
+    finding: Finding | None = None
+
+    @property
+    def says(self) -> str:
+        return says(self.label)
+
+    @property
+    def side_word(self) -> str:
+        return Side(self.said.side).label if self.said.side else ""
+
+    @property
+    def differs(self) -> bool:
+        """What the reader had marked and the model's call are not the same; unknown differs from nothing."""
+        if self.finding is None or self.finding.operating_point is None:
+            return False
+        marked = {Verdict.PRESENT: True, Verdict.ABSENT: False}.get(Verdict(self.said.verdict or "unsure"))
+        return marked is not None and marked != self.finding.positive
+
+    @property
+    def changed(self) -> bool:
+        return self.said != self.before
+
+
+def reads_concurrently(site: Site) -> bool:
+    return ReadingPolicy.objects.filter(site=site, concurrent=True).exists()
+
+
+def may_see_ai(user: User | None, study: Study) -> bool:
+    """A program may; a person once they have committed a read of the study, or where the site reads so."""
+    if user is None or reads_concurrently(study.site):
+        return True
+    return Read.objects.filter(study=study, reader=user, committed_at__isnull=False).exists()
+
+
+def read_of(study: Study, user: User) -> Read | None:
+    return (
+        Read.objects.select_related("study__site", "reader", "version")
+        .filter(study=study, reader=user)
+        .first()
+    )
+
+
+def read_for(user: User, public_id: UUID) -> Read | None:
+    """The reader's own, of a study that is shown."""
+    mine = Read.objects.select_related("study__site", "reader", "version").filter(reader=user)
+    return mine.filter(study__public_id=public_id, study__site=user.site, study__withdrawn=False).first()
+
+
+def lock_on(study: Study) -> StudyLock | None:
+    return StudyLock.objects.select_related("by").filter(study=study, expires_at__gt=now()).first()
+
+
+def said_by(read: Read, *, blind: bool = False) -> dict[str, Said]:
+    """By label what stands; `blind`: of what was marked before the model's answer opened."""
+    marks = read.marks.filter(after_reveal=False) if blind else read.marks
+    return {mark.label: Said(mark.verdict, mark.side) for mark in marks.order_by("pk")}
+
+
+def labels_to_read() -> list[str]:
+    return labels_in_service() or list(USUAL)
+
+
+def lines_of(read: Read) -> list[Line]:
+    """The findings asked for, and whatever else was marked; with the model's call once that is open."""
+    said, before = said_by(read), said_by(read, blind=True)
+    labels = dict.fromkeys([*labels_to_read(), *said])
+    opened = read.concurrent or read.committed_at is not None
+    found = {one.label: one for one in findings_of_study(read.study)} if opened else {}
+    return [
+        Line(label, said.get(label, Said()), before.get(label, Said()), found.get(label)) for label in labels
+    ]

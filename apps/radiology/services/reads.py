@@ -1,0 +1,150 @@
+"""Begin a read, keep what is marked, commit it, sign it, add to it, take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.audit.services import record
+from apps.core.clock import now
+from apps.core.errors import LynceusError
+from apps.radiology.changes import identity_in_question
+from apps.radiology.models import Addendum, Analysis, Exposure, Mark, Read, ReadState, Study
+from apps.radiology.reads import Said, reads_concurrently, said_by
+from apps.radiology.services.locks import hold_lock, release_lock, take_lock
+
+TEXT_MAX = 20_000
+# The furthest a study's reads have come is what its row says.
+_FURTHER = ["", *ReadState.values]
+
+
+@transaction.atomic
+def begin_read(study: Study, user: User, *, over: bool = False) -> Read:
+    """This reader's read of the study, a new draft or the one there is, and the lock on it.
+
+    LynceusError 409: study_locked, identity_in_question.
+    """
+    take_lock(study, user, over=over)
+    _known_whose(study)
+    concurrent = reads_concurrently(study.site)
+    given = {"opened_at": now(), "concurrent": concurrent}
+    read, made = Read.objects.get_or_create(study=study, reader=user, defaults=given)
+    if made:
+        _tell(read, "read.begun")
+        _sum_up(study)
+    return read
+
+
+@transaction.atomic
+def keep_draft(read: Read, said: Mapping[str, Said], text: str) -> None:
+    """Add a mark for each finding of which something else is said now. LynceusError 409 read_closed,
+    study_locked; 422 text_too_long."""
+    read = _opened(read)
+    if len(text) > TEXT_MAX:
+        raise LynceusError("text_too_long", f"A report has at most {TEXT_MAX:,} characters.", status=422)
+    before, at = said_by(read), now()
+    Mark.objects.bulk_create(
+        Mark(read=read, label=label, verdict=one.verdict, side=one.side, at=at,
+             after_reveal=read.committed_at is not None)
+        for label, one in said.items() if one != before.get(label, Said())
+    )  # fmt: skip
+    Read.objects.filter(pk=read.pk).update(text=text)
+
+
+@transaction.atomic
+def commit_read(read: Read) -> Read:
+    """From here on the model's answer is open to this reader, and what was marked before counts as blind."""
+    read = _opened(read)
+    if read.committed_at is not None:
+        return read
+    _known_whose(read.study)
+    last = (
+        Analysis.objects.filter(instance__study=read.study, instance__rejected_by=None)
+        .order_by("-pk")
+        .first()
+    )
+    read.ai_exposure = _exposure(read, last)
+    read.version_id = last.version_id if last else None
+    read.state, read.committed_at = ReadState.PRELIMINARY, now()
+    read.save(update_fields=["ai_exposure", "version", "state", "committed_at"])
+    _tell(read, "read.committed", exposure=read.ai_exposure)
+    _sum_up(read.study)
+    return read
+
+
+def _exposure(read: Read, last: Analysis | None) -> Exposure:
+    if last is None:
+        return Exposure.NONE
+    return Exposure.FULL if read.concurrent else Exposure.RANK
+
+
+@transaction.atomic
+def sign_read(read: Read) -> Read:
+    """LynceusError 409 not_committed, identity_in_question."""
+    read = _opened(read)
+    if read.committed_at is None:
+        raise LynceusError("not_committed", "Commit the read before you sign it.", status=409)
+    _known_whose(read.study)
+    read.state, read.signed_at = ReadState.FINAL, now()
+    read.save(update_fields=["state", "signed_at"])
+    _tell(read, "read.signed")
+    _sum_up(read.study)
+    release_lock(read.study, read.reader)
+    return read
+
+
+@transaction.atomic
+def add_addendum(read: Read, text: str, *, retracts: bool = False) -> Read:
+    """To a signed read; one that `retracts` says why it was of the wrong patient, and ends it. LynceusError
+    409 not_signed, 422 empty_text, text_too_long."""
+    read = _locked(read)
+    if not read.is_signed:
+        raise LynceusError("not_signed", "Only a signed read is added to.", status=409)
+    if not text.strip() or len(text) > TEXT_MAX:
+        code = "text_too_long" if text.strip() else "empty_text"
+        raise LynceusError(code, f"Write 1 to {TEXT_MAX:,} characters.", status=422)
+    Addendum.objects.create(read=read, by=read.reader, text=text.strip(), retracts=retracts, at=now())
+    read.state = ReadState.RETRACTED if retracts else ReadState.AMENDED
+    read.save(update_fields=["state"])
+    _tell(read, "read.retracted" if retracts else "read.amended")
+    _sum_up(read.study)
+    return read
+
+
+def _opened(read: Read) -> Read:
+    """Locked for its own reader, who holds the study."""
+    read = _locked(read)
+    if not read.is_open:
+        raise LynceusError("read_closed", "This read is signed: add an addendum.", status=409)
+    if not hold_lock(read.study, read.reader):
+        take_lock(read.study, read.reader)
+    return read
+
+
+def _locked(read: Read) -> Read:
+    held = Read.objects.select_for_update(of=("self",)).select_related("study__site", "reader")
+    return held.get(pk=read.pk)
+
+
+def _known_whose(study: Study) -> None:
+    if identity_in_question(study):
+        raise LynceusError(
+            "identity_in_question",
+            "Whose study this is, is in question: accept or refuse what was sent first.",
+            status=409,
+        )
+
+
+def _sum_up(study: Study) -> None:
+    states = study.reads.exclude(state=ReadState.RETRACTED).values_list("state", flat=True)
+    furthest = max(states, key=_FURTHER.index, default=ReadState.RETRACTED if study.reads.exists() else "")
+    Study.objects.filter(pk=study.pk).update(read_state=furthest, changed_at=now())
+
+
+def _tell(read: Read, action: str, **detail: str) -> None:
+    subject = f"study:{read.study_id}"
+    record(
+        action, site=read.study.site, actor=read.reader, subject=subject, detail={"read": read.pk, **detail}
+    )
