@@ -73,7 +73,7 @@ class _Walk:
         return found
 
     def element(self, dataset: Dataset, tag: BaseTag, place: str, depth: int) -> Json | None:
-        raw = dataset.get_item(tag)
+        raw = dataset.get_item(tag, keep_deferred=True)  # an empty one would be converted at once
         if isinstance(raw, RawDataElement):
             vr, size = _vr(raw), len(raw.value or b"")
             if size > min(self.longest(vr), self.left):
@@ -119,14 +119,14 @@ def _bulk_value(path: Path, limits: Limits, steps: list[str]) -> bytes | None:
     parsed = parse(path, limits, with_pixels=False)
     dataset = parsed.dataset
     for tag, item in zip(steps[:-1:2], steps[1::2], strict=True):
-        raw = dataset.get_item(int(tag, 16))
+        raw = dataset.get_item(int(tag, 16), keep_deferred=True)
         if isinstance(raw, RawDataElement) and len(raw.value or b"") > SEQUENCE_MAX:
             return None
         element = dataset.get(int(tag, 16))
         if element is None or element.VR != "SQ" or int(item) >= len(element.value):
             return None
         dataset = element.value[int(item)]
-    raw = dataset.get_item(int(steps[-1], 16))
+    raw = dataset.get_item(int(steps[-1], 16), keep_deferred=True)
     if not isinstance(raw, RawDataElement) or not raw.value or _vr(raw) == "SQ":
         return None
     size = WORD_BYTES.get(_vr(raw), 1) if parsed.transfer_syntax == EXPLICIT_BIG else 1
