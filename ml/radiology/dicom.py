@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ml.radiology.contracts import DecodedImage, DicomRefused, FloatImage, InstanceHeader
 from ml.radiology.gate import gate
-from ml.radiology.parsing import Limits, Parsed, content_hash, parse, pixel_bytes_hash
+from ml.radiology.parsing import Limits, Parsed, content_hash, items_of, parse, pixel_bytes_hash
 from ml.radiology.pixels import frame_bytes, frame_values, pixel_sha256, present
 
 __all__ = [
@@ -150,7 +150,7 @@ def header_of(parsed: Parsed, limits: Limits) -> InstanceHeader:
 
 def _is_result(dataset: Any) -> bool:
     """Whether Lynceus made it, here or elsewhere: its maker, or one who contributed (PS3.3 C.12.1)."""
-    contributors = dataset.get("ContributingEquipmentSequence") or []
+    contributors = items_of(dataset, "ContributingEquipmentSequence")
     makers = (text_of(one, "Manufacturer").casefold() for one in (dataset, *contributors))
     return RESULT_MANUFACTURER.casefold() in makers
 
@@ -185,10 +185,7 @@ def text_of(dataset: Any, keyword: str) -> str:
 
 def _meaning(dataset: Any, keyword: str) -> str:
     """The CodeMeaning of a sequence's first code; empty where there is none."""
-    try:
-        return text_of(dataset[keyword][0], "CodeMeaning")
-    except (KeyError, IndexError, TypeError):
-        return ""
+    return next((text_of(item, "CodeMeaning") for item in items_of(dataset, keyword)), "")
 
 
 def _count(dataset: Any, keyword: str, default: int = 0) -> int:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pydicom.config
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 from ml.radiology.contracts import DicomRefused
@@ -31,6 +33,7 @@ UNDEFINED_LENGTH = 0xFFFFFFFF
 MAX_ELEMENTS = 50_000
 # An empty item, eight bytes of file, becomes a dataset of a kilobyte: files are bounded in pieces too.
 MAX_READS = 200_000
+SEQUENCE_MAX = 512 * 1024
 BLOCK = 1 << 20
 # What of a deflated file is held to read its header, where its pixels are not wanted.
 HEADER_BYTES_MAX = 4 * 1024**2
@@ -138,6 +141,16 @@ def _check_readable(transfer_syntax: str) -> None:
         readable = False
     if not readable:
         raise unsupported(transfer_syntax)
+
+
+def items_of(dataset: Any, keyword: str) -> list[Any]:
+    """A sequence's items, none where there is no such sequence. DicomRefused where it is longer than any
+    honest one: of defined length it was not read under the meter, and is only made into items here."""
+    raw = dataset.get_item(keyword, keep_deferred=True)
+    if isinstance(raw, RawDataElement) and len(raw.value or b"") > SEQUENCE_MAX:
+        raise DicomRefused("bad_header", "The header has too many elements.")
+    value = dataset.get(keyword)
+    return list(value) if isinstance(value, Sequence) else []
 
 
 def unsupported(transfer_syntax: str) -> DicomRefused:

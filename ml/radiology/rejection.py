@@ -9,7 +9,7 @@ from typing import Any
 
 from ml.radiology.contracts import DicomRefused
 from ml.radiology.dicom import guarded, is_uid, text_of
-from ml.radiology.parsing import Limits, parse
+from ml.radiology.parsing import Limits, items_of, parse
 
 KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
 CODES = ("113001", "113037", "113038", "113039")
@@ -45,7 +45,7 @@ def _read(path: Path, limits: Limits) -> RejectionDocument | None:
 
 def _code(dataset: Any) -> str:
     """The document title, where it is of the scheme DCM (PS3.3 C.17.6)."""
-    titles = dataset.get("ConceptNameCodeSequence") or []
+    titles = items_of(dataset, "ConceptNameCodeSequence")
     if len(titles) != 1 or text_of(titles[0], "CodingSchemeDesignator") != "DCM":
         return ""
     return text_of(titles[0], "CodeValue")
@@ -53,7 +53,7 @@ def _code(dataset: Any) -> str:
 
 def _references(dataset: Any) -> Iterator[str]:
     """From the evidence, which must hold every instance that the content refers to."""
-    for study in dataset.get("CurrentRequestedProcedureEvidenceSequence") or []:
-        for series in study.get("ReferencedSeriesSequence") or []:
-            for instance in series.get("ReferencedSOPSequence") or []:
+    for study in items_of(dataset, "CurrentRequestedProcedureEvidenceSequence"):
+        for series in items_of(study, "ReferencedSeriesSequence"):
+            for instance in items_of(series, "ReferencedSOPSequence"):
                 yield text_of(instance, "ReferencedSOPInstanceUID")

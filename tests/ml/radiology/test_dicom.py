@@ -124,6 +124,29 @@ def test_without_that_bound_every_item_would_be_made(film, tmp_path, monkeypatch
     assert read_header(path, Limits()).Rows == 48
 
 
+def defined_items(film, tmp_path: Path, count: int) -> Path:
+    """In ContributingEquipmentSequence, of defined length: made into items when it is asked for."""
+    whole = film().read_bytes()
+    at = whole.index(b"\x28\x00\x02\x00US")
+    items = b"\xfe\xff\x00\xe0\0\0\0\0" * count
+    sequence = b"\x18\x00\x01\xa0SQ\0\0" + len(items).to_bytes(4, "little") + items
+    (tmp_path / "defined.dcm").write_bytes(whole[:at] + sequence + whole[at:])
+    return tmp_path / "defined.dcm"
+
+
+def test_a_sequence_of_defined_length_is_bounded_too(film, tmp_path) -> None:
+    assert read_header(defined_items(film, tmp_path, 100), Limits()).Rows == 48
+    assert code_of(defined_items(film, tmp_path, 70_000)) == "bad_header"
+
+
+def test_without_its_bound_every_item_of_it_would_be_made(film, tmp_path, monkeypatch) -> None:
+    path = defined_items(film, tmp_path, 5_000)
+    monkeypatch.setattr(parsing, "SEQUENCE_MAX", 39_999)
+    assert code_of(path) == "bad_header"
+    monkeypatch.setattr(parsing, "SEQUENCE_MAX", 40_000)
+    assert read_header(path, Limits()).Rows == 48
+
+
 def test_nothing_is_nested_so_deep_that_reading_it_fails_otherwise(film, tmp_path) -> None:
     whole = film().read_bytes()
     at = whole.index(b"\x28\x00\x02\x00US")

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import highdicom
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
@@ -155,6 +156,19 @@ def test_windows_are_those_of_the_standard(tmp_path) -> None:
         ramp(tmp_path, **window, **rescaled),
         np.clip((2 * x - 100 - (center - 0.5)) / (width - 1) + 0.5, 0, 1), atol=1e-5,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("attributes", [
+    {}, {"PhotometricInterpretation": "MONOCHROME1"}, {"VOILUTFunction": "SIGMOID"},
+    {"VOILUTFunction": "LINEAR_EXACT", "RescaleSlope": 2, "RescaleIntercept": -100},
+])  # fmt: skip
+def test_another_implementation_shows_the_same(tmp_path, attributes) -> None:
+    given = {"WindowCenter": 2000, "WindowWidth": 1000, **attributes}
+    path = written(film(**given), tmp_path)
+    theirs = highdicom.imread(path).get_frame(
+        1, apply_voi_transform=True, apply_presentation_lut=True, dtype=np.float64
+    )
+    assert np.abs(theirs - decode(path, Limits()).pixels).max() < 1e-5
 
 
 @pytest.mark.parametrize("window", [
