@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from apps.core.errors import LynceusError
 
 log = structlog.get_logger(__name__)
 RETRY_AFTER_S = 30
+_flushers = ThreadPoolExecutor(16, "flush")
 
 
 def film_path(site: Site, file_sha256: str) -> Path:
@@ -81,6 +83,11 @@ def flush(received: Path) -> None:
     """Wait until the content is on the disk."""
     with received.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def begin_flush(received: Path) -> Future[None]:
+    """As `flush`, beside what the caller does meanwhile; `result()` waits and raises what it raised."""
+    return _flushers.submit(flush, received)
 
 
 def keep(received: Path, target: Path) -> None:
