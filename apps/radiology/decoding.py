@@ -1,17 +1,22 @@
-"""One isolated decoder per process, started at the first film."""
+"""Isolated decoders, some to a process, each started at its first film."""
 
 from __future__ import annotations
 
+import queue
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
 
 from apps.radiology.limits import file_limits
-from ml.radiology.isolation import Decoded, IsolatedDecoder
+from ml.radiology.isolation import Decoded, IsolatedDecoder, Reduced
 
-_decoder: IsolatedDecoder | None = None
 _lock = threading.Lock()
+_all: list[IsolatedDecoder] = []
+# The one used last comes first: a process that decodes little has one child.
+_idle: queue.LifoQueue[IsolatedDecoder] = queue.LifoQueue()
 
 
 def decode_apart(path: Path) -> Decoded:
@@ -20,25 +25,52 @@ def decode_apart(path: Path) -> Decoded:
     Raises DicomRefused for what the file holds, OSError where it is not there or the disk fails.
     """
     path.stat()
-    return _shared().decode(path)
+    with _one() as decoder:
+        return decoder.decode(path)
 
 
-def _shared() -> IsolatedDecoder:
-    global _decoder
+def reduce_apart(path: Path) -> Reduced:
+    """As `decode_apart`, with the pixels as small as a network needs them."""
+    path.stat()
+    with _one() as decoder:
+        return decoder.reduce(path)
+
+
+def start_decoders() -> None:
+    """Start every child now, so that the first films need not wait for them."""
+    for decoder in _made():
+        decoder.start()
+
+
+@contextmanager
+def _one() -> Iterator[IsolatedDecoder]:
+    _made()
+    decoder = _idle.get()
+    try:
+        yield decoder
+    finally:
+        _idle.put(decoder)
+
+
+def _made() -> list[IsolatedDecoder]:
     with _lock:
-        if _decoder is None:
-            _decoder = IsolatedDecoder(
-                file_limits(),
-                memory_bytes=settings.LYNCEUS_DECODE_MEMORY_MB * 1024**2,
-                timeout_s=settings.LYNCEUS_DECODE_TIMEOUT_S,
-            )
-        return _decoder
+        if not _all:
+            for _ in range(settings.LYNCEUS_DECODERS):
+                decoder = IsolatedDecoder(
+                    file_limits(),
+                    memory_bytes=settings.LYNCEUS_DECODE_MEMORY_MB * 1024**2,
+                    timeout_s=settings.LYNCEUS_DECODE_TIMEOUT_S,
+                )
+                _all.append(decoder)
+                _idle.put(decoder)
+        return list(_all)
 
 
-def forget_decoder() -> None:
-    """End the child; the next film starts another, with the settings of then."""
-    global _decoder
+def forget_decoders() -> None:
+    """End the children; the next film starts another, with the settings of then."""
     with _lock:
-        if _decoder is not None:
-            _decoder.close()
-        _decoder = None
+        for decoder in _all:
+            decoder.close()
+        _all.clear()
+        while not _idle.empty():
+            _idle.get_nowait()

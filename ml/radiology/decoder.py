@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import resource
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -17,8 +16,10 @@ from PIL import Image
 from ml.radiology.contracts import DicomRefused, FloatImage
 from ml.radiology.dicom import decode
 from ml.radiology.parsing import Limits
+from ml.radiology.png import grey_png
+from ml.radiology.transforms import shrink
 
-PICTURE_SIDE = 2048
+PICTURE_SIDE = 3072  # most films are not larger: to make them smaller costs as much as to write them
 
 
 def main(options: str) -> None:
@@ -29,7 +30,8 @@ def main(options: str) -> None:
     _limit(given["memory_bytes"])
     limits = Limits(**given["limits"])
     for line in sys.stdin.buffer:
-        _answer(Path(json.loads(line)["path"]), limits, answers)
+        asked = json.loads(line)
+        _answer(Path(asked["path"]), limits, answers, small=asked["small"])
         answers.flush()
 
 
@@ -39,10 +41,11 @@ def _limit(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _answer(path: Path, limits: Limits, answers: BinaryIO) -> None:
+def _answer(path: Path, limits: Limits, answers: BinaryIO, *, small: bool) -> None:
     try:
         image = decode(path, limits)
-        picture = _png(image.pixels)
+        film = shrink(image.pixels) if small else image.pixels
+        picture = picture_of(image.pixels)
     except DicomRefused as error:
         _say(answers, {"code": error.code, "message": error.message})
         return
@@ -53,22 +56,26 @@ def _answer(path: Path, limits: Limits, answers: BinaryIO) -> None:
         _say(answers, {"code": "too_large", "message": "The image needs more memory than may be used."})
         return
     rows, columns = image.pixels.shape
-    answer = {"rows": rows, "columns": columns, "pixel_sha256": image.pixel_sha256}
+    answer = {"rows": rows, "columns": columns, "small": film.shape, "pixel_sha256": image.pixel_sha256}
     _say(answers, {**answer, "picture_bytes": len(picture)})
-    answers.write(np.ascontiguousarray(image.pixels, np.float32).data)
+    answers.write(np.ascontiguousarray(film).data)
     answers.write(picture)
 
 
-def _say(answers: BinaryIO, words: dict[str, str | int]) -> None:
+def _say(answers: BinaryIO, words: dict[str, Any]) -> None:
     answers.write(json.dumps(words).encode() + b"\n")
 
 
-def _png(pixels: FloatImage) -> bytes:
-    grey = Image.fromarray(np.clip(pixels * 255.0 + 0.5, 0, 255).astype(np.uint8))
-    grey.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    grey.save(file, "PNG", compress_level=3)
-    return file.getvalue()
+def picture_of(pixels: FloatImage) -> bytes:
+    """An 8-bit greyscale PNG, no side longer than PICTURE_SIDE."""
+    scaled = pixels * np.float32(255)
+    scaled += np.float32(0.5)  # in place: a film is large
+    grey = scaled.astype(np.uint8)
+    if max(grey.shape) > PICTURE_SIDE:
+        image = Image.fromarray(grey)
+        image.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
+        grey = np.asarray(image)
+    return grey_png(grey)
 
 
 if __name__ == "__main__":
