@@ -1,4 +1,4 @@
-"""Programs of others that the tests send films with: DCMTK's `echoscu` and `storescu`, and `curl`.
+"""Programs of others that the tests send films and read reports with: DCMTK's, and `curl`.
 
 `python -m tests.clients` sees to it that they are there, or ends with a sentence.
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = {"echoscu": "dcmtk", "storescu": "dcmtk", "curl": "curl"}
+PACKAGES = {"echoscu": "dcmtk", "storescu": "dcmtk", "dsrdump": "dcmtk", "curl": "curl"}
 
 
 def program(name: str) -> str:

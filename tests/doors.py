@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from django.contrib.admindocs.views import simplify_regex
 from django.contrib.contenttypes.models import ContentType
 from django.urls.resolvers import RegexPattern, URLPattern, URLResolver
+from PIL import Image
 
 from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.services import rotate_secret
@@ -33,8 +35,11 @@ from apps.radiology.models import (
     PatientMerge,
     PieceUpload,
     RejectionNote,
+    Result,
+    ResultKind,
     Study,
 )
+from apps.radiology.results import basis_of
 from apps.radiology.store import aside_path, film_path, write_picture
 from ml.radiology.contracts import InstanceHeader
 from tests.fraud.conftest import event
@@ -126,6 +131,7 @@ class Things:
     rejection: RejectionNote
     merge: PatientMerge
     upload: PieceUpload
+    result: Result
     decision: Decision
     ruleset: RuleSet
     policy: PassThroughPolicy
@@ -156,6 +162,7 @@ def make_things(site: Site) -> Things:
         rejection=_rejection(site),
         merge=_merge(site, user),
         upload=_upload(user),
+        result=_result(study),
         decision=_decision(source),
         ruleset=_ruleset(site, user),
         policy=_policy(site, user),
@@ -185,10 +192,16 @@ def _policy(site: Site, proposer: User) -> PassThroughPolicy:
     )  # fmt: skip
 
 
+def _picture() -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "PNG")
+    return file.getvalue()
+
+
 def _film(site: Site) -> tuple[Study, Instance]:
     uid, sha256 = f"1.2.3.{site.pk}", f"{site.pk:064d}"
     study = Study.objects.create(site=site, StudyInstanceUID=uid, received_at=now(), changed_at=now())
-    write_picture(site, sha256, b"a picture")
+    write_picture(site, sha256, _picture())
     film_path(site, sha256).write_bytes(b"a film")
     instance = Instance.objects.create(
         study=study, site=site, SOPInstanceUID=f"{uid}.1", SOPClassUID="1.2", SeriesInstanceUID=f"{uid}.0",
@@ -242,6 +255,18 @@ def _upload(user: User) -> PieceUpload:
     return PieceUpload.objects.create(site=user.site, user=user, name="x", size=1, touched_at=now())
 
 
+def _result(study: Study) -> Result:
+    uid, sha256 = f"1.2.5.{study.site_id}", f"{study.site_id + 2000:064d}"
+    path = film_path(study.site, sha256)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"a report")
+    return Result.objects.create(
+        site=study.site, study=study, kind=ResultKind.REPORT, SOPClassUID="1.2", SOPInstanceUID=uid,
+        SeriesInstanceUID=f"{uid}.0", TransferSyntaxUID="1.2.840.10008.1.2.1", file_sha256=sha256,
+        file_bytes=8, basis=basis_of(study), made_at=now(),
+    )  # fmt: skip
+
+
 def _aside(instance: Instance) -> KeptAside:
     film_path(instance.site, instance.file_sha256).write_bytes(film_file())
     path = aside_path(instance.site, instance.file_sha256)
@@ -279,6 +304,8 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "study_uid": study.StudyInstanceUID,
         "series_uid": instance.SeriesInstanceUID,
         "instance_uid": instance.SOPInstanceUID,
+        "frames": 1,
+        "place": "00080018",
     }
     known: dict[str, dict[str, Any]] = {
         "/fraud/decisions/*": {"public_id": things.decision.public_id},
@@ -290,6 +317,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/radiology/rejections/*": {"public_id": things.rejection.public_id},
         "/radiology/patients/*": {"merge_id": things.merge.pk},
         "/radiology/uploads/*": {"public_id": things.upload.public_id},
+        "/radiology/results/*": {"public_id": things.result.public_id},
         "/radiology/aside/*": {"public_id": things.aside.public_id},
         "/dicom-web/*": uids,
         "/api/v1/decisions/*": {"event_id": things.decision.transaction.event_id},

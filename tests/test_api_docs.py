@@ -32,9 +32,13 @@ RAISED_BY = [
     "apps/fraud/services/together.py",
     "apps/fraud/signatures.py",
     "apps/fraud/validation.py",
+    "apps/radiology/accept.py",
     "apps/radiology/api.py",
+    "apps/radiology/decoding.py",
     "apps/radiology/dicomweb.py",
+    "apps/radiology/matching.py",
     "apps/radiology/multipart.py",
+    "apps/radiology/pictures.py",
 ]
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "torchvision", "timm", "xgboost")
+HEAVY = ("torch", "torchvision", "timm", "xgboost", "highdicom")
 
 
 def loads(code: str) -> set[str]:

@@ -19,6 +19,7 @@ from django.db.migrations.executor import MigrationExecutor
 from apps.core.clock import now
 from apps.core.models import LoadedPart
 from apps.core.node import node_name
+from apps.core.storage import room_left
 
 log = structlog.get_logger(__name__)
 BEAT_SILENT_S = 30
@@ -161,3 +162,4 @@ def register_own_checks() -> None:
     register_check("demo", _demo_gate, readiness=True)
     register_check("broker", _broker)
     register_check("beat", _beat)
+    register_check("storage", room_left)

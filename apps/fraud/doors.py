@@ -19,6 +19,7 @@ from apps.audit.services import Actor
 from apps.core.aside import on_loop_if_at_hand
 from apps.core.errors import LynceusError
 from apps.core.recent import recently
+from apps.core.storage import refuse_when_storage_is_low
 from apps.fraud.answers import answer_of, rescored_of
 from apps.fraud.models import Source, Transaction
 from apps.fraud.schemas import DecisionOut, LabelReceiptOut, Receipt
@@ -26,7 +27,7 @@ from apps.fraud.selectors import active_source, sources_of
 from apps.fraud.services.decide_now import Asked, decide_now
 from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.labels import store_labels
-from apps.fraud.services.pressure import refuse_when_full, refuse_when_storage_is_low
+from apps.fraud.services.pressure import refuse_when_full
 from apps.fraud.services.sources import allowed_of, valid_secrets
 from apps.fraud.services.states import Busy
 from apps.fraud.services.together import Desk

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import Router
@@ -12,7 +14,7 @@ from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.radiology.changes import identity_in_question
 from apps.radiology.models import Finding, Instance, Status, Study
-from apps.radiology.schemas import FindingOut, InstanceOut, StudyOut
+from apps.radiology.schemas import CodeOut, FindingOut, InstanceOut, StudyOut
 from apps.radiology.selectors import (
     findings_by_instance,
     findings_of_study,
@@ -20,6 +22,7 @@ from apps.radiology.selectors import (
     study_by_uid,
     version_of_study,
 )
+from ml.radiology.vocabulary import statement, term_of
 
 router = Router(tags=["radiology"])
 
@@ -41,11 +44,13 @@ def get_study(request: HttpRequest, study_instance_uid: str) -> StudyOut:
 def _study(study: Study) -> StudyOut:
     instances = instances_of(study)
     found = findings_by_instance(study)
+    best = findings_of_study(study)
     return StudyOut(
         study_instance_uid=study.StudyInstanceUID,
         status=study.status,
         reason=_reason(study, instances),
-        findings=[_finding(finding) for finding in findings_of_study(study)],
+        statement=statement(best) if best else "",
+        findings=[_finding(finding) for finding in best],
         instances=[_instance(instance, found.get(instance.pk, [])) for instance in instances],
         model_version=version_of_study(study),
         synthetic=study.synthetic,
@@ -68,13 +73,17 @@ def _instance(instance: Instance, said: list[Finding]) -> InstanceOut:
         status=instance.status,
         reason=instance.reason,
         reason_code=instance.reason_code,
+        statement=statement(said) if said else "",
         findings=[_finding(finding) for finding in said],
     )
 
 
 def _finding(finding: Finding) -> FindingOut:
+    term = term_of(finding.label)
     return FindingOut(
         label=finding.label,
+        says=term.says,
+        code=CodeOut(**asdict(term.code)),
         probability=finding.probability,
         operating_point=finding.operating_point,
         positive=finding.positive,

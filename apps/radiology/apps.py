@@ -14,6 +14,7 @@ class RadiologyConfig(AppConfig):
         from apps.radiology.services.claims import ring_overdue
         from apps.radiology.services.pieces import clear_uploads
         from apps.radiology.services.quiet import complete_quiet_studies
+        from apps.radiology.services.results import ring_results
         from ml.radiology.config import PRESETS, TrainConfig
 
         register_domain(
@@ -42,6 +43,7 @@ class RadiologyConfig(AppConfig):
         register_queue_age("imaging", queue_age)
         register_sweeper("radiology.open", ring_overdue)
         register_sweeper("radiology.quiet", complete_quiet_studies)
+        register_sweeper("radiology.results", ring_results)
         register_sweeper("radiology.uploads", clear_uploads)
         register_sweeper("radiology.incoming", clear_half_received)
         register_check("radiology model", model_in_service)

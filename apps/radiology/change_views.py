@@ -24,6 +24,7 @@ from apps.radiology.changes import (
 from apps.radiology.headers import as_json
 from apps.radiology.limits import file_limits
 from apps.radiology.models import Correction, KeptAside, Study, differences
+from apps.radiology.results import results_of
 from apps.radiology.selectors import study_for
 from apps.radiology.services.aside import settle_aside
 from apps.radiology.services.corrections import accept_correction, refuse_correction
@@ -58,7 +59,8 @@ def study_changes(request: HttpRequest, public_id: UUID) -> HttpResponse:
         raise Http404
     if request.GET.get("seen") == found.changed_at.isoformat():
         return HttpResponse(status=204)
-    return render(request, "radiology/study_changes.html", {"study": found, **changes_of(found)})
+    context = {"study": found, **changes_of(found), "results": results_of(found), "oob": True}
+    return render(request, "radiology/study_changes.html", context)
 
 
 @require_POST

@@ -10,9 +10,13 @@ from pathlib import Path
 
 from django.conf import settings
 
+from apps.core.errors import LynceusError
 from apps.radiology.limits import file_limits
 from ml.radiology.isolation import Decoded, IsolatedDecoder, Reduced
 
+# Requests that may stand before the decoders at once: the rest of a web process's threads answer the others.
+TURNS = 4
+_turns = threading.BoundedSemaphore(TURNS)
 _lock = threading.Lock()
 _all: list[IsolatedDecoder] = []
 # The one used last comes first: a process that decodes little has one child.
@@ -36,10 +40,44 @@ def reduce_apart(path: Path) -> Reduced:
         return decoder.reduce(path)
 
 
+# What requests ask for while they wait. All raise DicomRefused and OSError as above, and LynceusError 503
+# where too many wait.
+
+
+def frame_apart(path: Path, index: int) -> bytes:
+    """The stored values of one frame in Explicit VR Little Endian; `index` counts from 0."""
+    with _turn(), _one() as decoder:
+        return decoder.frame(path, index)
+
+
+def picture_apart(path: Path, index: int, *, kind: str, side: int) -> bytes:
+    """One frame as an 8-bit greyscale "PNG" or "JPEG" of at most `side` pixels a side."""
+    with _turn(), _one() as decoder:
+        return decoder.picture(path, index, kind=kind, side=side)
+
+
+def redraw_apart(picture: Path, *, kind: str, side: int) -> bytes:
+    """A film's picture in another format or smaller: what the child made is not opened outside it either."""
+    with _turn(), _one() as decoder:
+        return decoder.redraw(picture, kind=kind, side=side)
+
+
 def start_decoders() -> None:
     """Start every child now, so that the first films need not wait for them."""
     for decoder in _made():
         decoder.start()
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _turns.acquire(blocking=False):
+        raise LynceusError(
+            "decoder_busy", "Too many films wait to be decoded.", status=503, retryable=True, retry_after_s=1
+        )
+    try:
+        yield
+    finally:
+        _turns.release()
 
 
 @contextmanager

@@ -1,45 +1,38 @@
-"""DICOMweb (PS3.18): store instances, retrieve what was stored."""
+"""DICOMweb (PS3.18): store instances, and what the doors of `wado`, `pictures` and `qido` share."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 from django.conf import settings
-from django.db import transaction
-from django.http import (
-    FileResponse,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBase,
-    JsonResponse,
-    StreamingHttpResponse,
-)
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST
 
 from apps.accounts.auth import Caller, caller_of
 from apps.accounts.models import Role
-from apps.audit.services import record
 from apps.core.errors import LynceusError
+from apps.radiology.accept import DICOM_JSON
 from apps.radiology.limits import file_limits
-from apps.radiology.models import Instance
+from apps.radiology.models import Instance, Result
 from apps.radiology.multipart import Parts, boundary_of
 from apps.radiology.received import InstanceConflict
-from apps.radiology.selectors import instance_by_uids, instances_of, study_by_uid
+from apps.radiology.results import results_of
 from apps.radiology.services.ingest import CONFLICTS, ingest_instance
 from apps.radiology.services.senders import web_sender
-from apps.radiology.store import film_path, over_http, picture_path
+from apps.radiology.store import RETRY_AFTER_S, over_http
 from ml.radiology.contracts import DicomRefused
 from ml.radiology.dicom import identify
 from ml.radiology.rejection import KEY_OBJECT_SELECTION
 
-DICOM_JSON = "application/dicom+json"
-BLOCK = 1 << 18
+log = structlog.get_logger(__name__)
+Part = tuple[str, Iterable[bytes]]
 # Failure reasons of PS3.18 table I.2-2 and PS3.4 annex B.2.3.
 CANNOT_UNDERSTAND, NOT_SUPPORTED, DUPLICATE, NO_MATCH, BAD_SYNTAX = 0xC000, 0x0122, 0x0111, 0xA900, 0xC122
 
@@ -58,16 +51,19 @@ class Stored:
 @csrf_exempt  # caller_of checks the token of a session; a bearer token needs none
 @require_POST
 def store(request: HttpRequest, study_uid: str = "") -> HttpResponse:
-    """STOW-RS. 200 if all parts were stored, 202 if some, 409 or 415 if none was; 503 if the disk fails."""
-    caller = _caller(request)
+    """STOW-RS. 200 if all parts were stored, 202 if some, 409 or 415 if none was.
+
+    503 if the disk fails, 507 if it is full.
+    """
+    caller = caller_for(request)
     boundary = boundary_of(request.headers.get("Content-Type", ""))
     _check_length(request)
     with ExitStack() as stack:
         parts = Parts(boundary, stack, part_max_bytes=settings.LYNCEUS_DICOM_FILE_MAX_MB * 1024**2)
-        paths = parts.read(request.read)
-        if not paths:
-            raise LynceusError("no_parts", "The body holds no instance.", status=400)
         with over_http():
+            paths = parts.read(request.read)
+            if not paths:
+                raise LynceusError("no_parts", "The body holds no instance.", status=400)
             outcomes = [_store_one(request, caller, path, study_uid) for path in paths]
     return _store_answer(request, outcomes)
 
@@ -89,6 +85,9 @@ def _store_one(request: HttpRequest, caller: Caller, path: Path, study_uid: str)
         return Stored(*error.uids, code=error.code, message=error.message)
     except DicomRefused as error:
         return Stored(*identify(path, file_limits()), code=error.code, message=error.message)
+    if (result := taken.result) is not None:
+        url = _instance_url(request, result) if result in results_of(result.study) else ""
+        return Stored(result.SOPClassUID, result.SOPInstanceUID, url=url)
     if taken.instance is None:
         return Stored(KEY_OBJECT_SELECTION, taken.note.SOPInstanceUID if taken.note else "")
     instance = taken.instance
@@ -96,7 +95,7 @@ def _store_one(request: HttpRequest, caller: Caller, path: Path, study_uid: str)
     return Stored(instance.SOPClassUID, instance.SOPInstanceUID, url=url)
 
 
-def _instance_url(request: HttpRequest, instance: Instance) -> str:
+def _instance_url(request: HttpRequest, instance: Instance | Result) -> str:
     study_uid = instance.study.StudyInstanceUID
     return request.build_absolute_uri(
         f"/dicom-web/studies/{study_uid}/series/{instance.SeriesInstanceUID}/instances/{instance.SOPInstanceUID}"
@@ -153,61 +152,44 @@ def _sequence(items: list[dict[str, Any]]) -> dict[str, Any]:
     return {"vr": "SQ", "Value": items}
 
 
-@require_GET
-def retrieve(
-    request: HttpRequest, study_uid: str, series_uid: str = "", instance_uid: str = ""
-) -> HttpResponseBase:
-    """WADO-RS: the stored files of a study, a series or one instance, as they came."""
-    caller = _caller(request)
-    with transaction.atomic():
-        study = study_by_uid(caller.site, study_uid)
-        found = [] if study is None else instances_of(study)
-        if series_uid:
-            found = [one for one in found if one.SeriesInstanceUID == series_uid]
-        if instance_uid:
-            found = [one for one in found if one.SOPInstanceUID == instance_uid]
-        if study is None or not found:
-            raise LynceusError("not_found", "There is no such study, series or instance.", status=404)
-        detail = {"instances": len(found)}
-        actor = caller.user or caller.client
-        record("study.retrieved", site=caller.site, actor=actor, subject=f"study:{study.pk}", detail=detail)
+def caller_for(request: HttpRequest) -> Caller:
+    return caller_of(request, scope="radiology", roles=(Role.RADIOLOGIST,))
+
+
+def not_found() -> LynceusError:
+    """The same for what is not there, another site's, or out of use."""
+    return LynceusError("not_found", "There is no such study, series or instance.", status=404)
+
+
+@contextmanager
+def giving() -> Iterator[None]:
+    """A film that cannot be read, or not in the form asked for, becomes an answer that says which."""
+    try:
+        yield
+    except DicomRefused as error:
+        raise LynceusError("film_unreadable", error.message, status=406) from error
+    except OSError as error:
+        log.error("film_unavailable", error=type(error).__name__, errno=error.errno)
+        raise LynceusError(
+            "film_unavailable",
+            "The film is known, but its file cannot be read now.",
+            status=503,
+            retryable=True,
+            retry_after_s=RETRY_AFTER_S,
+        ) from error
+
+
+def related(parts: Iterable[Part], kind: str) -> StreamingHttpResponse:
+    """multipart/related (RFC 2387) of (Content-Type, content in blocks)."""
     boundary = uuid.uuid4().hex
-    response = StreamingHttpResponse(_parts(found, boundary))
-    response["Content-Type"] = f'multipart/related; type="application/dicom"; boundary={boundary}'
+    response = StreamingHttpResponse(_written(parts, boundary))
+    response["Content-Type"] = f'multipart/related; type="{kind}"; boundary={boundary}'
     return response
 
 
-@require_GET
-def rendered(request: HttpRequest, study_uid: str, series_uid: str, instance_uid: str) -> HttpResponseBase:
-    """WADO-RS: one film as a picture for people, an 8-bit greyscale PNG; 404 until it was decoded."""
-    caller = _caller(request)
-    instance = instance_by_uids(caller.site, study_uid, series_uid, instance_uid)
-    if instance is None or not instance.has_picture:
-        raise LynceusError("not_found", "There is no picture of such an instance.", status=404)
-    subject = f"instance:{instance.pk}"
-    record("film.viewed", site=caller.site, actor=caller.user or caller.client, subject=subject)
-    picture = picture_path(instance.site, instance.file_sha256)
-    return FileResponse(picture.open("rb"), content_type="image/png")
-
-
-def _parts(instances: list[Instance], boundary: str) -> Iterator[bytes]:
-    for instance in instances:
-        kind = f"Content-Type: application/dicom; transfer-syntax={instance.TransferSyntaxUID}"
-        yield f"--{boundary}\r\n{kind}\r\n\r\n".encode()
-        with film_path(instance.site, instance.file_sha256).open("rb") as file:
-            yield _missing_preamble(file.read(132))
-            file.seek(0)
-            while block := file.read(BLOCK):
-                yield block
+def _written(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
+    for kind, content in parts:
+        yield f"--{boundary}\r\nContent-Type: {kind}\r\n\r\n".encode()
+        yield from content
         yield b"\r\n"
     yield f"--{boundary}--\r\n".encode()
-
-
-def _missing_preamble(head: bytes) -> bytes:
-    """What PS3.10 wants before the file meta information, where the sender left it out."""
-    bare = head[:2] == b"\x02\0" and head[128:] != b"DICM"
-    return bytes(128) + b"DICM" if bare else b""
-
-
-def _caller(request: HttpRequest) -> Caller:
-    return caller_of(request, scope="radiology", roles=(Role.RADIOLOGIST,))

@@ -6,6 +6,7 @@ from django import forms
 
 from apps.radiology.models import Status
 from apps.radiology.selectors import WorklistFilter, labels_in_service
+from ml.radiology.vocabulary import says
 
 
 class WorklistForm(forms.Form):
@@ -28,7 +29,7 @@ class WorklistForm(forms.Form):
         super().__init__(data)
         self.fields["finding"].choices = [  # type: ignore[attr-defined]
             ("", "Any"),
-            *((label, label) for label in labels_in_service()),
+            *((label, says(label)) for label in labels_in_service()),
         ]
 
     def chosen(self) -> WorklistFilter:

@@ -35,6 +35,18 @@ def film_of(header: Mapping[str, Any]) -> dict[str, Any]:
     return {**_fitting(Instance, header, INSTANCE), "synthetic": header["synthetic"]}
 
 
+def header_of(instance: Instance) -> InstanceHeader:
+    """What its file's header would say if it were written now: with the study's identity of today. Only of
+    what the database keeps."""
+    study = instance.study
+    return InstanceHeader(
+        **{name: getattr(study, name) for name in WHOSE},
+        **{name: getattr(instance, name) for name in ("SOPInstanceUID", *INSTANCE)},
+        synthetic=instance.synthetic,
+        has_pixels=True,
+    )
+
+
 def _fitting(model: type[Model], header: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Texts cut to their columns: an over-long description must not cost a film."""
     fitting = {}

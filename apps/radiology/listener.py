@@ -12,6 +12,7 @@ from django.db import DatabaseError, close_old_connections
 from pydicom.uid import UID, AllTransferSyntaxes
 from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 
+from apps.core.storage import storage_is_low
 from apps.radiology.selectors import node_titled
 from apps.radiology.services.ingest import ingest_instance
 from apps.radiology.services.senders import node_sender
@@ -25,6 +26,7 @@ SUCCESS, DUPLICATE, UNKNOWN_NODE = 0x0000, 0x0111, 0x0124
 REFUSED, NO_MATCH, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 ASSOCIATIONS_MAX = 20
 PDU_BYTES = 128 * 1024  # the most that DCMTK sends: each piece costs us the same
+LAST_SHARE = 0.5  # of the room that has to be left
 FILE_META_BYTES = 1024  # the listener writes them, no sender
 STATUS_OF = {"instance_conflict": DUPLICATE, "patient_mismatch": NO_MATCH}
 
@@ -83,11 +85,14 @@ def _reject(event: Any, result: int, source: int, diagnostic: int) -> None:
 
 
 def on_pdu(event: Any) -> None:
-    """Hang up on a sender whose instance outgrows what a file may have: it would go on to fill the disk."""
+    """Hang up on a sender whose instance outgrows what a file may have, or the last of the disk: it would
+    go on to fill it. Where the disk is only low it hears 0xA700 at the end."""
     path = _half_received(event)
+    if path is None or not path.exists():
+        return
     allowed = settings.LYNCEUS_DICOM_FILE_MAX_MB * 1024**2 + FILE_META_BYTES
-    if path is not None and path.exists() and path.stat().st_size > allowed:
-        log.warning("c_store_too_large")
+    if path.stat().st_size > allowed or storage_is_low(LAST_SHARE):
+        log.warning("c_store_hung_up", bytes=path.stat().st_size)
         path.unlink(missing_ok=True)
         event.assoc.abort(block=False)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from apps.radiology.models import Instance, RejectionNote
+from apps.radiology.models import Instance, RejectionNote, Result
 from ml.radiology.contracts import DicomRefused, InstanceHeader
 from ml.radiology.dicom import content_sha256
 
@@ -38,11 +38,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """Of a rejection note there is a note, of all else an instance."""
+    """Of a rejection note there is a note, of a result of ours that came back the result, of all else an
+    instance."""
 
     outcome: Outcome
     instance: Instance | None = None
     note: RejectionNote | None = None
+    result: Result | None = None
 
 
 class InstanceConflict(DicomRefused):

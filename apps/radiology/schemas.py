@@ -7,8 +7,16 @@ from datetime import datetime
 from ninja import Schema
 
 
+class CodeOut(Schema):
+    value: str
+    scheme: str
+    meaning: str
+
+
 class FindingOut(Schema):
     label: str
+    says: str
+    code: CodeOut
     probability: float
     operating_point: float | None
     positive: bool
@@ -19,6 +27,7 @@ class InstanceOut(Schema):
     status: str
     reason: str
     reason_code: str
+    statement: str
     findings: list[FindingOut]
 
 
@@ -26,6 +35,7 @@ class StudyOut(Schema):
     study_instance_uid: str
     status: str
     reason: str
+    statement: str
     findings: list[FindingOut]
     instances: list[InstanceOut]
     model_version: int | None

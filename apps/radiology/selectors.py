@@ -93,6 +93,12 @@ def instances_of(study: Study) -> list[Instance]:
     return list(used.order_by("SeriesInstanceUID", "SOPInstanceUID"))
 
 
+def first_to_show(instances: list[Instance]) -> Instance | None:
+    """An analysed film before one that only can be seen, that before the rest."""
+    order = sorted(instances, key=lambda one: (one.status != Status.ANALYSED, not one.has_picture))
+    return order[0] if order else None
+
+
 def latest_analysis(instance: Instance) -> Analysis | None:
     return (
         instance.analyses.select_related("version__model")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
@@ -15,10 +16,12 @@ from django.conf import settings
 
 from apps.accounts.models import Site
 from apps.core.errors import LynceusError
+from apps.core.storage import storage_is_low, storage_low
 
 log = structlog.get_logger(__name__)
 RETRY_AFTER_S = 30
 _flushers = ThreadPoolExecutor(16, "flush")
+INSUFFICIENT_STORAGE = 507
 
 
 def film_path(site: Site, file_sha256: str) -> Path:
@@ -28,6 +31,11 @@ def film_path(site: Site, file_sha256: str) -> Path:
 def picture_path(site: Site, file_sha256: str) -> Path:
     """The film as an 8-bit PNG, made when it was decoded."""
     return film_path(site, file_sha256).with_suffix(".png")
+
+
+def thumbnail_path(site: Site, file_sha256: str) -> Path:
+    """The picture made small, a JPEG, once somebody asked for it."""
+    return film_path(site, file_sha256).with_suffix(".jpg")
 
 
 def incoming_folder() -> Path:
@@ -42,8 +50,14 @@ def aside_path(site: Site, file_sha256: str) -> Path:
 
 @contextmanager
 def incoming() -> Iterator[Path]:
-    """An empty private file to receive into; gone afterwards unless it was kept."""
-    descriptor, name = tempfile.mkstemp(dir=incoming_folder())
+    """An empty private file to receive into; gone afterwards unless it was kept.
+
+    Raises OSError ENOSPC while the storage is low: the database shares the disk, and must not want for room.
+    """
+    folder = incoming_folder()
+    if storage_is_low():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    descriptor, name = tempfile.mkstemp(dir=folder)
     os.close(descriptor)
     path = Path(name)
     try:
@@ -65,11 +79,13 @@ def clear_incoming(older_than_s: float) -> int:
 
 @contextmanager
 def over_http() -> Iterator[None]:
-    """A disk that fails or is full becomes an answer that says to try again."""
+    """A disk that fails (503), or is low or full (507), becomes an answer that says to try again."""
     try:
         yield
     except OSError as error:
         log.error("store_failed", error=type(error).__name__, errno=error.errno)
+        if error.errno == errno.ENOSPC:
+            raise storage_low(INSUFFICIENT_STORAGE) from error
         raise LynceusError(
             "storage_unavailable",
             "The film cannot be stored now: send it again later.",
@@ -104,11 +120,11 @@ def write_picture(site: Site, file_sha256: str, png: bytes) -> None:
     write_beside(film_path(site, file_sha256), png)
 
 
-def write_beside(film: Path, png: bytes) -> None:
+def write_beside(film: Path, picture: bytes, suffix: str = ".png") -> None:
     with incoming() as path:
-        path.write_bytes(png)
+        path.write_bytes(picture)
         flush(path)
-        keep(path, film.with_suffix(".png"))
+        keep(path, film.with_suffix(suffix))
 
 
 def share_picture(site: Site, one_sha256: str, other_sha256: str) -> None:

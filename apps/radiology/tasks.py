@@ -1,8 +1,14 @@
 from celery import shared_task
 
 from apps.radiology.services.analyse import analyse_instance as analyse
+from apps.radiology.services.results import make_due_results
 
 
 @shared_task(name="radiology.analyse_instance")
 def analyse_instance(pk: int) -> None:
     analyse(pk)
+
+
+@shared_task(name="radiology.make_results")
+def make_results() -> None:
+    make_due_results()

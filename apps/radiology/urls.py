@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.radiology import change_views, patient_views, piece_views, views
+from apps.radiology import change_views, patient_views, piece_views, result_views, views
 
 app_name = "radiology"
 urlpatterns = [
@@ -22,6 +22,7 @@ urlpatterns = [
     path("aside/<uuid:public_id>/", change_views.aside, name="aside"),
     path("aside/<uuid:public_id>/image.png", change_views.aside_image, name="aside_image"),
     path("aside/<uuid:public_id>/settle/", change_views.settle, name="settle_aside"),
+    path("results/<uuid:public_id>.dcm", result_views.result, name="result"),
     path("instances/<uuid:public_id>/image.png", views.image, name="image"),
     path("instances/<uuid:public_id>/attention/<str:label>.png", views.attention, name="attention"),
     path("instances/<uuid:public_id>/status/", views.instance_status, name="instance_status"),

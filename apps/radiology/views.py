@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, cast
 from urllib.parse import urlencode
 from uuid import UUID
@@ -23,11 +23,13 @@ from apps.radiology.changes import aside_of, identity_history, other_studies_of,
 from apps.radiology.forms import WorklistForm
 from apps.radiology.models import OPEN, Finding, Instance, Status, Study
 from apps.radiology.received import Outcome
+from apps.radiology.results import results_of
 from apps.radiology.selectors import (
     WorklistFilter,
     attention_of,
     counts_by_status,
     findings_of,
+    first_to_show,
     instance_for,
     instances_of,
     latest_analysis,
@@ -38,6 +40,7 @@ from apps.radiology.selectors import (
 from apps.radiology.services.uploads import Receipt, take_uploads
 from apps.radiology.store import over_http, picture_path
 from apps.radiology.templatetags.films import film_tone
+from ml.radiology.vocabulary import NOTHING_CALLED, statement
 
 PAGE_ROWS = 50
 FILES_MAX = 100
@@ -95,6 +98,7 @@ def _rows(page: Page[Study], chosen: WorklistFilter) -> dict[str, Any]:
         "filters": urlencode(filters),
         "query": urlencode({**filters, "page": page.number, "seen": _mark(page)}),
         "filtered": bool(filters),
+        "nothing_called": NOTHING_CALLED,
     }
 
 
@@ -165,12 +169,11 @@ def instance_status(request: HttpRequest, public_id: UUID) -> JsonResponse:
     )
 
 
-def _outcome(instance: Instance, findings: Iterable[Finding]) -> str:
-    """What became of a film, in one sentence; empty while nothing did."""
+def _outcome(instance: Instance, findings: Sequence[Finding]) -> str:
+    """What became of a film, in words; empty while nothing did."""
     if instance.status != Status.ANALYSED:
         return instance.reason
-    positive = [finding.label for finding in findings if finding.positive]
-    return f"Raised by AI: {', '.join(positive)}" if positive else "No finding reaches its operating point."
+    return statement(findings)
 
 
 @require_GET
@@ -210,7 +213,7 @@ def changes_of(found: Study) -> dict[str, Any]:
 
 def _analysis(found: Study, film: str) -> dict[str, Any]:
     instances = instances_of(found)
-    shown = next((one for one in instances if str(one.public_id) == film), None) or _first_to_show(instances)
+    shown = next((one for one in instances if str(one.public_id) == film), None) or first_to_show(instances)
     said = latest_analysis(shown) if shown else None
     findings = findings_of(said)
     query = {"film": str(shown.public_id)} if shown else {}
@@ -221,15 +224,10 @@ def _analysis(found: Study, film: str) -> dict[str, Any]:
         "analysis": said,
         "findings": findings,
         "says": (_outcome(shown, findings) or f"{shown.get_status_display().capitalize()}.") if shown else "",
+        "results": results_of(found),
         "open": any(instance.is_open for instance in instances),
         "query": urlencode({**query, "seen": found.changed_at.isoformat()}),
     }
-
-
-def _first_to_show(instances: list[Instance]) -> Instance | None:
-    """An analysed film before one that only can be seen, that before the rest."""
-    order = sorted(instances, key=lambda one: (one.status != Status.ANALYSED, not one.has_picture))
-    return order[0] if order else None
 
 
 @require_GET

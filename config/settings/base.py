@@ -260,6 +260,7 @@ CELERY_TASK_ROUTES = {
     "fraud.decide_pending": {"queue": "realtime"},
     "fraud.deliver_decisions": {"queue": "default"},
     "radiology.analyse_instance": {"queue": "imaging"},
+    "radiology.make_results": {"queue": "default"},
     "modelops.run_next_job": {"queue": "training"},
 }
 CELERY_TASK_TIME_LIMIT = 300

@@ -120,7 +120,7 @@ def _card_windows(event: Event, card: CardState, hour: int, day: int) -> tuple[f
     amount = math.log1p(event.amount_minor / 100)
     if figures is NONE:
         return *_NOTHING_HAPPENED, amount - typical if card.n else 0.0, _pause(event, card)
-    (n_1, n_24, n_7, n_30), (sum_1, sum_24, sum_7, sum_30), (max_1, max_24, max_7, max_30), seen = figures
+    n_1, n_24, n_7, n_30, sum_1, sum_24, sum_7, sum_30, max_1, max_24, max_7, max_30, *seen = figures
     log1p = math.log1p
     mean_30 = log1p(sum_30 / n_30 / 100)
     return (
@@ -152,7 +152,7 @@ def _place(windows: Windows | None, hour: int, day: int) -> tuple[float, ...]:
     figures = windows.figures(hour, day) if windows else NONE
     if figures is NONE:
         return _NOTHING_HAPPENED
-    (n_1, n_24, n_7, n_30), (sum_1, sum_24, sum_7, sum_30), (max_1, max_24, max_7, max_30), seen = figures
+    n_1, n_24, n_7, n_30, sum_1, sum_24, sum_7, sum_30, max_1, max_24, max_7, max_30, *seen = figures
     log1p = math.log1p
     return (
         n_1, n_24, n_7, n_30,
@@ -167,12 +167,13 @@ def _place(windows: Windows | None, hour: int, day: int) -> tuple[float, ...]:
 def _unusual(event: Event, card: CardState, hour: int, day: int) -> tuple[float, ...]:
     gap_us = max(0, event.occurred_at_us - card.last_us) if card.n else 0
     since_us = event.occurred_at_us - card.unusual_us
-    newest = card.windows.days.newest
+    days = card.windows.days.newest, day
+    of_late: tuple[int, ...] = (0, 0, 0)
+    if card.unusual_us:  # most cards never had one
+        of_late = tuple(sum(window(card.day_unusual, *days, size)) for size in (2, 7, 14))
     return (
         sum(window(card.hour_small, card.windows.hours.newest, hour, 2)),
-        sum(window(card.day_unusual, newest, day, 2)),
-        sum(window(card.day_unusual, newest, day, 7)),
-        sum(window(card.day_unusual, newest, day, 14)),
+        *of_late,
         min(LONG_AGO_DAYS, max(0, since_us) / DAY_US),
         card.surprise * math.exp(-gap_us / SURPRISE_US),
         math.log1p(card.n),

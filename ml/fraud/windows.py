@@ -21,9 +21,9 @@ HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 HOURS, DAYS = 24, 31  # kept
 SPANS = ("1h", "24h", "7d", "30d")
+NEVER = -(2**62)  # no bucket
 SEEN_BITS = 64
-Four = tuple[float, float, float, float]
-Figures = tuple[Four, Four, Four, Four]
+Figures = tuple[float, ...]
 Eight = tuple[int, int, int, int, int, int, int, int]
 
 
@@ -37,8 +37,8 @@ def _distinct(bits_set: int) -> float:
 
 
 DISTINCT = tuple(round(_distinct(bits), 1) for bits in range(SEEN_BITS + 1))
-_NOTHING: Four = (0.0, 0.0, 0.0, 0.0)
-NONE: Figures = (_NOTHING, _NOTHING, _NOTHING, _NOTHING)
+_EMPTY: Eight = (0, 0, 0, 0, 0, 0, 0, 0)
+NONE: Figures = (0.0,) * (4 * len(SPANS))
 
 
 def hour_of(one: Event | Label | Reversal) -> int:
@@ -59,6 +59,9 @@ class Buckets:
     total: list[int] = field(default_factory=list)
     largest: list[int] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
+    # What `over` found before the newest bucket, and for which: most events come on a day that had one.
+    before: Eight = field(default=_EMPTY, compare=False)
+    before_of: int = field(default=NEVER, compare=False)
 
     @property
     def newest(self) -> int:
@@ -78,7 +81,10 @@ class Buckets:
                 for column in (at, self.n, self.total, self.largest, self.seen):
                     del column[:gone]
             return
-        place = len(at) - 1 if at[-1] == bucket else bisect_left(at, bucket)
+        if at[-1] == bucket:
+            place = len(at) - 1
+        else:
+            place, self.before_of = bisect_left(at, bucket), NEVER
         if at[place] == bucket:
             self.n[place] += 1
             self.total[place] += amount
@@ -96,7 +102,7 @@ class Buckets:
         self.seen.insert(place, bit)
 
     def take_off(self, bucket: int, amount: int) -> None:
-        place = bisect_left(self.at, bucket)
+        place, self.before_of = bisect_left(self.at, bucket), NEVER
         if place < len(self.at) and self.at[place] == bucket:
             self.total[place] = max(0, self.total[place] - amount)  # a state may have begun anew since
 
@@ -105,7 +111,20 @@ class Buckets:
         at = self.at
         if not at or at[-1] <= until - long:
             return None
-        end = len(at) if at[-1] <= until else bisect_right(at, until)
+        if at[-1] != until:
+            return self._over(until, short, long, len(at) if at[-1] < until else bisect_right(at, until))
+        if self.before_of != until:
+            self.before, self.before_of = self._over(until, short, long, len(at) - 1) or _EMPTY, until
+        n_s, sum_s, max_s, seen_s, n_l, sum_l, max_l, seen_l = self.before
+        n, total, largest, seen = self.n[-1], self.total[-1], self.largest[-1], self.seen[-1]
+        return (
+            n_s + n, sum_s + total, max_s if max_s > largest else largest, seen_s | seen,
+            n_l + n, sum_l + total, max_l if max_l > largest else largest, seen_l | seen,
+        )  # fmt: skip
+
+    def _over(self, until: int, short: int, long: int, end: int) -> Eight | None:
+        """The same of the first `end` buckets."""
+        at = self.at
         first = bisect_right(at, until - long, 0, end)
         if first == end:
             return None
@@ -140,7 +159,7 @@ class Windows:
         self.days.take_off(day, amount_minor)
 
     def figures(self, hour: int, day: int) -> Figures:
-        """Of the four SPANS up to now: counts, sums, largest, different counterparts (about; at most 310).
+        """(16,): of the four SPANS up to now counts, sums, largest, different counterparts (about, to 310).
 
         1h is this hour and the last, 7d and 30d end with this business day.
         """
@@ -150,13 +169,9 @@ class Windows:
         n_7, sum_7, max_7, seen_7, n_30, sum_30, max_30, seen_30 = days
         n_1, sum_1, max_1, seen_1, n_24, sum_24, max_24, seen_24 = self.hours.over(hour, 2, HOURS) or (0,) * 8
         return (
-            (n_1, n_24, n_7, n_30),
-            (sum_1, sum_24, sum_7, sum_30),
-            (max_1, max_24, max_7, max_30),
-            (
-                DISTINCT[seen_1.bit_count()], DISTINCT[seen_24.bit_count()],
-                DISTINCT[seen_7.bit_count()], DISTINCT[seen_30.bit_count()],
-            ),
+            n_1, n_24, n_7, n_30, sum_1, sum_24, sum_7, sum_30, max_1, max_24, max_7, max_30,
+            DISTINCT[seen_1.bit_count()], DISTINCT[seen_24.bit_count()],
+            DISTINCT[seen_7.bit_count()], DISTINCT[seen_30.bit_count()],
         )  # fmt: skip
 
     def to_bytes(self) -> bytes:
@@ -179,8 +194,9 @@ class Windows:
         if len(raw) != wire.size:
             raise StateError("a state of the wrong length")
         v = wire.unpack(raw)
-        at_h, at_d, n_h, n_d, *rest = rings(v, 3, (h, d, h, d, h, h, h, d, d, d))
-        return cls(Buckets(at_h, n_h, *rest[:3]), Buckets(at_d, n_d, *rest[3:]))
+        found = rings(v, 3, (h, d, h, d, h, h, h, d, d, d))
+        at_h, at_d, n_h, n_d, sum_h, max_h, seen_h, sum_d, max_d, seen_d = found
+        return cls(Buckets(at_h, n_h, sum_h, max_h, seen_h), Buckets(at_d, n_d, sum_d, max_d, seen_d))
 
 
 @cache

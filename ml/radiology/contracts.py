@@ -57,6 +57,7 @@ class InstanceHeader:
     SeriesDescription: str = ""
     SamplesPerPixel: int = 1
     BitsAllocated: int = 16
+    is_result: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,36 @@ class ImagePrediction:
 
     findings: tuple[FindingScore, ...]
     verdict: GateVerdict = ACCEPTED
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """Who found it: a version of a film model, and the hash of its artefact."""
+
+    name: str
+    version: str
+    artefact_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFilm:
+    """What was found on one film. `header` is the film's, with the identity its study has now; `overlays` are
+    PNGs by label (ml/radiology/explain.py), to be laid over the whole film."""
+
+    header: InstanceHeader
+    findings: tuple[FindingScore, ...]
+    algorithm: Algorithm
+    overlays: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Under which UIDs a result is filed."""
+
+    SOPClassUID: str
+    SOPInstanceUID: str
+    SeriesInstanceUID: str
+    StudyInstanceUID: str
 
 
 @dataclass(frozen=True, slots=True)

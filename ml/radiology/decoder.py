@@ -1,8 +1,15 @@
-"""The decoding child: a path a line on stdin; for each an answer line on stdout, then pixels and picture."""
+"""The decoding child: a request a line on stdin; for each an answer line on stdout, then its bytes.
+
+Requests are JSON with "want" and "path": "film" is a file's first frame, "small" or as it is shown, and its
+picture; "frame" the stored
+values of the frame "frame"; "picture" that frame as a picture in "format" of at most "side" pixels a side;
+"redraw" a picture that was made before, in another size or format.
+"""
 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import resource
@@ -14,12 +21,14 @@ import numpy as np
 from PIL import Image
 
 from ml.radiology.contracts import DicomRefused, FloatImage
-from ml.radiology.dicom import decode
+from ml.radiology.dicom import decode, decode_frame, explicit_frame, guarded
 from ml.radiology.parsing import Limits
 from ml.radiology.png import grey_png
 from ml.radiology.transforms import shrink
 
 PICTURE_SIDE = 3072  # most films are not larger: to make them smaller costs as much as to write them
+_QUALITY = 90  # of a JPEG
+_Said = tuple[dict[str, Any], list[bytes | memoryview]]
 
 
 def main(options: str) -> None:
@@ -30,8 +39,7 @@ def main(options: str) -> None:
     _limit(given["memory_bytes"])
     limits = Limits(**given["limits"])
     for line in sys.stdin.buffer:
-        asked = json.loads(line)
-        _answer(Path(asked["path"]), limits, answers, small=asked["small"])
+        _answer(json.loads(line), limits, answers)
         answers.flush()
 
 
@@ -41,11 +49,9 @@ def _limit(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _answer(path: Path, limits: Limits, answers: BinaryIO, *, small: bool) -> None:
+def _answer(asked: dict[str, Any], limits: Limits, answers: BinaryIO) -> None:
     try:
-        image = decode(path, limits)
-        film = shrink(image.pixels) if small else image.pixels
-        picture = picture_of(image.pixels)
+        words, parts = _WORK[asked["want"]](asked, limits)
     except DicomRefused as error:
         _say(answers, {"code": error.code, "message": error.message})
         return
@@ -55,28 +61,62 @@ def _answer(path: Path, limits: Limits, answers: BinaryIO, *, small: bool) -> No
     except MemoryError:
         _say(answers, {"code": "too_large", "message": "The image needs more memory than may be used."})
         return
+    _say(answers, words)
+    for part in parts:
+        answers.write(part)
+
+
+def _film(asked: dict[str, Any], limits: Limits) -> _Said:
+    image = decode(Path(asked["path"]), limits)
+    picture = _drawn(_grey(image.pixels), "PNG", PICTURE_SIDE)
+    film = shrink(image.pixels) if asked["small"] else np.ascontiguousarray(image.pixels, np.float32)
     rows, columns = image.pixels.shape
-    answer = {"rows": rows, "columns": columns, "small": film.shape, "pixel_sha256": image.pixel_sha256}
-    _say(answers, {**answer, "picture_bytes": len(picture)})
-    answers.write(np.ascontiguousarray(film).data)
-    answers.write(picture)
+    words = {"rows": rows, "columns": columns, "small": film.shape, "pixel_sha256": image.pixel_sha256}
+    return {**words, "picture_bytes": len(picture)}, [film.data, picture]
+
+
+def _frame(asked: dict[str, Any], limits: Limits) -> _Said:
+    return _bytes(explicit_frame(Path(asked["path"]), asked["frame"], limits))
+
+
+def _picture(asked: dict[str, Any], limits: Limits) -> _Said:
+    pixels = decode_frame(Path(asked["path"]), asked["frame"], limits)
+    return _bytes(_drawn(_grey(pixels), asked["format"], asked["side"]))
+
+
+def _redraw(asked: dict[str, Any], limits: Limits) -> _Said:
+    def work() -> bytes:
+        with Image.open(asked["path"], formats=["PNG"]) as picture:
+            return _drawn(picture.convert("L"), asked["format"], asked["side"])
+
+    return _bytes(guarded(work))
+
+
+def _bytes(content: bytes) -> _Said:
+    return {"bytes": len(content)}, [content]
 
 
 def _say(answers: BinaryIO, words: dict[str, Any]) -> None:
     answers.write(json.dumps(words).encode() + b"\n")
 
 
-def picture_of(pixels: FloatImage) -> bytes:
-    """An 8-bit greyscale PNG, no side longer than PICTURE_SIDE."""
+def _grey(pixels: FloatImage) -> Image.Image:
     scaled = pixels * np.float32(255)
     scaled += np.float32(0.5)  # in place: a film is large
-    grey = scaled.astype(np.uint8)
-    if max(grey.shape) > PICTURE_SIDE:
-        image = Image.fromarray(grey)
-        image.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
-        grey = np.asarray(image)
-    return grey_png(grey)
+    return Image.fromarray(scaled.astype(np.uint8))
 
+
+def _drawn(grey: Image.Image, kind: str, side: int) -> bytes:
+    """At most `side` pixels a side, and never larger than it is."""
+    grey.thumbnail((min(side, PICTURE_SIDE),) * 2, Image.Resampling.LANCZOS)
+    if kind == "PNG":
+        return grey_png(np.asarray(grey))
+    file = io.BytesIO()
+    grey.save(file, kind, quality=_QUALITY)
+    return file.getvalue()
+
+
+_WORK = {"film": _film, "frame": _frame, "picture": _picture, "redraw": _redraw}
 
 if __name__ == "__main__":
     main(sys.argv[1])

@@ -13,17 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ml.radiology.contracts import DecodedImage, DicomRefused, InstanceHeader
+from ml.radiology.contracts import DecodedImage, DicomRefused, FloatImage, InstanceHeader
 from ml.radiology.gate import gate
 from ml.radiology.parsing import Limits, Parsed, content_hash, parse, pixel_bytes_hash
-from ml.radiology.pixels import first_frame, pixel_sha256, present
+from ml.radiology.pixels import frame_bytes, frame_values, pixel_sha256, present
 
 __all__ = [
-    "SYNTHETIC_MANUFACTURER", "Limits", "content_sha256", "decode", "gate", "identify", "pixel_bytes_sha256",
-    "read_header",
+    "RESULT_MANUFACTURER", "SYNTHETIC_MANUFACTURER", "Limits", "content_sha256", "decode", "decode_frame",
+    "explicit_frame", "gate", "identify", "pixel_bytes_sha256", "read_header",
 ]  # fmt: skip
 
 SYNTHETIC_MANUFACTURER = "Lynceus synthetic"
+RESULT_MANUFACTURER = "Lynceus"
 # What hostile content makes the system say: a seek to nowhere, a file that may not be written, no memory.
 OF_THE_FILE = (None, errno.EINVAL, errno.EOVERFLOW, errno.EFBIG, errno.ENOMEM)
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -50,7 +51,7 @@ def pixel_bytes_sha256(path: Path) -> str:
 def read_header(path: Path, limits: Limits | None = None) -> InstanceHeader:
     """The header of a file with pixels, without reading them. Raises DicomRefused, OSError."""
     limits = limits or Limits()
-    return guarded(lambda: _header(parse(path, limits, with_pixels=False), limits))
+    return guarded(lambda: header_of(parse(path, limits, with_pixels=False), limits))
 
 
 def identify(path: Path, limits: Limits | None = None) -> tuple[str, str]:
@@ -74,6 +75,27 @@ def decode(path: Path, limits: Limits | None = None) -> DecodedImage:
     return guarded(lambda: _decode(path, limits))
 
 
+def decode_frame(path: Path, index: int, limits: Limits) -> FloatImage:
+    """Any frame as `decode` shows the first; `index` counts from 0. Raises DicomRefused, OSError."""
+
+    def work() -> FloatImage:
+        parsed = parse(path, limits, with_pixels=True)
+        return present(frame_values(parsed, header_of(parsed, limits), limits, index), parsed.dataset)
+
+    return guarded(work)
+
+
+def explicit_frame(path: Path, index: int, limits: Limits) -> bytes:
+    """A frame's stored values in Explicit VR Little Endian; `index` counts from 0. Raises DicomRefused,
+    OSError."""
+
+    def work() -> bytes:
+        parsed = parse(path, limits, with_pixels=True)
+        return frame_bytes(parsed, header_of(parsed, limits), limits, index)
+
+    return guarded(work)
+
+
 def guarded(work: Callable[[], _Answer]) -> _Answer:
     """Parsers of hostile bytes raise anything: a person gets one sentence, with nothing of the file in it."""
     try:
@@ -91,12 +113,13 @@ def guarded(work: Callable[[], _Answer]) -> _Answer:
 
 def _decode(path: Path, limits: Limits) -> DecodedImage:
     parsed = parse(path, limits, with_pixels=True)
-    header = _header(parsed, limits)
-    stored = first_frame(parsed, header, limits)
+    header = header_of(parsed, limits)
+    stored = frame_values(parsed, header, limits)
     return DecodedImage(present(stored, parsed.dataset), pixel_sha256(stored))
 
 
-def _header(parsed: Parsed, limits: Limits) -> InstanceHeader:
+def header_of(parsed: Parsed, limits: Limits) -> InstanceHeader:
+    """Of a file with pixels. Raises DicomRefused; call it `guarded`."""
     dataset = parsed.dataset
     uids = {keyword: text_of(dataset, keyword) for keyword in _UIDS}
     for keyword, uid in uids.items():
@@ -118,10 +141,18 @@ def _header(parsed: Parsed, limits: Limits) -> InstanceHeader:
         BitsAllocated=_count(dataset, "BitsAllocated", 32),
         ImageType=tuple(text_of(dataset, "ImageType").split("\\")),
         synthetic=texts["Manufacturer"] == SYNTHETIC_MANUFACTURER,
+        is_result=_is_result(dataset),
         has_pixels=True,
     )
     _check_size(header, limits)
     return header
+
+
+def _is_result(dataset: Any) -> bool:
+    """Whether Lynceus made it, here or elsewhere: its maker, or one who contributed (PS3.3 C.12.1)."""
+    contributors = dataset.get("ContributingEquipmentSequence") or []
+    makers = (text_of(one, "Manufacturer").casefold() for one in (dataset, *contributors))
+    return RESULT_MANUFACTURER.casefold() in makers
 
 
 def is_uid(text: str) -> bool:

@@ -17,7 +17,7 @@ MIN_SIDE = 64
 
 def gate(header: InstanceHeader) -> GateVerdict:
     """Accepts or gives the first reason not to, as a sentence for a radiologist."""
-    for check in (_acquisition, _pixels, _body_part, _view, _provenance):
+    for check in (_origin, _acquisition, _pixels, _body_part, _view, _provenance):
         if (verdict := check(header)) is not None:
             return verdict
     return GateVerdict(True)
@@ -25,6 +25,11 @@ def gate(header: InstanceHeader) -> GateVerdict:
 
 def _not(code: str, reason: str) -> GateVerdict:
     return GateVerdict(False, code, f"Not analysed: {reason}")
+
+
+def _origin(header: InstanceHeader) -> GateVerdict | None:
+    """A result is never analysed again, whatever else its header says."""
+    return _not("result", "the image is itself a result of an analysis.") if header.is_result else None
 
 
 def _acquisition(header: InstanceHeader) -> GateVerdict | None:
@@ -71,10 +76,15 @@ def _view(header: InstanceHeader) -> GateVerdict | None:
     return _not("view_unknown", "the header does not say that the view is frontal (PA or AP).")
 
 
+def is_secondary(header: InstanceHeader) -> bool:
+    """A picture of a picture, by its class or its image type."""
+    image_type = [part.upper() for part in header.ImageType]
+    return header.SOPClassUID.startswith(SECONDARY_CAPTURE) or image_type[1:2] == ["SECONDARY"]
+
+
 def _provenance(header: InstanceHeader) -> GateVerdict | None:
     """A picture of a picture is taken only where the header says outright what it shows."""
-    image_type = [part.upper() for part in header.ImageType]
-    secondary = header.SOPClassUID.startswith(SECONDARY_CAPTURE) or image_type[1:2] == ["SECONDARY"]
+    secondary = is_secondary(header)
     certain = CHEST.search(header.BodyPartExamined) and FRONTAL.fullmatch(header.ViewPosition)
     if secondary and not certain:
         return _not("secondary", "the image is a secondary capture whose body part or view is not stated.")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ ANSWER_BYTES_MAX = 4096
 PICTURE_BYTES_MAX = 32 * 1024**2
 PIPE_BYTES = 1024**2  # a film in a few pieces
 Got = TypeVar("Got", bytes, int)
-Answer = tuple[dict[str, Any], bytearray, bytes]  # with the film's bytes and the picture's
+_Taken = TypeVar("_Taken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +79,26 @@ class IsolatedDecoder:
     def decode(self, path: Path) -> Decoded:
         """As `ml.radiology.dicom.decode`, with the picture. Raises DicomRefused, and OSError where the disk
         failed or no child can be started."""
-        answer, content, picture = self._asked(path, small=False)
-        image = np.frombuffer(content, np.float32).reshape(answer["rows"], answer["columns"])
-        return Decoded(DecodedImage(image, answer["pixel_sha256"]), picture)
+        return self._ask_again({"want": "film", "path": str(path), "small": False}, self._take_film)
 
     def reduce(self, path: Path) -> Reduced:
         """As `decode`, but the child makes the film small before it sends it over."""
-        answer, content, picture = self._asked(path, small=True)
-        pixels = np.frombuffer(content, np.uint8).reshape(answer["small"])
-        film = SmallFilm(pixels, (answer["rows"], answer["columns"]))
-        return Reduced(film, answer["pixel_sha256"], picture)
+        return self._ask_again({"want": "film", "path": str(path), "small": True}, self._take_small)
+
+    def frame(self, path: Path, index: int) -> bytes:
+        """As `ml.radiology.dicom.explicit_frame`."""
+        asked = {"want": "frame", "path": str(path), "frame": index}
+        return self._ask_again(asked, self._take_bytes(self._limits.max_decoded_bytes))
+
+    def picture(self, path: Path, index: int, *, kind: str, side: int) -> bytes:
+        """Any frame as an 8-bit greyscale picture, a "PNG" or "JPEG" of at most `side` pixels a side."""
+        asked = {"want": "picture", "path": str(path), "frame": index, "format": kind, "side": side}
+        return self._ask_again(asked, self._take_bytes(PICTURE_BYTES_MAX))
+
+    def redraw(self, picture: Path, *, kind: str, side: int) -> bytes:
+        """A picture that the child made before, in another format or smaller."""
+        asked = {"want": "redraw", "path": str(picture), "format": kind, "side": side}
+        return self._ask_again(asked, self._take_bytes(PICTURE_BYTES_MAX))
 
     def start(self) -> None:
         """Start the child now, so that the first film need not wait for it."""
@@ -99,23 +110,20 @@ class IsolatedDecoder:
         with self._lock:
             self._end()
 
-    def _asked(self, path: Path, *, small: bool) -> Answer:
+    def _ask_again(self, asked: dict[str, Any], take: Callable[[dict[str, Any], float], _Taken]) -> _Taken:
         with self._lock:
             try:
-                return self._ask_again(path, small)
-            except ChildEnded as error:
+                return self._ask(asked, take)
+            except TookTooLong as error:
                 raise DicomRefused("undecodable", str(error)) from None
+            except ChildEnded:
+                # Once more in a fresh child: the last one may have died of something else.
+                try:
+                    return self._ask(asked, take)
+                except ChildEnded as error:
+                    raise DicomRefused("undecodable", str(error)) from None
 
-    def _ask_again(self, path: Path, small: bool) -> Answer:
-        try:
-            return self._ask(path, small)
-        except TookTooLong:
-            raise
-        except ChildEnded:
-            # Once more in a fresh child: the last one may have died of something else.
-            return self._ask(path, small)
-
-    def _ask(self, path: Path, small: bool) -> Answer:
+    def _ask(self, asked: dict[str, Any], take: Callable[[dict[str, Any], float], _Taken]) -> _Taken:
         if self._child is None or self._child.poll() is not None or self._files >= FILES_A_CHILD:
             self._end()
             self._child, self._files = self._start(), 0
@@ -124,15 +132,14 @@ class IsolatedDecoder:
             deadline = time.monotonic() + self._timeout_s
             if self._child.stdin is None:
                 raise ChildEnded("The decoder could not be started.")
-            self._child.stdin.write(json.dumps({"path": str(path), "small": small}).encode() + b"\n")
+            self._child.stdin.write(json.dumps(asked).encode() + b"\n")
             self._child.stdin.flush()
             answer = json.loads(self._read_line(deadline))
             if "errno" in answer:
                 raise DiskFailed(int(answer["errno"]), "the film could not be read from the disk")
             if "code" in answer:
                 raise DicomRefused(answer["code"], answer["message"])
-            content = self._read(self._checked(answer, small), deadline)
-            return answer, content, bytes(self._read(answer["picture_bytes"], deadline))
+            return take(answer, deadline)
         except (DicomRefused, DiskFailed):
             raise
         except ChildEnded:
@@ -146,18 +153,37 @@ class IsolatedDecoder:
             self._end()
             raise
 
-    def _checked(self, answer: dict[str, Any], small: bool) -> int:
-        """How many bytes of film follow. A child that a file took over may lie: it must not fill the worker's
-        memory."""
-        pixels, picture = answer["rows"] * answer["columns"], answer["picture_bytes"]
-        if not (0 < pixels <= self._limits.max_pixels and 0 < picture <= PICTURE_BYTES_MAX):
-            raise ValueError("not what a decoder answers")
-        if not small:
-            return int(pixels) * 4
-        rows, columns = answer["small"]
+    # A child that a file took over may lie: it must not fill the process's memory.
+
+    def _take_film(self, answer: dict[str, Any], deadline: float) -> Decoded:
+        rows, columns = self._size_told(answer)
+        pixels = self._read(rows * columns * 4, deadline)
+        picture = bytes(self._read(answer["picture_bytes"], deadline))
+        image = np.frombuffer(pixels, np.float32).reshape(rows, columns)
+        return Decoded(DecodedImage(image, answer["pixel_sha256"]), picture)
+
+    def _take_small(self, answer: dict[str, Any], deadline: float) -> Reduced:
+        shape, (rows, columns) = self._size_told(answer), answer["small"]
         if not (0 < rows <= FROZEN_SIDE and 0 < columns <= FROZEN_SIDE):
             raise ValueError("not what a decoder answers")
-        return int(rows) * int(columns)
+        pixels = self._read(rows * columns, deadline)
+        picture = bytes(self._read(answer["picture_bytes"], deadline))
+        film = SmallFilm(np.frombuffer(pixels, np.uint8).reshape(rows, columns), shape)
+        return Reduced(film, answer["pixel_sha256"], picture)
+
+    def _size_told(self, answer: dict[str, Any]) -> tuple[int, int]:
+        rows, columns, picture_bytes = answer["rows"], answer["columns"], answer["picture_bytes"]
+        if not (0 < rows * columns <= self._limits.max_pixels and 0 < picture_bytes <= PICTURE_BYTES_MAX):
+            raise ValueError("not what a decoder answers")
+        return rows, columns
+
+    def _take_bytes(self, most: int) -> Callable[[dict[str, Any], float], bytes]:
+        def take(answer: dict[str, Any], deadline: float) -> bytes:
+            if not 0 < answer["bytes"] <= most:
+                raise ValueError("not what a decoder answers")
+            return bytes(self._read(answer["bytes"], deadline))
+
+        return take
 
     def _start(self) -> subprocess.Popen[bytes]:
         options = json.dumps({"memory_bytes": self._memory_bytes, "limits": asdict(self._limits)})

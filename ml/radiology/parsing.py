@@ -49,9 +49,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
+    """`pixels_at` is where in the file (inflated, if it is deflated) the value of the pixels begins;
+    `pixels_length` its bytes, `UNDEFINED_LENGTH` where they are encapsulated."""
+
     dataset: Any
     transfer_syntax: str
     has_pixels: bool
+    pixels_at: int = 0
+    pixels_length: int = 0
 
 
 def parse(path: Path, limits: Limits, *, with_pixels: bool) -> Parsed:
@@ -59,7 +64,7 @@ def parse(path: Path, limits: Limits, *, with_pixels: bool) -> Parsed:
     if path.stat().st_size > limits.max_file_bytes:
         raise DicomRefused("too_large", f"The file is larger than {limits.max_file_bytes // 1024**2} MiB.")
     with path.open("rb") as opened:
-        file: BinaryIO = _Metered(opened)  # type: ignore[assignment]
+        file: BinaryIO = Metered(opened)  # type: ignore[assignment]
         transfer_syntax, bare = _read_meta(file)
         _check_readable(transfer_syntax)
         body, end = file, path.stat().st_size
@@ -71,7 +76,7 @@ def parse(path: Path, limits: Limits, *, with_pixels: bool) -> Parsed:
         raise DicomRefused("not_dicom", "This is not a DICOM file.")
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(transfer_syntax)
-    return Parsed(dataset, transfer_syntax, reader.met_pixels)
+    return Parsed(dataset, transfer_syntax, reader.met_pixels, reader.pixels_at, reader.pixels_length)
 
 
 def content_hash(path: Path) -> str:
@@ -132,8 +137,12 @@ def _check_readable(transfer_syntax: str) -> None:
     except NotImplementedError:
         readable = False
     if not readable:
-        message = "The image is stored in a way that cannot be read here."
-        raise DicomRefused("unsupported_transfer_syntax", message)
+        raise unsupported(transfer_syntax)
+
+
+def unsupported(transfer_syntax: str) -> DicomRefused:
+    """PS3.6's name of what the image is written in, or its bare UID where it has none."""
+    return DicomRefused("unsupported_transfer_syntax", f"Cannot decode: {UID(transfer_syntax).name[:120]}.")
 
 
 def _inflate(file: BinaryIO, limits: Limits, held: int) -> tuple[BinaryIO, int]:
@@ -152,10 +161,10 @@ def _inflate(file: BinaryIO, limits: Limits, held: int) -> tuple[BinaryIO, int]:
     if not inflater.eof:
         raise DicomRefused("truncated", "The file ends before its content does.")
     content.seek(0)
-    return _Metered(content), size  # type: ignore[return-value]
+    return Metered(content), size  # type: ignore[return-value]
 
 
-class _Metered:
+class Metered:
     """A file that may be read in so many pieces and no more: parsing nested items stays bounded."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -181,6 +190,7 @@ class _Reader:
         self.held = body.seek(0, io.SEEK_END)
         body.seek(start)
         self.met_pixels, self.elements, self.last = False, 0, 0
+        self.pixels_at = self.pixels_length = 0
 
     def read(self, transfer_syntax: str) -> Dataset:
         implicit, little = transfer_syntax == IMPLICIT_LITTLE, transfer_syntax != EXPLICIT_BIG
@@ -203,5 +213,6 @@ class _Reader:
             raise DicomRefused("truncated", "The file ends before its content does.")
         if self.last in PIXEL_TAGS:
             self.met_pixels = length > 0
+            self.pixels_at, self.pixels_length = self.body.tell(), length
             return not self.with_pixels
         return False

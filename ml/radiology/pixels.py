@@ -13,7 +13,16 @@ from pydicom.pixels.utils import get_expected_length, pixel_array
 
 from ml.radiology.codestream import frame_size, with_whole_scan
 from ml.radiology.contracts import DicomRefused, FloatImage, InstanceHeader
-from ml.radiology.parsing import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Limits, Parsed
+from ml.radiology.field import outside_field
+from ml.radiology.parsing import (
+    DEFLATED,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    Limits,
+    Parsed,
+    unsupported,
+)
 
 Array = npt.NDArray[Any]
 NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED})
@@ -21,27 +30,45 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 SATURATED = 0.98  # a window that leaves less than the rest in shades shows nothing
 
 
-def first_frame(parsed: Parsed, header: InstanceHeader, limits: Limits) -> Array:
-    """Stored values of the first frame, (rows, columns) or (rows, columns, 3). Raises DicomRefused."""
+def frame_values(parsed: Parsed, header: InstanceHeader, limits: Limits, index: int = 0) -> Array:
+    """Stored values of one frame, (rows, columns) or, as RGB, (rows, columns, 3). Raises DicomRefused."""
+    return _without_overlay_bits(_decoded(parsed, header, limits, index), parsed.dataset)
+
+
+def frame_bytes(parsed: Parsed, header: InstanceHeader, limits: Limits, index: int) -> bytes:
+    """One frame in Explicit VR Little Endian, nothing of its values changed. Raises DicomRefused.
+
+    Of colour only what the header calls RGB: a decoder gives no other as the header describes it.
+    """
+    if header.SamplesPerPixel > 1 and header.PhotometricInterpretation != "RGB":
+        raise DicomRefused("unsupported_transfer_syntax", "Its colours are given only as they are stored.")
+    stored = _decoded(parsed, header, limits, index)
+    if stored.dtype.itemsize * 8 != header.BitsAllocated:
+        raise DicomRefused("unsupported_transfer_syntax", "Its values do not fill whole bytes.")
+    if header.SamplesPerPixel > 1 and parsed.dataset.get("PlanarConfiguration") == 1:
+        stored = np.moveaxis(stored, 2, 0)
+    return np.ascontiguousarray(stored, stored.dtype.newbyteorder("<")).tobytes()
+
+
+def _decoded(parsed: Parsed, header: InstanceHeader, limits: Limits, index: int) -> Array:
     dataset = parsed.dataset
     if not any(tag in dataset for tag in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise DicomRefused("truncated", "The file ends before its image does.")
     if parsed.transfer_syntax in NATIVE:
         _check_length(dataset)
     else:
-        _check_codestream(dataset, header)
+        _check_codestream(dataset, header, index)
     try:
-        stored = np.asarray(pixel_array(dataset, index=0))
+        stored = np.asarray(pixel_array(dataset, index=index))
     except NotImplementedError as error:
-        message = "The image is compressed in a way that cannot be read here."
-        raise DicomRefused("unsupported_transfer_syntax", message) from error
+        raise unsupported(parsed.transfer_syntax) from error
     except Exception as error:
         raise DicomRefused(
             "undecodable", "The image cannot be decoded: it is damaged or of a rare kind."
         ) from error
     if stored.shape[:2] != (header.Rows, header.Columns) or stored.nbytes > 4 * limits.max_decoded_bytes:
         raise DicomRefused("undecodable", "The image has another size than its header says.")
-    return _without_overlay_bits(stored, dataset)
+    return stored
 
 
 def pixel_sha256(stored: Array) -> str:
@@ -65,11 +92,15 @@ def present(stored: Array, dataset: Any) -> FloatImage:
     if shown is None:
         shown = _window(values, dataset)
     if shown is None:
-        shown = _stretch(values, padding)
-    if photometric == "MONOCHROME1":
-        shown = 1 - shown
+        shown = _stretch(values, padding | outside_field(dataset, values.shape))
+    shown = _polarity(shown, photometric)
     shown[padding] = 0
     return np.ascontiguousarray(shown, np.float32)
+
+
+def _polarity(shown: FloatImage, photometric: str) -> FloatImage:
+    """Once and last. PresentationLUTShape INVERSE says the same as MONOCHROME1 again, and is not asked."""
+    return 1 - shown if photometric == "MONOCHROME1" else shown
 
 
 def _check_length(dataset: Any) -> None:
@@ -77,9 +108,9 @@ def _check_length(dataset: Any) -> None:
         raise DicomRefused("truncated", "The file ends before its image does.")
 
 
-def _check_codestream(dataset: Any, header: InstanceHeader) -> None:
+def _check_codestream(dataset: Any, header: InstanceHeader, index: int) -> None:
     try:
-        frame = get_frame(dataset.PixelData, 0, number_of_frames=header.NumberOfFrames)
+        frame = get_frame(dataset.PixelData, index, number_of_frames=header.NumberOfFrames)
     except Exception as error:
         raise DicomRefused("truncated", "The compressed image is incomplete.") from error
     size = frame_size(frame)
@@ -168,10 +199,11 @@ def _unless_saturated(shown: Array) -> FloatImage | None:
     return None if (flat > SATURATED and np.unique(shown).size > 1) or np.ptp(shown) == 0 else shown
 
 
-def _stretch(values: Array, padding: npt.NDArray[np.bool_]) -> FloatImage:
+def _stretch(values: Array, left_out: npt.NDArray[np.bool_]) -> FloatImage:
+    """From the 0.5th to the 99.5th percentile of what is film: padding and collimation say nothing of it."""
     x = values.astype(np.float32)
     x = np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = np.percentile(x[~padding], [0.5, 99.5])
+    low, high = np.percentile(x if left_out.all() else x[~left_out], [0.5, 99.5])
     if high <= low:
         low, high = float(x.min()), float(x.max())
     if high <= low:

@@ -6,8 +6,10 @@ import io
 import zipfile
 from pathlib import Path
 
+import pydicom
 from playwright.sync_api import Page, expect
 
+from ml.radiology.synthetic import synthetic_film
 from tests.e2e.conftest import Open
 from tests.integration.running import Running
 
@@ -48,6 +50,23 @@ def test_an_open_study_page_shows_its_findings_when_they_come(demo: Running, ope
         page.evaluate("window.stillTheSamePage = true")
         expect(page.locator(".probability")).not_to_have_count(0, timeout=PATIENCE_MS)
         assert page.evaluate("window.stillTheSamePage")
+
+
+def test_an_open_study_page_offers_the_report_once_the_study_is_complete(
+    demo: Running, open_as: Open, tmp_path: Path
+) -> None:
+    with open_as("radiologist") as page:
+        send(page, named("film.dcm", synthetic_film(99, 0).content))
+        page.locator(".files li").first.get_by_role("link").click()
+        link = page.get_by_role("link", name="Structured report (DICOM)")
+        expect(link).to_be_visible(timeout=PATIENCE_MS)
+        with page.expect_download() as download:
+            link.click()
+        download.value.save_as(tmp_path / "report.dcm")
+    report = pydicom.dcmread(tmp_path / "report.dcm")
+    assert (report.Modality, report.PreliminaryFlag, report.VerificationFlag) == (
+        "SR", "PRELIMINARY", "UNVERIFIED",
+    )  # fmt: skip
 
 
 def test_a_zip_gives_each_film_its_own_row(demo: Running, open_as: Open) -> None:

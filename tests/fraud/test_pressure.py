@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from apps.audit.models import AuditEvent
+from apps.core import storage
 from apps.core.status import run_checks
 from apps.fraud.models import Transaction
 from apps.fraud.services import drain, pressure, verdicts
@@ -136,7 +137,7 @@ def test_strangers_do_not_learn_how_busy_it_is(crowded, client: Client, post) ->
 
 
 def test_with_little_disk_left_nothing_is_taken(post, decide_now, monkeypatch) -> None:
-    monkeypatch.setattr(pressure, "STORAGE_LOOK_S", 0.0)
+    monkeypatch.setattr(storage, "LOOK_S", 0.0)
     usage = namedtuple("usage", "total used free")
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda path: usage(10**12, 10**12, 511 * 1024 * 1024))

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
+from dicomweb_client.api import DICOMwebClient
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -136,6 +138,45 @@ def other_site(site: Site) -> Site:
 @pytest.fixture
 def token(site: Site) -> str:
     return rotate_secret(ApiClient.objects.create(site=site, name="pacs", scopes=["radiology"]))
+
+
+@pytest.fixture
+def other_token(other_site: Site) -> str:
+    return rotate_secret(ApiClient.objects.create(site=other_site, name="pacs", scopes=["radiology"]))
+
+
+@pytest.fixture
+def ask(client: Client, token: str) -> Callable[..., Any]:
+    """GET below /dicom-web/, with the site's own token unless another is given; "" for none."""
+    own = token
+
+    def get(path: str, accept: str = "", query: Any = None, *, token: str | None = None) -> Any:
+        bearer = own if token is None else token
+        headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
+        return client.get(
+            f"/dicom-web/{path}", query or {}, headers=headers | ({"accept": accept} if accept else {})
+        )
+
+    return get
+
+
+@pytest.fixture
+def web(live_server: Any, token: str) -> DICOMwebClient:
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {token}"
+    return DICOMwebClient(f"{live_server.url}/dicom-web", session=session)
+
+
+@pytest.fixture
+def take(arrive: Callable[..., Any]) -> Callable[..., Dataset]:
+    """A film stored, not analysed."""
+
+    def store(data: Dataset | None = None, **attributes: Any) -> Dataset:
+        data = film(**attributes) if data is None else data
+        arrive(data)
+        return data
+
+    return store
 
 
 @pytest.fixture

@@ -36,18 +36,37 @@ def test_it_works(received, judged, ask) -> None:
     )
     assert body["model_version"] == 3
     assert body["findings"] == [
-        {"label": "Effusion", "probability": 0.5, "operating_point": 0.4, "positive": True},
-        {"label": "Nodule", "probability": 0.25, "operating_point": 0.3, "positive": False},
+        {
+            "label": "Effusion",
+            "says": "pleural effusion",
+            "code": {"value": "60046008", "scheme": "SCT", "meaning": "Pleural effusion"},
+            "probability": 0.5,
+            "operating_point": 0.4,
+            "positive": True,
+        },
+        {
+            "label": "Nodule",
+            "says": "nodule",
+            "code": {"value": "27925004", "scheme": "SCT", "meaning": "Nodule"},
+            "probability": 0.25,
+            "operating_point": 0.3,
+            "positive": False,
+        },
     ]
+    assert body["statement"].startswith(
+        "Raised by AI: pleural effusion. Looked for: nodule, pleural effusion."
+    )
     by_uid = {one["sop_instance_uid"]: one for one in body["instances"]}
     assert set(by_uid) == {first.SOPInstanceUID, second.SOPInstanceUID}
     assert by_uid[second.SOPInstanceUID]["findings"][0]["probability"] == 0.25
+    assert by_uid[second.SOPInstanceUID]["statement"].startswith("No finding above its operating point.")
     assert AuditEvent.objects.filter(action="study.viewed").count() == 1
 
 
 def test_before_the_worker_came(received, ask) -> None:
     body = ask(received().study.StudyInstanceUID).json()
     assert (body["status"], body["findings"], body["model_version"]) == ("received", [], None)
+    assert (body["statement"], body["instances"][0]["statement"]) == ("", "")
 
 
 def test_while_no_model_serves_the_reason_says_so(received, ask) -> None:

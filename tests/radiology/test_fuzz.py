@@ -10,9 +10,11 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import orjson
 import psutil
 import pytest
 from PIL import Image
@@ -31,6 +33,8 @@ from pydicom.uid import (
 
 from ml.radiology.contracts import DicomRefused
 from ml.radiology.dicom import content_sha256, gate, identify, read_header
+from ml.radiology.dicomjson import header_json
+from ml.radiology.frames import stored_frame, stored_pixels
 from ml.radiology.isolation import IsolatedDecoder
 from ml.radiology.parsing import Limits
 from tests.radiology.conftest import as_file, film
@@ -143,11 +147,22 @@ def outcome_of(path: Path, decoder: IsolatedDecoder) -> str:
     try:
         decoded = decoder.decode(path)
     except DicomRefused as refusal:
+        given_out(path, decoder)
         return f"decoder {refusal.code}"
+    given_out(path, decoder)
     assert decoded.image.pixels.shape == (header.Rows, header.Columns)
     assert np.isfinite(decoded.image.pixels).all()
     assert decoded.picture.startswith(b"\x89PNG")
     return "picture"
+
+
+def given_out(path: Path, decoder: IsolatedDecoder) -> None:
+    """What WADO-RS gives of a film that was taken: something or a refusal."""
+    orjson.dumps(header_json(path, LIMITS, str))
+    with suppress(DicomRefused):
+        pixels = stored_pixels(path, LIMITS)
+        assert decoder.frame(path, 0)
+        assert not pixels.as_they_lie or any(stored_frame(pixels, 0))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from apps.radiology.services.claims import claim
 from apps.radiology.services.outcomes import Outcome, finish
 from apps.radiology.store import picture_path
 from ml.radiology.contracts import FindingScore
+from ml.radiology.vocabulary import NOT_LOOKED_FOR
 from tests.radiology.conftest import as_file, film
 
 
@@ -43,7 +44,8 @@ def test_it_works(received, judged, page_of) -> None:
     page = page_of(instance)
     assert f"/radiology/instances/{instance.public_id}/image.png" in page
     assert "data-viewer" in page
-    assert "Effusion" in page
+    assert "Raised by AI: pleural effusion." in page
+    assert "Looked for: nodule, pleural effusion." in page
     assert "0.41" in page  # no probability without its operating point
     assert "Model version 3" in page
     assert "Research use. Not a medical device." in page
@@ -60,7 +62,7 @@ def test_without_an_operating_point_nothing_is_called_and_the_page_says_why(
     assert "insufficient evidence for an operating point: not called" in page
     assert "0.99" in page and "None" not in page
     # A number without a call comes after those with one, and raises nothing.
-    assert page.index("Effusion") < page.index("Nodule")
+    assert page.index('name ai-mark">pleural effusion') < page.index('name ai-mark">nodule')
     instance.study.refresh_from_db()
     assert not instance.study.raised
 
@@ -73,7 +75,7 @@ def test_what_is_called_shows_where_the_model_looked(received, version, page_of,
     claimed = claim(instance.pk)
     finish([Outcome(claimed, Status.ANALYSED, answer=Answer(version.pk, findings))])
     page = page_of(instance)
-    assert "Model attention: Effusion" in page and "Model attention: Nodule" not in page
+    assert "Model attention: pleural effusion" in page and "Model attention: nodule" not in page
     address = f"/radiology/instances/{instance.public_id}/attention/Effusion.png"
     assert address in page
     answer = radiologist.get(address)
@@ -155,7 +157,7 @@ def test_the_sender_can_follow_one_film(received, judged, radiologist) -> None:
         "state": "analysed",
         "code": "analysed",
         "tone": "neutral",
-        "message": "Raised by AI: Effusion",
+        "message": f"Raised by AI: pleural effusion. Looked for: pleural effusion. {NOT_LOOKED_FOR}",
         "done": True,
     }
 
@@ -181,7 +183,7 @@ def test_what_is_read_out_stands_beside_what_is_swapped(received, judged, page_o
     judged(instance, Effusion=(0.83, 0.41))
     said = radiologist.get(live).content.decode().split('id="analysis-said"')[1]
     assert 'hx-swap-oob="innerHTML"' in said
-    assert "Raised by AI: Effusion" in said
+    assert "Raised by AI: pleural effusion" in said
 
 
 def test_what_a_person_or_program_got_is_stored_nowhere(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test import Client
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
@@ -22,6 +22,7 @@ from ml.radiology.contracts import DicomRefused
 from ml.radiology.dicom import read_header
 from tests.radiology.conftest import as_file, film, film_file
 
+ONE_A_SITE = 'CONSTRAINT instance_per_site UNIQUE (site_id, "SOPInstanceUID")'
 NO_PIXELS = {"PixelData": None}
 
 
@@ -276,3 +277,23 @@ def test_an_expected_study_is_checked(site, folders) -> None:
         path.write_bytes(film_file())
         with pytest.raises(DicomRefused, match="another study"):
             ingest_instance(path, sender=Sender(site, "stow"), study_uid="1.2.3")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_known_again_by_its_uid_and_else_by_the_database(send, monkeypatch) -> None:
+    """Of the two guards the second alone lets nothing in twice; without both there would be two."""
+    content = film_file()
+    send(content)
+    monkeypatch.setattr("apps.radiology.services.ingest._known", lambda sender, file: None)
+    with pytest.raises(IntegrityError):
+        send(content)
+    assert Instance.objects.count() == 1
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE radiology_instance DROP CONSTRAINT instance_per_site")
+    try:
+        send(content)
+        assert Instance.objects.count() == 2
+    finally:
+        Instance.objects.all().delete()
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE radiology_instance ADD {ONE_A_SITE}")

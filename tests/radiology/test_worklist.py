@@ -57,8 +57,9 @@ def test_raised_studies_come_first_then_the_longest_waiting(radiologist, receive
     assert ids(page) == [str(one.study.public_id) for one in (third, first, second)]
     text = page.content.decode()
     assert "raised by AI" in text
-    assert "No finding reaches its operating point" in text
-    assert "0.9" not in text  # never a bare probability
+    assert "No finding above its operating point." in text
+    assert "pleural effusion" in text
+    assert not re.search(r"(?<!\d)0\.9", text)  # never a bare probability
 
 
 def test_a_study_without_findings_says_why(radiologist, received) -> None:

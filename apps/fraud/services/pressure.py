@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 
 from django.conf import settings
 
 from apps.core.errors import LynceusError
+from apps.core.storage import refuse_when_storage_is_low
 from apps.fraud.models import Transaction, TransactionStatus
 
 LOOK_S = 1.0  # counting afresh for every request would cost more than it saves
 RETRY_AFTER_S = 5
-STORAGE_LOOK_S = 0.2
 _seen = (float("-inf"), 0)
-_free = (float("-inf"), 0)
 
 
 def refuse_when_full() -> None:
@@ -28,26 +26,6 @@ def refuse_when_full() -> None:
             retryable=True,
             retry_after_s=RETRY_AFTER_S,
         )
-
-
-def refuse_when_storage_is_low() -> None:
-    if _free_bytes() < settings.LYNCEUS_DISK_MIN_MB * 1024 * 1024:
-        raise LynceusError(
-            "storage_low",
-            "The storage is nearly full; nothing more is taken.",
-            status=503,
-            retryable=True,
-            retry_after_s=RETRY_AFTER_S,
-        )
-
-
-def _free_bytes() -> int:
-    global _free
-    at, count = _free
-    if time.monotonic() - at >= STORAGE_LOOK_S:
-        count = shutil.disk_usage(settings.VAR_DIR).free
-        _free = (time.monotonic(), count)
-    return count
 
 
 def _waiting() -> int:

@@ -55,6 +55,10 @@ class Study(models.Model):
         null=True, blank=True, help_text="When it had been quiet for long enough; empty while films arrive."
     )
     changed_at = models.DateTimeField()
+    results_for = models.DateTimeField(
+        null=True, blank=True, help_text="The `changed_at` for which results were made, or none were needed."
+    )
+    results_retry_at = models.DateTimeField(null=True, blank=True, help_text="They failed: not before.")
 
     class Meta:
         constraints: ClassVar = [
@@ -64,6 +68,11 @@ class Study(models.Model):
             models.Index(fields=["site", "-raised", "received_at"], name="study_worklist"),
             models.Index(fields=["site", "-changed_at"], name="study_changed"),
             models.Index(fields=["last_received_at"], condition=Q(complete_at=None), name="study_arriving"),
+            models.Index(
+                fields=["changed_at"],
+                condition=Q(results_for=None) | Q(results_for__lt=models.F("changed_at")),
+                name="study_results_due",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -12,8 +12,9 @@ from apps.core.bell import ring
 from apps.core.clock import now
 from apps.radiology.headers import as_json, film_of, identity_of
 from apps.radiology.limits import file_limits
-from apps.radiology.models import IdentityChange, Instance, Study
+from apps.radiology.models import IdentityChange, Instance, Result, Study
 from apps.radiology.received import Ingested, Outcome, Received, measure, measure_film
+from apps.radiology.results import result_by_uid
 from apps.radiology.services.identity import change_identity, follow_merges, may_join
 from apps.radiology.services.line import stand_in_line
 from apps.radiology.services.quiet import film_arrived
@@ -23,7 +24,8 @@ from apps.radiology.services.senders import Sender
 from apps.radiology.services.studies import TASK, sum_up
 from apps.radiology.store import begin_flush, film_path, keep
 from ml.radiology.contracts import DicomRefused, InstanceHeader
-from ml.radiology.dicom import read_header
+from ml.radiology.dicom import identify, read_header
+from ml.radiology.gate import is_secondary
 from ml.radiology.rejection import read_rejection
 
 # Refusals that are about what is stored already, not about the file.
@@ -33,7 +35,8 @@ CONFLICTS = ("instance_conflict", "patient_mismatch", "other_study")
 def ingest_instance(path: Path, *, sender: Sender, study_uid: str = "") -> Ingested:
     """Take a received file in, or find that it is here already. `path` must lie in `store.incoming`.
 
-    A rejection note (IHE IOCM) is honoured; any other document without pixels is refused.
+    A rejection note (IHE IOCM) is honoured, a result made here is known already; any other document without
+    pixels is refused.
     Raises DicomRefused: a code of `ml.radiology.dicom`, instance_conflict for another image under a known
     SOPInstanceUID (kept aside), patient_mismatch for a known study under another PatientID, other_study where
     the study is not `study_uid`. But for instance_conflict nothing is stored then.
@@ -43,10 +46,15 @@ def ingest_instance(path: Path, *, sender: Sender, study_uid: str = "") -> Inges
     except DicomRefused as error:
         document = read_rejection(path, file_limits()) if error.code == "no_pixels" else None
         if document is None:
+            if (result := _result(sender, *identify(path, file_limits()), study_uid)) is not None:
+                return Ingested(Outcome.DUPLICATE, result=result)
             raise
         _check_study(document.StudyInstanceUID, study_uid)
         return take_rejection(document, measure(path), sender)
     _check_study(header.StudyInstanceUID, study_uid)
+    may_be_ours = header.is_result or is_secondary(header)
+    if may_be_ours and (result := _result(sender, header.SOPClassUID, header.SOPInstanceUID, study_uid)):
+        return Ingested(Outcome.DUPLICATE, result=result)
     known = _known(sender, header)
     if known is None:
         flushed = begin_flush(path)
@@ -64,6 +72,15 @@ def ingest_instance(path: Path, *, sender: Sender, study_uid: str = "") -> Inges
 def _check_study(sent: str, named: str) -> None:
     if named and sent != named:
         raise DicomRefused("other_study", "The image belongs to another study than the one named.")
+
+
+def _result(sender: Sender, class_uid: str, uid: str, study_uid: str) -> Result | None:
+    """The result made here that has come back, whatever was done to its header on the way."""
+    result = result_by_uid(sender.site, uid)
+    if result is None or result.SOPClassUID != class_uid:
+        return None
+    _check_study(result.study.StudyInstanceUID, study_uid)
+    return result
 
 
 def _known(sender: Sender, header: InstanceHeader) -> Instance | None:

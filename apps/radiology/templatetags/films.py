@@ -6,6 +6,8 @@ import re
 
 from django import template
 
+from ml.radiology import vocabulary
+
 register = template.Library()
 AGE_UNITS = {"D": "d", "W": "w", "M": "mo", "Y": "y"}
 
@@ -31,6 +33,17 @@ def film_tone(status: str) -> str:
 @register.filter
 def film_icon(status: str) -> str:
     return ICONS.get(status, "clock")
+
+
+@register.filter
+def says(label: str) -> str:
+    """What may be said where a model was trained on this label."""
+    return vocabulary.says(label)
+
+
+@register.filter
+def spoken(labels: list[str]) -> str:
+    return vocabulary.listed(labels)
 
 
 @register.filter

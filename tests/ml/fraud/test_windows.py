@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -82,7 +83,7 @@ def test_different_ones_are_told_apart_up_to_the_bits() -> None:
             windows = Windows()
             for who in rng.integers(2**32, size=different).tolist() * 2:
                 windows.add(1, 1, 100, who)
-            found.append(windows.figures(1, 1)[3][0])
+            found.append(windows.figures(1, 1)[12])
         assert np.mean(found) == pytest.approx(different, rel=0.12)
 
 
@@ -147,3 +148,36 @@ def test_late_in_the_evening_is_still_today() -> None:
     assert (here["card_count_7d"], in_utc["card_count_7d"]) == (1, 0)
     assert (here["night"], in_utc["night"]) == (0, 0)
     assert here["hour_sin"] != in_utc["hour_sin"]
+
+
+def moved(windows: Windows, rng: random.Random, hour: int) -> int:
+    """Something happens to it; some of it late, or taken back. Returns the hour it is now."""
+    hour += rng.choice((0, 0, 0, 1, 5, 30))
+    then = hour - rng.choice((0, 0, 0, 1, 26, 900))
+    if rng.random() < 0.2:
+        windows.take_off(then, then // 24, rng.randrange(900))
+    else:
+        windows.add(then, then // 24, rng.randrange(1, 9000), rng.randrange(40))
+    return hour
+
+
+def test_what_was_found_of_a_day_is_what_would_be_found_anew() -> None:
+    rng, windows, hour = random.Random(3), Windows(), 500_000
+    for _ in range(3000):
+        hour = moved(windows, rng, hour)
+        asked = hour - rng.choice((0, 0, 0, 2, 40))
+        anew = Windows.from_bytes(windows.to_bytes())
+        assert windows.figures(asked, asked // 24) == anew.figures(asked, asked // 24)
+
+
+def test_were_it_not_forgotten_what_comes_late_would_be_missing() -> None:
+    windows = Windows()
+    for day, amount in ((100, 10), (102, 20)):
+        windows.add(day * 24, day, amount, 1)
+    assert windows.figures(102 * 24, 102)[7] == 30
+    kept = windows.days.before_of
+    windows.add(101 * 24, 101, 5, 1)
+    assert windows.figures(102 * 24, 102)[7] == 35
+    windows.take_off(101 * 24, 101, 5)
+    windows.days.before_of = kept
+    assert windows.figures(102 * 24, 102)[7] == 35  # and not 30

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.radiology.decoder import PICTURE_SIDE, picture_of
+from ml.radiology.decoder import PICTURE_SIDE, _drawn, _grey
 from ml.radiology.png import glass_png, grey_png
 
 
@@ -29,6 +29,7 @@ def test_glass_has_one_colour_and_is_as_opaque_as_asked() -> None:
 
 
 def test_a_large_film_is_made_smaller_and_keeps_its_shape() -> None:
-    image = Image.open(io.BytesIO(picture_of(np.ones((2 * PICTURE_SIDE, PICTURE_SIDE), np.float32))))
+    film = _grey(np.ones((2 * PICTURE_SIDE, PICTURE_SIDE), np.float32))
+    image = Image.open(io.BytesIO(_drawn(film, "PNG", PICTURE_SIDE)))
     assert image.size == (PICTURE_SIDE // 2, PICTURE_SIDE)
     assert image.getpixel((0, 0)) == 255

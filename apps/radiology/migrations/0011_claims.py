@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('radiology', '0009_without_operating_point'),
+        ('radiology', '0010_results'),
     ]
 
     operations = [

@@ -1,0 +1,47 @@
+"""What a study is made of, for every door that gives it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from apps.radiology.models import Instance, Result, Study
+from apps.radiology.results import results_of
+from apps.radiology.selectors import instances_of
+from apps.radiology.store import film_path
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One SOP instance as it lies on the disk."""
+
+    SOPInstanceUID: str
+    SOPClassUID: str
+    SeriesInstanceUID: str
+    TransferSyntaxUID: str
+    path: Path
+
+    @property
+    def below_study(self) -> str:
+        """Its place in a DICOMweb address, after the study's."""
+        return f"series/{self.SeriesInstanceUID}/instances/{self.SOPInstanceUID}"
+
+
+def files_of(study: Study, series_uid: str = "", instance_uid: str = "") -> list[StoredFile]:
+    """Every film in use and what was made of their findings, or those of one series, or one."""
+    held: list[Instance | Result] = [*instances_of(study), *results_of(study)]
+    files = [
+        StoredFile(
+            one.SOPInstanceUID,
+            one.SOPClassUID,
+            one.SeriesInstanceUID,
+            one.TransferSyntaxUID,
+            film_path(one.site, one.file_sha256),
+        )
+        for one in held
+    ]
+    return [
+        file
+        for file in files
+        if series_uid in ("", file.SeriesInstanceUID) and instance_uid in ("", file.SOPInstanceUID)
+    ]

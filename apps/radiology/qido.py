@@ -1,0 +1,202 @@
+"""QIDO-RS (PS3.18 10.6): which studies, series and instances are in use at the caller's site.
+
+Newest first by when they came, in an order that does not change while a client turns pages: what arrives
+meanwhile can show a row twice and hides none. A page costs a fixed number of queries.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+from django.db.models import Count, Max, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_GET
+
+from apps.accounts.auth import Caller
+from apps.accounts.models import Site
+from apps.audit.services import record
+from apps.radiology.accept import json_kind
+from apps.radiology.attributes import several
+from apps.radiology.dicomweb import caller_for, not_found
+from apps.radiology.headers import IDENTITY
+from apps.radiology.matching import Asked, asked_in
+from apps.radiology.models import NOT_REJECTED, Instance, Study
+from apps.radiology.selectors import study_by_uid
+
+Values = dict[str, Any]
+# Beyond what PS3.18 tables 10.6.3-3 to 10.6.3-5 give unasked: only to who includes them.
+EXTRA = {
+    "IssuerOfPatientID", "PatientAge", "StudyDescription", "SOPClassesInStudy", "BodyPartExamined",
+    "ViewPosition", "AvailableTransferSyntaxUID",
+}  # fmt: skip
+OF_A_STUDY = {*IDENTITY, "ModalitiesInStudy", "SOPClassesInStudy", "NumberOfStudyRelatedSeries",
+              "NumberOfStudyRelatedInstances", "ReferringPhysicianName", "StudyID"}  # fmt: skip
+
+
+@require_GET
+def studies(request: HttpRequest) -> HttpResponse:
+    caller, kind, asked = caller_for(request), json_kind(request), asked_in(request.GET)
+    found = _studies(caller.site, asked)
+    if asked.film:
+        films = Instance.objects.filter(NOT_REJECTED, asked.film, site=caller.site)
+        found = found.filter(pk__in=films.values("study"))
+    page, more = _page(found.order_by("-pk"), asked)
+    rows = _study_values(page)
+    answers = [_shown(rows[study.pk], asked) for study in page]
+    return _answer(request, caller, kind, asked, "studies", answers, more)
+
+
+@require_GET
+def series(request: HttpRequest, study_uid: str = "") -> HttpResponse:
+    caller, kind, asked = caller_for(request), json_kind(request), asked_in(request.GET)
+    found = _films(caller.site, asked, study_uid).values("study_id", "SeriesInstanceUID").distinct()
+    page, more = _page(found.order_by("-study_id", "SeriesInstanceUID"), asked)
+    rows = _series_values(page)
+    above = _study_values(Study.objects.filter(pk__in={key["study_id"] for key in page}))
+    answers = []
+    for key in page:
+        study = above[key["study_id"]]
+        values = rows[key["study_id"], key["SeriesInstanceUID"]]
+        values["RetrieveURL"] = f"{study['RetrieveURL']}/series/{key['SeriesInstanceUID']}"
+        answers.append(_shown({**study, **values}, asked, within=bool(study_uid)))
+    return _answer(request, caller, kind, asked, "series", answers, more)
+
+
+@require_GET
+def instances(request: HttpRequest, study_uid: str = "", series_uid: str = "") -> HttpResponse:
+    caller, kind, asked = caller_for(request), json_kind(request), asked_in(request.GET)
+    found = _films(caller.site, asked, study_uid, series_uid)
+    page, more = _page(found.order_by("-study_id", "SeriesInstanceUID", "SOPInstanceUID"), asked)
+    above = _study_values(Study.objects.filter(pk__in={film.study_id for film in page}))
+    answers = []
+    for film in page:
+        study = above[film.study_id]
+        values = _film_values(film, study["RetrieveURL"])
+        answers.append(_shown({**study, **values}, asked, within=bool(study_uid)))
+    return _answer(request, caller, kind, asked, "instances", answers, more)
+
+
+def _studies(site: Site, asked: Asked) -> QuerySet[Study]:
+    return Study.objects.filter(asked.study, site=site, withdrawn=False)
+
+
+def _films(site: Site, asked: Asked, study_uid: str, series_uid: str = "") -> QuerySet[Instance]:
+    """LynceusError 404 where the address names a study or series that is not here."""
+    found = Instance.objects.filter(NOT_REJECTED, site=site, study__in=_studies(site, asked))
+    if study_uid:
+        study = study_by_uid(site, study_uid)
+        found = found.filter(study=study)
+        within = Instance.objects.filter(NOT_REJECTED, study=study)
+        if study is None or (series_uid and not within.filter(SeriesInstanceUID=series_uid).exists()):
+            raise not_found()
+    return found.filter(asked.film, **({"SeriesInstanceUID": series_uid} if series_uid else {}))
+
+
+def _page(found: QuerySet[Any, Any], asked: Asked) -> tuple[list[Any], bool]:
+    """And whether there is more."""
+    rows = list(found[asked.offset : asked.offset + asked.limit + 1])
+    return rows[: asked.limit], len(rows) > asked.limit
+
+
+def _study_values(found: Iterable[Study]) -> dict[int, Values]:
+    """By study, what there is to say of it; of its films in one query for all."""
+    by_pk = {study.pk: study for study in found}
+    films = Instance.objects.filter(NOT_REJECTED, study__in=by_pk)
+    counted: Any = films.values("study_id", "SeriesInstanceUID", "Modality", "SOPClassUID")
+    groups: dict[int, list[Values]] = defaultdict(list)
+    for group in counted.annotate(n=Count("pk")):
+        groups[group["study_id"]].append(group)
+    return {pk: _one_study(study, groups[pk]) for pk, study in by_pk.items()}
+
+
+def _one_study(study: Study, groups: Sequence[Values]) -> Values:
+    return {
+        "StudyInstanceUID": study.StudyInstanceUID,
+        **{name: getattr(study, name) for name in IDENTITY},
+        "InstanceAvailability": "ONLINE",
+        "ModalitiesInStudy": sorted({group["Modality"] for group in groups} - {""}),
+        "SOPClassesInStudy": sorted({group["SOPClassUID"] for group in groups}),
+        "NumberOfStudyRelatedSeries": len({group["SeriesInstanceUID"] for group in groups}),
+        "NumberOfStudyRelatedInstances": sum(group["n"] for group in groups),
+        # Of type 2 in the answer: they are not kept in the database.
+        "ReferringPhysicianName": "",
+        "StudyID": "",
+        "RetrieveURL": f"studies/{study.StudyInstanceUID}",
+    }
+
+
+def _series_values(page: Sequence[Values]) -> dict[tuple[int, str], Values]:
+    films = Instance.objects.filter(
+        NOT_REJECTED,
+        study__in={key["study_id"] for key in page},
+        SeriesInstanceUID__in={key["SeriesInstanceUID"] for key in page},
+    )
+    grouped = films.values("study_id", "SeriesInstanceUID").annotate(
+        n=Count("pk"), modality=Max("Modality"), said=Max("SeriesDescription"), part=Max("BodyPartExamined")
+    )
+    return {
+        (group["study_id"], group["SeriesInstanceUID"]): {
+            "SeriesInstanceUID": group["SeriesInstanceUID"],
+            "Modality": group["modality"],
+            "SeriesDescription": group["said"],
+            "BodyPartExamined": group["part"],
+            "NumberOfSeriesRelatedInstances": group["n"],
+        }
+        for group in grouped
+    }
+
+
+def _film_values(film: Instance, below: str) -> Values:
+    return {
+        "SOPClassUID": film.SOPClassUID,
+        "SOPInstanceUID": film.SOPInstanceUID,
+        "SeriesInstanceUID": film.SeriesInstanceUID,
+        "Modality": film.Modality,
+        "SeriesDescription": film.SeriesDescription,
+        "BodyPartExamined": film.BodyPartExamined,
+        "ViewPosition": film.ViewPosition,
+        "Rows": film.Rows,
+        "Columns": film.Columns,
+        "NumberOfFrames": film.NumberOfFrames,
+        "AvailableTransferSyntaxUID": film.TransferSyntaxUID,
+        "RetrieveURL": f"{below}/series/{film.SeriesInstanceUID}/instances/{film.SOPInstanceUID}",
+    }
+
+
+def _shown(values: Values, asked: Asked, *, within: bool = False) -> Values:
+    """What is given unasked and what is included. Inside one study its own attributes go without saying."""
+    wanted = asked.included | asked.names
+    left_out = EXTRA | (OF_A_STUDY if within else set())
+    return {
+        name: value
+        for name, value in values.items()
+        if "all" in wanted or name in wanted or name not in left_out
+    }
+
+
+def _answer(
+    request: HttpRequest,
+    caller: Caller,
+    kind: str,
+    asked: Asked,
+    level: str,
+    rows: list[Values],
+    more: bool,
+) -> HttpResponse:
+    root = request.build_absolute_uri("/dicom-web/")
+    # Which attributes were matched on, never their values.
+    detail = {"level": level, "matched": sorted(asked.names), "found": len(rows), "offset": asked.offset}
+    record("studies.searched", site=caller.site, actor=caller.user or caller.client, detail=detail)
+    found = [several({**row, "RetrieveURL": root + row["RetrieveURL"]}) for row in rows]
+    response = HttpResponse(orjson.dumps(found), content_type=kind) if found else HttpResponse(status=204)
+    warnings = []
+    if asked.ignored:
+        warnings.append("Not matched on: " + ", ".join(sorted(asked.ignored - {""}) or ["sequences"]))
+    if more:
+        warnings.append("There are additional results that can be requested with offset")
+    if warnings:
+        response["Warning"] = ", ".join(f'299 Lynceus "{said}"' for said in warnings)
+    return response
