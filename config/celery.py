@@ -15,12 +15,21 @@ def _keep_our_logging(**_: object) -> None:
     """Connecting to this signal is what stops Celery from replacing the logging set up by Django."""
 
 
+@signals.celeryd_init.connect
+def _name(sender: object, **_: object) -> None:
+    from apps.core.node import name_node
+
+    name_node(str(sender))
+
+
 @signals.worker_ready.connect
-def _begin(sender: object, **_: object) -> None:
+def _begin(**_: object) -> None:
     from apps.core.heap import settle
+    from apps.core.node import begin_all, node_name
     from apps.core.status import forget_loaded
 
-    forget_loaded(str(getattr(sender, "hostname", "")))  # a process before of this name
+    forget_loaded(node_name())  # a process before of this name
+    begin_all(app.amqp.queues.consume_from)
     settle()
 
 

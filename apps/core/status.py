@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from celery import current_app, current_task
+from celery import current_app
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from apps.core.clock import now
 from apps.core.models import LoadedPart
+from apps.core.node import node_name
 from apps.core.storage import room_left
 
 log = structlog.get_logger(__name__)
@@ -66,8 +67,7 @@ def _run(name: str, check: Check) -> CheckResult:
 
 def note_loaded(part: str, says: str) -> None:
     """This process has loaded a part, "fraud model" say. Never fails the caller."""
-    node = current_task.request.hostname if current_task else None
-    process = node or f"web@{socket.gethostname()}"
+    process = node_name() or f"web@{socket.gethostname()}"
     try:
         with transaction.atomic():
             LoadedPart.objects.update_or_create(

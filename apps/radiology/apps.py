@@ -5,11 +5,13 @@ class RadiologyConfig(AppConfig):
     name = "apps.radiology"
 
     def ready(self) -> None:
+        from apps.core.node import register_beginning
         from apps.core.status import register_check, register_queue_age
         from apps.core.sweep import register_sweeper
         from apps.modelops.registry import Domain, Phase, register_domain
         from apps.radiology.selectors import model_in_service, queue_age
-        from apps.radiology.services.analyse import clear_half_received, ring_overdue
+        from apps.radiology.services.analyse import begin, clear_half_received
+        from apps.radiology.services.claims import ring_overdue
         from apps.radiology.services.pieces import clear_uploads
         from apps.radiology.services.quiet import complete_quiet_studies
         from apps.radiology.services.results import ring_results
@@ -37,6 +39,7 @@ class RadiologyConfig(AppConfig):
                 ),
             )
         )
+        register_beginning("imaging", begin)
         register_queue_age("imaging", queue_age)
         register_sweeper("radiology.open", ring_overdue)
         register_sweeper("radiology.quiet", complete_quiet_studies)

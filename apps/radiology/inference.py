@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
+from django.conf import settings
 
 from apps.core.status import note_loaded
 from apps.modelops.registry import load
 from apps.modelops.selectors import artefact_dir, champion
+from ml.common.devices import serving_device
 from ml.radiology.contracts import (
     ACCEPTED,
     FindingScore,
-    FloatImage,
     GateVerdict,
     ImagePrediction,
     InstanceHeader,
+    SmallFilm,
 )
 
 log = structlog.get_logger(__name__)
@@ -29,7 +31,7 @@ RETRY_LOAD_S = 30.0
 
 
 class Predictor(Protocol):
-    def predict(self, images: Sequence[FloatImage]) -> list[ImagePrediction]: ...
+    def judge(self, films: Sequence[SmallFilm]) -> list[ImagePrediction]: ...
 
     def admits(self, header: InstanceHeader) -> GateVerdict: ...
 
@@ -87,8 +89,9 @@ def current_champion() -> Champion | NoAnswer:
 
 def _load(folder: Path, artefact_hash: str) -> Predictor:
     # By name and only now: ONNX Runtime must not come with the URLconf.
-    predictor: Predictor = load("ml.radiology.predict:RadiologyPredictor").load(folder, artefact_hash)
-    return predictor
+    device = serving_device(settings.LYNCEUS_DEVICE)
+    made: Predictor = load("ml.radiology.predict:RadiologyPredictor").load(folder, artefact_hash, device)
+    return made
 
 
 def admits(model: Champion, header: InstanceHeader) -> GateVerdict:
@@ -96,13 +99,13 @@ def admits(model: Champion, header: InstanceHeader) -> GateVerdict:
     return model.predictor.admits(header)
 
 
-def predict(model: Champion, pixels: FloatImage) -> Answer:
-    """Findings for one image, float32 (rows, columns) in 0..1, or why the model does not judge it.
+def predict(model: Champion, films: Sequence[SmallFilm]) -> list[Answer]:
+    """Findings for each, or why the model does not judge it.
 
     Raises ValueError if one is no probability.
     """
-    [prediction] = model.predictor.predict([pixels])
-    for finding in prediction.findings:
+    predictions = model.predictor.judge(films)
+    for finding in (one for prediction in predictions for one in prediction.findings):
         if not (math.isfinite(finding.probability) and 0.0 <= finding.probability <= 1.0):
             raise ValueError("the model's answer is not a probability")
-    return Answer(model.version_id, prediction.findings, prediction.verdict)
+    return [Answer(model.version_id, one.findings, one.verdict) for one in predictions]

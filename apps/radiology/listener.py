@@ -25,14 +25,14 @@ VERIFICATION = UID("1.2.840.10008.1.1")
 SUCCESS, DUPLICATE, UNKNOWN_NODE = 0x0000, 0x0111, 0x0124
 REFUSED, NO_MATCH, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 ASSOCIATIONS_MAX = 20
-PDU_BYTES = 60 * 1024  # a large film in a quarter of the pieces that are usual
+PDU_BYTES = 128 * 1024  # the most that DCMTK sends: each piece costs us the same
 LAST_SHARE = 0.5  # of the room that has to be left
 FILE_META_BYTES = 1024  # the listener writes them, no sender
 STATUS_OF = {"instance_conflict": DUPLICATE, "patient_mismatch": NO_MATCH}
 
 
-def start_listener(*, block: bool) -> Any:
-    """Listen on the configured port; returns the server if not blocking."""
+def start_listener() -> Any:
+    """Listen on the configured port, in threads of its own; returns the server."""
     # Written to a file as it arrives: an instance's size never is the process's memory.
     _config.STORE_RECV_CHUNKED_DATASET = True
     _config.LOG_HANDLER_LEVEL = "none"  # identifiers would be logged
@@ -49,7 +49,17 @@ def start_listener(*, block: bool) -> Any:
     handlers: list[Any] = [(evt.EVT_C_STORE, on_store), (evt.EVT_REQUESTED, on_requested)]
     handlers += [(evt.EVT_PDU_RECV, on_pdu), (evt.EVT_CONN_CLOSE, on_close)]
     address = (settings.LYNCEUS_DICOM_HOST, settings.LYNCEUS_DICOM_PORT)
-    return entity.start_server(address, block=block, evt_handlers=handlers)
+    server: Any = entity.start_server(address, block=False, evt_handlers=handlers)
+    server.contexts = _Shared(server.contexts)
+    return server
+
+
+class _Shared(list[Any]):
+    """What we support, the same for all associations: pynetdicom copies all of it for each, which takes as
+    long as to receive a film. Negotiation only reads it."""
+
+    def __deepcopy__(self, memo: Any) -> _Shared:
+        return self
 
 
 def on_requested(event: Any) -> None:

@@ -22,7 +22,7 @@ from apps.radiology.selectors import first_to_show, instances_of, study_by_uid
 from apps.radiology.store import film_path, picture_path, thumbnail_path, write_beside
 
 PNG, JPEG = "image/png", "image/jpeg"
-FULL_SIDE = 2048
+FULL_SIDE = 3072  # as the decoding child draws a film
 THUMBNAIL_SIDE = 256
 # Of a picture that was made before the request nothing but its size can be changed.
 NOT_HERE = ("window", "annotation")

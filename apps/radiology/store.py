@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from apps.core.storage import storage_is_low, storage_low
 
 log = structlog.get_logger(__name__)
 RETRY_AFTER_S = 30
+_flushers = ThreadPoolExecutor(16, "flush")
 INSUFFICIENT_STORAGE = 507
 
 
@@ -97,6 +99,11 @@ def flush(received: Path) -> None:
     """Wait until the content is on the disk."""
     with received.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def begin_flush(received: Path) -> Future[None]:
+    """As `flush`, beside what the caller does meanwhile; `result()` waits and raises what it raised."""
+    return _flushers.submit(flush, received)
 
 
 def keep(received: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import dj_database_url
@@ -55,6 +56,7 @@ LYNCEUS_DICOM_FILE_MAX_MB = int_env("LYNCEUS_DICOM_FILE_MAX_MB", 256, low=1, hig
 LYNCEUS_UPLOAD_MAX_MB = int_env("LYNCEUS_UPLOAD_MAX_MB", 1024, low=1, high=16_384)
 LYNCEUS_STUDY_QUIET_S = int_env("LYNCEUS_STUDY_QUIET_S", 10, low=0, high=3600)
 LYNCEUS_DECODE_MEMORY_MB = int_env("LYNCEUS_DECODE_MEMORY_MB", 2048, low=256, high=65_536)
+LYNCEUS_DECODERS = int_env("LYNCEUS_DECODERS", min(4, os.cpu_count() or 1), low=1, high=32)
 LYNCEUS_DECODE_TIMEOUT_S = int_env("LYNCEUS_DECODE_TIMEOUT_S", 60, low=1, high=240)
 
 # --- Database -----------------------------------------------------------------------------------

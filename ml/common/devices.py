@@ -1,8 +1,11 @@
-"""Which device to train on, chosen when the process runs, never on import."""
+"""Which device to train and to serve on, chosen when the process runs, never on import."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 DEVICES = ("auto", "cuda", "mps", "cpu")
+NVIDIA = Path("/dev/nvidiactl")  # there where the driver of a card is
 
 
 def choose_device(wanted: str = "auto") -> str:
@@ -20,3 +23,14 @@ def choose_device(wanted: str = "auto") -> str:
     if not there[wanted]:
         raise RuntimeError(f"This machine has no {wanted} device that torch can use.")
     return wanted
+
+
+def serving_device(wanted: str = "auto") -> str:
+    """`cuda` where there is such a device, else `cpu`; without a card torch is not even loaded.
+
+    Raises as `choose_device`.
+    """
+    if wanted == "cuda" or (wanted == "auto" and NVIDIA.exists()):
+        chosen = choose_device(wanted)
+        return chosen if chosen == "cuda" else "cpu"
+    return "cpu"

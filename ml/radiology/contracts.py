@@ -69,6 +69,17 @@ class DecodedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class SmallFilm:
+    """A film as datasets keep it: uint8 (rows, columns), `ml.radiology.transforms.shrink` of what it shows.
+
+    `shape` is that of the film itself.
+    """
+
+    pixels: Bytes
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class GateVerdict:
     """Whether the model may judge the image. `reason` is shown to the radiologist."""
 

@@ -1,6 +1,7 @@
 """The decoding child: a request a line on stdin; for each an answer line on stdout, then its bytes.
 
-Requests are JSON with "want" and "path": "film" is a file's first frame and its picture; "frame" the stored
+Requests are JSON with "want" and "path": "film" is a file's first frame, "small" or as it is shown, and its
+picture; "frame" the stored
 values of the frame "frame"; "picture" that frame as a picture in "format" of at most "side" pixels a side;
 "redraw" a picture that was made before, in another size or format.
 """
@@ -22,10 +23,12 @@ from PIL import Image
 from ml.radiology.contracts import DicomRefused, FloatImage
 from ml.radiology.dicom import decode, decode_frame, explicit_frame, guarded
 from ml.radiology.parsing import Limits
+from ml.radiology.png import grey_png
+from ml.radiology.transforms import shrink
 
-PICTURE_SIDE = 2048
-_OPTIONS: dict[str, dict[str, Any]] = {"PNG": {"compress_level": 3}, "JPEG": {"quality": 90}}
-_Said = tuple[dict[str, str | int], list[bytes | memoryview]]
+PICTURE_SIDE = 3072  # most films are not larger: to make them smaller costs as much as to write them
+_QUALITY = 90  # of a JPEG
+_Said = tuple[dict[str, Any], list[bytes | memoryview]]
 
 
 def main(options: str) -> None:
@@ -66,10 +69,10 @@ def _answer(asked: dict[str, Any], limits: Limits, answers: BinaryIO) -> None:
 def _film(asked: dict[str, Any], limits: Limits) -> _Said:
     image = decode(Path(asked["path"]), limits)
     picture = _drawn(_grey(image.pixels), "PNG", PICTURE_SIDE)
+    film = shrink(image.pixels) if asked["small"] else np.ascontiguousarray(image.pixels, np.float32)
     rows, columns = image.pixels.shape
-    words = {"rows": rows, "columns": columns, "pixel_sha256": image.pixel_sha256}
-    pixels = np.ascontiguousarray(image.pixels, np.float32).data
-    return {**words, "picture_bytes": len(picture)}, [pixels, picture]
+    words = {"rows": rows, "columns": columns, "small": film.shape, "pixel_sha256": image.pixel_sha256}
+    return {**words, "picture_bytes": len(picture)}, [film.data, picture]
 
 
 def _frame(asked: dict[str, Any], limits: Limits) -> _Said:
@@ -93,19 +96,23 @@ def _bytes(content: bytes) -> _Said:
     return {"bytes": len(content)}, [content]
 
 
-def _say(answers: BinaryIO, words: dict[str, str | int]) -> None:
+def _say(answers: BinaryIO, words: dict[str, Any]) -> None:
     answers.write(json.dumps(words).encode() + b"\n")
 
 
 def _grey(pixels: FloatImage) -> Image.Image:
-    return Image.fromarray(np.clip(pixels * 255.0 + 0.5, 0, 255).astype(np.uint8))
+    scaled = pixels * np.float32(255)
+    scaled += np.float32(0.5)  # in place: a film is large
+    return Image.fromarray(scaled.astype(np.uint8))
 
 
 def _drawn(grey: Image.Image, kind: str, side: int) -> bytes:
     """At most `side` pixels a side, and never larger than it is."""
     grey.thumbnail((min(side, PICTURE_SIDE),) * 2, Image.Resampling.LANCZOS)
+    if kind == "PNG":
+        return grey_png(np.asarray(grey))
     file = io.BytesIO()
-    grey.save(file, kind, **_OPTIONS[kind])
+    grey.save(file, kind, quality=_QUALITY)
     return file.getvalue()
 
 

@@ -6,12 +6,11 @@ is the finding's weight, the same at every place. So Grad-CAM needs no backward 
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ml.radiology.png import glass_png
 from ml.radiology.transforms import Bytes
 
 Floats = npt.NDArray[np.floating]
@@ -48,9 +47,4 @@ def peak(attention: Bytes) -> tuple[float, float]:
 
 def overlay_png(attention: Bytes) -> bytes:
     """A PNG to lay over the film: one colour, the more opaque the more the model looked there."""
-    picture = np.empty((*attention.shape, 4), np.uint8)
-    picture[..., :3] = COLOUR
-    picture[..., 3] = attention * OPAQUE
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()
+    return glass_png((attention * OPAQUE).astype(np.uint8), COLOUR)

@@ -7,6 +7,8 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -14,8 +16,10 @@ import ml.common.torchvision_pair  # noqa: F401  # before timm
 
 import timm  # isort: skip
 from ml.common.artefact import Artefact
-from ml.radiology.transforms import INTERPOLATIONS, Preprocessing
+from ml.radiology.transforms import INTERPOLATIONS, Bytes, Preprocessing
 from ml.radiology.weights import Weights, WeightsError
+
+OUTPUTS = ("logits", "mid", "late", "maps")
 
 
 @dataclass(slots=True)
@@ -203,13 +207,21 @@ def _pooled(features: Tensor) -> Tensor:
     return features.mean(1)
 
 
+@torch.no_grad()
+def torch_outputs(network: Network, squares: Bytes) -> dict[str, npt.NDArray[np.float32]]:
+    """As `ml.radiology.predict.onnx_outputs` of all outputs, by torch itself."""
+    served = Served(network).eval()
+    found = served(torch.from_numpy(network.preprocessing.normalise(squares)))
+    served.let_go()
+    return {name: values.numpy() for name, values in zip(OUTPUTS, found, strict=True)}
+
+
 def onnx_bytes(network: Network) -> bytes:
     """The network as ONNX: from `films` (n, 1, side, side) to `logits`, `mid`, `late` and `maps`, any n."""
     side = network.preprocessing.side
     served = Served(
         Network(network.module.eval(), network.recipe, network.preprocessing, network.head)
     ).eval()
-    outputs = ["logits", "mid", "late", "maps"]
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # Tracing takes half a second where torch's newer exporter takes nine, for the same graph.
@@ -217,8 +229,8 @@ def onnx_bytes(network: Network) -> bytes:
         torch.onnx.export(
             served, (torch.zeros(2, 1, side, side),), buffer,  # type: ignore[arg-type]
             dynamo=False, opset_version=17,
-            input_names=["films"], output_names=outputs,
-            dynamic_axes={name: {0: "n"} for name in ("films", *outputs)},
+            input_names=["films"], output_names=list(OUTPUTS),
+            dynamic_axes={name: {0: "n"} for name in ("films", *OUTPUTS)},
         )  # fmt: skip
     served.let_go()
     return buffer.getvalue()

@@ -12,11 +12,18 @@ import numpy.typing as npt
 
 from ml.common.artefact import Artefact, ArtefactError, open_artefact, require_golden
 from ml.common.calibration import sigmoid
-from ml.radiology.contracts import FindingScore, FloatImage, GateVerdict, ImagePrediction, InstanceHeader
+from ml.radiology.contracts import (
+    FindingScore,
+    FloatImage,
+    GateVerdict,
+    ImagePrediction,
+    InstanceHeader,
+    SmallFilm,
+)
 from ml.radiology.explain import grad_cam, on_film
 from ml.radiology.gate import age_gate
 from ml.radiology.imagegate import SEEN, ImageGate
-from ml.radiology.transforms import Bytes, Preprocessing
+from ml.radiology.transforms import FROZEN_SIDE, Bytes, Preprocessing, small
 
 FILM_FORMAT = 2  # what the manifest says of a film model; grows when it says other things
 THREADS = 2
@@ -30,9 +37,20 @@ def onnx_session(model: bytes | Path, threads: int = THREADS) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # Threads that wait sleep: those that spin take their time from decoders beside them.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     given = model if isinstance(model, bytes) else str(model)
     return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+
+
+def _session(artefact: Artefact, device: str) -> Any:
+    if device == "cpu":
+        return onnx_session(artefact.path("model.onnx"))
+    # Only now: where there is no such device, nothing that serves films loads torch.
+    from ml.radiology.torch_session import TorchSession
+
+    return TorchSession(artefact, device)
 
 
 def onnx_outputs(
@@ -69,17 +87,21 @@ class RadiologyPredictor:
     artefact_hash: str
 
     @classmethod
-    def load(cls, folder: Path, expected_hash: str | None = None) -> RadiologyPredictor:
-        """Raises ArtefactError for a folder that is not what was written, or answers otherwise."""
+    def load(cls, folder: Path, expected_hash: str | None = None, device: str = "cpu") -> RadiologyPredictor:
+        """By ONNX Runtime on `cpu`, else by torch. Raises ArtefactError for a folder that is not what was
+        written, or answers otherwise."""
         artefact = open_artefact(folder, expected_hash, kind="radiology")
+        old = ArtefactError(
+            "old_format", "This film model was made by another release of Lynceus: train it again."
+        )
         if artefact.meta.get("film_format") != FILM_FORMAT:
-            raise ArtefactError(
-                "old_format", "This film model was made by another release of Lynceus: train it again."
-            )
+            raise old
         try:
-            predictor = cls._from(artefact)
+            predictor = cls._from(artefact, device)
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError("malformed", "The artefact lacks what a film model needs.") from error
+        if predictor.preprocessing.frozen_side != FROZEN_SIDE:
+            raise old
         golden = artefact.golden()
         squares = predictor.preprocessing.squares([golden["film"].astype(np.float32) / np.float32(65535)])
         require_golden("film", squares.astype(np.float32), golden["square"].astype(np.float32), atol=1.0)
@@ -89,14 +111,14 @@ class RadiologyPredictor:
         return predictor
 
     @classmethod
-    def _from(cls, artefact: Artefact) -> RadiologyPredictor:
+    def _from(cls, artefact: Artefact, device: str) -> RadiologyPredictor:
         meta = artefact.meta
         labels = tuple(meta["labels"])
         points = [meta["operating_points"][label] for label in labels]
         learnt = artefact.arrays("gate.npz")
         ages = meta["validated_on"]["age_years"]
         return cls(
-            session=onnx_session(artefact.path("model.onnx")),
+            session=_session(artefact, device),
             labels=labels,
             preprocessing=Preprocessing.from_meta(meta["preprocessing"]),
             temperature=np.array([meta["temperature"][label] for label in labels], np.float64),
@@ -119,18 +141,22 @@ class RadiologyPredictor:
         return calibrated(self.logits(squares), self.temperature)
 
     def predict(self, images: Sequence[FloatImage]) -> list[ImagePrediction]:
-        """Films as the decoder gives them, float32 (rows, columns) in 0..1, one answer each."""
-        if not images:
+        """Films as they are shown, float32 (rows, columns) in 0..1, one answer each."""
+        return self.judge([small(image) for image in images])
+
+    def judge(self, films: Sequence[SmallFilm]) -> list[ImagePrediction]:
+        """One answer each; what waits together goes through the network together."""
+        if not films:
             return []
-        squares = self.preprocessing.squares(images)
+        squares = np.stack([self.preprocessing.fit(film.pixels) for film in films])
         seen = onnx_outputs(self.session, self.preprocessing, squares, "logits", "mid", "late", "maps")
         scores = calibrated(seen["logits"].astype(np.float64), self.temperature)
         return [
-            ImagePrediction(self._findings(row, maps, image.shape), verdict)
+            ImagePrediction(self._findings(row, maps, film.shape), verdict)
             if verdict.accepted
             else ImagePrediction((), verdict)
-            for row, maps, image, verdict in zip(
-                scores, seen["maps"], images, self.image_gate.verdicts(seen), strict=True
+            for row, maps, film, verdict in zip(
+                scores, seen["maps"], films, self.image_gate.verdicts(seen), strict=True
             )
         ]
 

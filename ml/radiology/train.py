@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.torch import save
 
-from ml.common.artefact import npz_bytes, write_artefact
+from ml.common.artefact import npz_bytes, require_golden, write_artefact
 from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
 from ml.common.devices import choose_device
 from ml.radiology.config import AUTO, FROM_SCRATCH, PREFERRED, TrainConfig
@@ -27,24 +27,26 @@ from ml.radiology.fitting import fit_network
 from ml.radiology.folds import cross_validate, folds_of
 from ml.radiology.imagegate import SEEN, ImageGate, learn_gate
 from ml.radiology.importing import Dataset, load_frozen
-from ml.radiology.model import Network, build_network, onnx_bytes
+from ml.radiology.model import Network, build_network, onnx_bytes, torch_outputs
 from ml.radiology.operating import calibration_fold, operating_points, patients_needed, temperatures
 from ml.radiology.predict import FILM_FORMAT, calibrated, onnx_logits, onnx_outputs, onnx_session
 from ml.radiology.splits import groups_of
 from ml.radiology.subgroups import validated_on
 from ml.radiology.synthetic import synthetic_film
+from ml.radiology.transforms import Bytes
 from ml.radiology.weights import Weights, find_weights
 
 BOOTSTRAP = 200
 GOLDEN_SEED = 2026
 GATE_FILMS = 1000
+EXPORT_ATOL = 1e-4
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.floating]
 
 
 def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     """Raises ValueError for data that cannot teach, WeightsError for weights that do not fit, Cancelled
-    when the callback says so."""
+    when the callback says so, ArtefactError golden_mismatch where the export answers otherwise than torch."""
     config, weights = _choose_backbone(TrainConfig.from_params(request.params), request.weights_dir)
     dataset = load_frozen(request.dataset_dir)
     parts = {name: np.flatnonzero(dataset.table["split"] == name) for name in ("train", "val", "test")}
@@ -78,7 +80,11 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     )  # fmt: skip
     progress(ProgressEvent("export", message="writing the model that serves"))
     onnx = onnx_bytes(network)
-    session = onnx_session(onnx)
+    session, golden = onnx_session(onnx), _golden_squares(network)
+    # What was taught must be what serves.
+    taught_says = torch_outputs(network, golden)["logits"]
+    exported_says = onnx_outputs(session, network.preprocessing, golden, "logits")["logits"]
+    require_golden("logits after the export", exported_says, taught_says, atol=EXPORT_ATOL)
     progress(ProgressEvent("calibrate", message="on validation"))
     logits = onnx_logits(session, network.preprocessing, films.squares[calibrating])
     temperature = temperatures(logits, films.labels[calibrating])
@@ -102,7 +108,7 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
         "model.onnx": onnx,
         "gate.npz": npz_bytes(**gate.arrays(), head=network.head_module().weight.detach().numpy()),
         "weights.safetensors": save({k: v.contiguous() for k, v in network.module.state_dict().items()}),
-        "golden.npz": _golden(network, session, gate),
+        "golden.npz": _golden(network, session, gate, golden),
     }
     artefact_hash = write_artefact(request.output_dir, kind="radiology", files=files, meta=meta)
     (request.checkpoint_dir / SQUARES).unlink()  # films lie in the dataset only
@@ -200,15 +206,19 @@ def _image_gate(session: Any, network: Network, films: Films, parts: dict[str, I
     return learn_gate(*features)
 
 
-def _golden(network: Network, session: Any, gate: ImageGate) -> bytes:
-    """Made-up films, so that no patient's picture travels inside a model."""
-    made = _golden_films()
-    squares = network.preprocessing.squares([one.astype(np.float32) / np.float32(65535) for one in made])
+def _golden(network: Network, session: Any, gate: ImageGate, squares: Bytes) -> bytes:
     seen = onnx_outputs(session, network.preprocessing, squares, *SEEN)
     return npz_bytes(
-        film=made[0], square=squares[:1], squares=squares, logits=seen["logits"].astype(np.float64),
+        film=_golden_films()[0], square=squares[:1], squares=squares,
+        logits=seen["logits"].astype(np.float64),
         unusual=ImageGate.from_arrays(gate.arrays()).scores(seen),
     )  # fmt: skip
+
+
+def _golden_squares(network: Network) -> Bytes:
+    """Of made-up films, so that no patient's picture travels inside a model."""
+    made = _golden_films()
+    return network.preprocessing.squares([one.astype(np.float32) / np.float32(65535) for one in made])
 
 
 @cache

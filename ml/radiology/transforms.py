@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ml.radiology.contracts import FloatImage
+from ml.radiology.contracts import FloatImage, SmallFilm
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -62,6 +62,12 @@ class Preprocessing:
         """uint8 (n, side, side) to the network's input, float32 (n, 1, side, side)."""
         scaled = squares.astype(np.float32)[:, None] / 255
         return np.asarray((scaled - self.mean) / self.std, np.float32)
+
+
+def small(film: FloatImage) -> SmallFilm:
+    """What is shown, float32 (rows, columns) in 0..1, as datasets keep it."""
+    rows, columns = film.shape
+    return SmallFilm(shrink(film), (rows, columns))
 
 
 def shrink(pixels: FloatImage, side: int = FROZEN_SIDE) -> Bytes:

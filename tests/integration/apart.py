@@ -79,22 +79,22 @@ class Apart:
         return children
 
     @contextmanager
-    def without_worker(self) -> Iterator[None]:
-        """Its own worker for transactions hears no bell; messages are kept for whoever listens."""
-        eventually(self._no_message_is_held, of="a moment without messages")
-        with self.suspended("realtime@"):
+    def without_worker(self, queue: str = "realtime") -> Iterator[None]:
+        """Its own worker for this queue hears no bell; messages are kept for whoever listens."""
+        eventually(lambda: self._no_message_is_held(queue), of="a moment without messages")
+        with self.suspended(f"{queue}@"):
             # Or the broker would still hand it one, for the time when it goes on.
             for client in self.broker.client.client_list():
                 if client["cmd"] == "brpop":
                     self.broker.client.client_kill_filter(_id=client["id"])
             yield
 
-    def _no_message_is_held(self) -> bool:
-        node, app = f"realtime@{socket.gethostname()}", Celery(broker=self.broker.url)
+    def _no_message_is_held(self, queue: str) -> bool:
+        node, app = f"{queue}@{socket.gethostname()}", Celery(broker=self.broker.url)
         with app.connection_for_write() as connection:
             asked = app.control.inspect([node], timeout=5, limit=1, connection=connection)
             held = (asked.reserved(), asked.active())
-        return held == ({node: []}, {node: []}) and not self.broker.client.llen("realtime")
+        return held == ({node: []}, {node: []}) and not self.broker.client.llen(queue)
 
     @contextmanager
     def suspended(self, *words: str) -> Iterator[None]:
@@ -131,6 +131,13 @@ class Apart:
                 lambda: b"ready." in log.read_bytes()[before:] or process.poll() is not None,
                 of="the extra worker",
             )
+            yield process
+
+    @contextmanager
+    def imaging(self, guard: str = "") -> Iterator[subprocess.Popen[bytes]]:
+        """One more for films, whose death ends nothing. Each has the same name, as one that is restarted."""
+        words = ["worker", "-Q", "imaging", "-n", "extra-imaging@%h", "-P", "solo", "--without-mingle"]
+        with self._started(guard, "celery", *words) as process:
             yield process
 
     @contextmanager

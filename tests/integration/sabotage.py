@@ -87,6 +87,27 @@ def dies_before_the_commit() -> None:
     drain.decide_transactions = die
 
 
+def says_analysed_first() -> None:
+    """A film's status is committed before its findings are, and the worker dies in between."""
+    from apps.radiology.services import analyse, outcomes
+
+    finish = outcomes.finish
+
+    def die(found):  # type: ignore[no-untyped-def]
+        outcomes._store = lambda judged: None  # type: ignore[assignment]
+        finish(found)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    analyse.finish = die  # type: ignore[assignment]
+
+
+def dies_before_films_are_stored() -> None:
+    """No guard is gone: the worker dies with everything written and nothing committed."""
+    from apps.radiology.services import outcomes
+
+    outcomes.sum_up = lambda *study_ids: os.kill(os.getpid(), signal.SIGKILL)
+
+
 def says_503() -> None:
     """What the database does not answer ends as any other error of ours."""
     from apps.fraud import doors
@@ -111,7 +132,8 @@ GUARDS: dict[str, Callable[[], None]] = {
     guard.__name__: guard
     for guard in (
         none, commits_before_answering, knows_an_event_again, claims_with_the_decision,
-        dies_before_the_commit, says_503, checks_the_model,
+        dies_before_the_commit, says_analysed_first, dies_before_films_are_stored, says_503,
+        checks_the_model,
     )
 }  # fmt: skip
 

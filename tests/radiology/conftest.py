@@ -24,9 +24,10 @@ from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJ
 from apps.radiology import decoding
 from apps.radiology.inference import Answer
 from apps.radiology.models import Instance, ReadingPolicy, Status, Study
-from apps.radiology.services import analyse
 from apps.radiology.services.analyse import analyse_instance
+from apps.radiology.services.claims import claim
 from apps.radiology.services.ingest import ingest_instance
+from apps.radiology.services.outcomes import Outcome, finish
 from apps.radiology.services.senders import Sender
 from apps.radiology.store import incoming
 from ml.radiology.contracts import FindingScore
@@ -75,7 +76,7 @@ def folders(settings, tmp_path) -> Iterator[Path]:
     """Each test has a film store of its own."""
     settings.VAR_DIR = tmp_path / "var"
     yield settings.VAR_DIR
-    decoding.forget_decoder()
+    decoding.forget_decoders()
 
 
 @pytest.fixture
@@ -202,12 +203,12 @@ def judged(version: ModelVersion) -> Callable[..., Instance]:
     """An instance as it is once a model gave it these `label=(probability, operating point)`."""
 
     def judge(instance: Instance, **scores: tuple[float, float | None]) -> Instance:
-        claimed = analyse._claim(instance.pk)
+        claimed = claim(instance.pk)
         assert claimed is not None
         findings = tuple(
             FindingScore(name, p, at, at is not None and p >= at) for name, (p, at) in scores.items()
         )
-        analyse._finish(claimed, Status.ANALYSED, "", "", Answer(version.pk, findings))
+        finish([Outcome(claimed, Status.ANALYSED, answer=Answer(version.pk, findings))])
         return Instance.objects.get(pk=instance.pk)
 
     return judge

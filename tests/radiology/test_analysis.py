@@ -15,7 +15,9 @@ from apps.radiology import decoding
 from apps.radiology.inference import Champion
 from apps.radiology.models import Analysis, Finding, Instance, Status, Study
 from apps.radiology.services import analyse
-from apps.radiology.services.analyse import analyse_instance, overdue, ring_overdue
+from apps.radiology.services.analyse import analyse_instance
+from apps.radiology.services.claims import claim, overdue, ring_overdue
+from apps.radiology.services.outcomes import Outcome, finish
 from apps.radiology.store import film_path, picture_path
 from apps.radiology.tasks import analyse_instance as task
 from ml.radiology.contracts import ACCEPTED, GateVerdict, ImagePrediction, InstanceHeader
@@ -86,7 +88,7 @@ def test_a_model_that_cannot_be_loaded_leaves_films_waiting(received, version) -
 def test_a_film_that_waits_is_not_decoded_again_in_vain(received, monkeypatch) -> None:
     instance = received()
     outcome(instance)
-    monkeypatch.setattr(analyse, "decode_apart", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr(analyse, "reduce_apart", lambda path: pytest.fail("decoded again"))
     assert outcome(instance) == (Status.RECEIVED, "no_model")
 
 
@@ -131,17 +133,17 @@ def test_time_is_bounded_and_the_worker_lives(received, settings) -> None:
     assert outcome(instance) == (Status.REFUSED, "undecodable")
     assert "too long" in instance.reason
     settings.LYNCEUS_DECODE_TIMEOUT_S = 60
-    decoding.forget_decoder()
+    decoding.forget_decoders()
     assert outcome(received()) == (Status.RECEIVED, "no_model")
 
 
 def test_a_child_that_was_killed_is_replaced(received) -> None:
     outcome(received())
-    child = decoding._shared()._child
-    assert child is not None
+    [used] = [decoder for decoder in decoding._made() if decoder._child]
+    child = used._child
     child.kill()
     assert outcome(received()) == (Status.RECEIVED, "no_model")
-    assert decoding._shared()._child is not child
+    assert used._child is not child
 
 
 def expire(instance: Instance) -> None:
@@ -150,7 +152,7 @@ def expire(instance: Instance) -> None:
 
 def test_an_instance_of_a_dead_worker_is_taken_up_after_its_lease(received) -> None:
     instance = received(Modality="CT")
-    assert analyse._claim(instance.pk) is not None
+    assert claim(instance.pk) is not None
     assert outcome(instance) == (Status.ANALYSING, "")
     expire(instance)
     assert outcome(instance) == (Status.NOT_ANALYSED, "modality")
@@ -159,15 +161,15 @@ def test_an_instance_of_a_dead_worker_is_taken_up_after_its_lease(received) -> N
 
 def test_a_worker_that_comes_back_too_late_changes_nothing(received) -> None:
     instance = received()
-    late = analyse._claim(instance.pk)
+    late = claim(instance.pk)
     expire(instance)
     outcome(instance)
-    current = analyse._claim(instance.pk)
+    current = claim(instance.pk)
     assert current.attempts == late.attempts  # a wait for a model counts from the start again
-    analyse._finish(late, Status.REFUSED, "undecodable", "late")
+    finish([Outcome(late, Status.REFUSED, "undecodable", "late")])
     instance.refresh_from_db()
     assert instance.status == Status.ANALYSING
-    analyse._finish(current, Status.NOT_ANALYSED, "view", "in time")
+    finish([Outcome(current, Status.NOT_ANALYSED, "view", "in time")])
     instance.refresh_from_db()
     assert instance.reason == "in time"
 
@@ -175,7 +177,7 @@ def test_a_worker_that_comes_back_too_late_changes_nothing(received) -> None:
 def test_what_fails_again_and_again_is_given_up(received) -> None:
     instance = received()
     for _ in range(analyse.ATTEMPTS_MAX):
-        analyse._claim(instance.pk)
+        claim(instance.pk)
         expire(instance)
     assert outcome(instance) == (Status.NOT_ANALYSED, "gave_up")
 
@@ -183,8 +185,8 @@ def test_what_fails_again_and_again_is_given_up(received) -> None:
 def at_once(pk: int, monkeypatch: Any) -> int:
     """How many of two workers decoded the instance."""
     decoded, start = [], threading.Barrier(2)
-    real = analyse.decode_apart
-    monkeypatch.setattr(analyse, "decode_apart", lambda path: decoded.append(path) or real(path))
+    real = analyse.reduce_apart
+    monkeypatch.setattr(analyse, "reduce_apart", lambda path: decoded.append(path) or real(path))
 
     def work() -> None:
         try:
@@ -208,7 +210,8 @@ def test_of_two_workers_one_analyses(received, monkeypatch) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_without_the_claim_both_would(received, monkeypatch) -> None:
-    monkeypatch.setattr(analyse, "_claim", lambda pk: Instance.objects.select_related("site").get(pk=pk))
+    monkeypatch.setattr(analyse, "claim_waiting", lambda *_, **__: [])
+    monkeypatch.setattr(analyse, "claim", lambda pk: Instance.objects.select_related("site").get(pk=pk))
     assert at_once(received(Modality="CT").pk, monkeypatch) == 2
 
 
@@ -225,7 +228,7 @@ def test_the_sweeper_rings_for_what_was_not_heard_and_not_all_the_time(received)
 
 def test_the_sweeper_rings_for_dead_workers_and_for_a_new_model(received, request) -> None:
     instance = received()
-    analyse._claim(instance.pk)
+    claim(instance.pk)
     assert ring_overdue() == 0
     expire(instance)
     assert ring_overdue() == 1
@@ -265,8 +268,8 @@ def test_what_the_model_was_not_validated_on_is_not_analysed(
         def admits(self, header: InstanceHeader) -> GateVerdict:
             return admits
 
-        def predict(self, images) -> list[ImagePrediction]:
-            return [ImagePrediction((), looks)]
+        def judge(self, films) -> list[ImagePrediction]:
+            return [ImagePrediction((), looks) for _ in films]
 
     monkeypatch.setattr(analyse, "current_champion", lambda: Champion(version.pk, "", Particular()))
     instance = received()

@@ -7,7 +7,8 @@ import pytest
 from apps.audit.models import AuditEvent
 from apps.radiology.models import Instance, KeptAside, Study
 from apps.radiology.services import aside
-from apps.radiology.services.analyse import analyse_instance, overdue
+from apps.radiology.services.analyse import analyse_instance
+from apps.radiology.services.claims import overdue
 from apps.radiology.store import aside_path
 from tests.radiology.conftest import as_file, film
 from tests.radiology.test_corrections import again

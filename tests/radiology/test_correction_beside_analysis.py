@@ -10,7 +10,8 @@ import pytest
 from django.db import connection
 
 from apps.radiology.models import Instance, Status, Study
-from apps.radiology.services import analyse
+from apps.radiology.services import outcomes
+from apps.radiology.services.claims import claim
 from tests.radiology.conftest import as_file, film
 from tests.radiology.test_corrections import again
 
@@ -25,16 +26,16 @@ def beside(received, arrive, monkeypatch) -> Callable[[], list[BaseException]]:
     def race() -> list[BaseException]:
         data, wrong = film(), []
         instance = received(as_file(data))
-        claimed = analyse._claim(instance.pk)
+        claimed = claim(instance.pk)
         assert claimed
-        held, corrected, real = threading.Event(), threading.Event(), analyse.sum_up
+        held, corrected, real = threading.Event(), threading.Event(), outcomes.sum_up
 
         def slow(study_id: int) -> None:
             held.set()
             corrected.wait(2)  # in vain: it waits for this one
             real(study_id)
 
-        monkeypatch.setattr(analyse, "sum_up", slow)
+        monkeypatch.setattr(outcomes, "sum_up", slow)
 
         def run(work: Callable[[], Any]) -> None:
             try:
@@ -49,8 +50,8 @@ def beside(received, arrive, monkeypatch) -> Callable[[], list[BaseException]]:
             arrive(again(data, PatientID="4712"), trusted=True)
             corrected.set()
 
-        finish = (claimed, Status.NOT_ANALYSED, "view", "Not analysed.")
-        threads = [threading.Thread(target=run, args=(lambda: analyse._finish(*finish),))]
+        outcome = outcomes.Outcome(claimed, Status.NOT_ANALYSED, "view", "Not analysed.")
+        threads = [threading.Thread(target=run, args=(lambda: outcomes.finish([outcome]),))]
         threads.append(threading.Thread(target=run, args=(correct,)))
         for thread in threads:
             thread.start()

@@ -12,7 +12,8 @@ from pydicom.uid import generate_uid
 from apps.audit.models import AuditEvent
 from apps.radiology import selectors
 from apps.radiology.models import Instance, Rejection, RejectionNote, Status, Study
-from apps.radiology.services.analyse import analyse_instance, overdue
+from apps.radiology.services.analyse import analyse_instance
+from apps.radiology.services.claims import overdue
 from apps.radiology.services.ingest import ingest_instance
 from apps.radiology.services.senders import Sender
 from apps.radiology.store import film_path, incoming

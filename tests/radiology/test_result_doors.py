@@ -49,8 +49,8 @@ def anything_is_found(version, monkeypatch) -> None:
         def admits(self, header: InstanceHeader) -> Any:
             return ACCEPTED
 
-        def predict(self, images: Any) -> list[ImagePrediction]:
-            return [ImagePrediction((FindingScore("Effusion", 0.9, 0.4, True),)) for _ in images]
+        def judge(self, films: Any) -> list[ImagePrediction]:
+            return [ImagePrediction((FindingScore("Effusion", 0.9, 0.4, True),)) for _ in films]
 
     monkeypatch.setattr(analyse, "current_champion", lambda: Champion(version.pk, "", Eager()))
 

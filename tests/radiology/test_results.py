@@ -24,9 +24,10 @@ from apps.modelops.models import ModelVersion
 from apps.radiology import results
 from apps.radiology.inference import Answer
 from apps.radiology.models import Instance, Result, ResultKind, Status, Study
-from apps.radiology.services import analyse
 from apps.radiology.services import results as making
 from apps.radiology.services.analyse import analyse_instance
+from apps.radiology.services.claims import claim
+from apps.radiology.services.outcomes import Outcome, finish
 from apps.radiology.store import film_path
 from apps.radiology.tasks import make_results
 from ml.radiology.contracts import FindingScore
@@ -53,7 +54,7 @@ def read(received, version: ModelVersion) -> Callable[..., Instance]:
 
 
 def judge(instance: Instance, version_id: int, **scores: tuple[float, float | None]) -> Instance:
-    claimed = analyse._claim(instance.pk)
+    claimed = claim(instance.pk)
     assert claimed is not None
     claimed.has_picture = True
     found = tuple(
@@ -61,7 +62,7 @@ def judge(instance: Instance, version_id: int, **scores: tuple[float, float | No
         for label, (p, at) in scores.items()
         for called in [at is not None and p >= at]
     )
-    analyse._finish(claimed, Status.ANALYSED, "", "", Answer(version_id, found))
+    finish([Outcome(claimed, Status.ANALYSED, answer=Answer(version_id, found))])
     return Instance.objects.get(pk=instance.pk)
 
 

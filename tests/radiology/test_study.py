@@ -14,8 +14,9 @@ from PIL import Image
 from apps.audit.models import AuditEvent
 from apps.radiology.inference import Answer
 from apps.radiology.models import Instance, Status, Study
-from apps.radiology.services import analyse
 from apps.radiology.services.analyse import analyse_instance
+from apps.radiology.services.claims import claim
+from apps.radiology.services.outcomes import Outcome, finish
 from apps.radiology.store import picture_path
 from ml.radiology.contracts import FindingScore
 from ml.radiology.vocabulary import NOT_LOOKED_FOR
@@ -73,16 +74,16 @@ def test_what_is_called_shows_where_the_model_looked(received, version, page_of,
     analyse_instance(instance.pk)
     looked = np.full((4, 4), 200, np.uint8)
     findings = (FindingScore("Effusion", 0.8, 0.4, True, looked), FindingScore("Nodule", 0.1, 0.4, False))
-    claimed = analyse._claim(instance.pk)
-    analyse._finish(claimed, Status.ANALYSED, "", "", Answer(version.pk, findings))
+    claimed = claim(instance.pk)
+    finish([Outcome(claimed, Status.ANALYSED, answer=Answer(version.pk, findings))])
     page = page_of(instance)
     assert "Model attention: pleural effusion" in page and "Model attention: nodule" not in page
     address = f"/radiology/instances/{instance.public_id}/attention/Effusion.png"
     assert address in page
     answer = radiologist.get(address)
     assert (answer.status_code, answer["Content-Type"]) == (200, "image/png")
-    overlay = Image.open(io.BytesIO(answer.content))
-    assert (overlay.mode, overlay.getpixel((0, 0))[3]) == ("RGBA", 120)
+    overlay = Image.open(io.BytesIO(answer.content)).convert("RGBA")
+    assert overlay.getpixel((0, 0))[3] == 120
     assert radiologist.get(address.replace("Effusion", "Nodule")).status_code == 404
 
 

@@ -110,9 +110,12 @@ class Instance(models.Model):
     reason_code = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=200, blank=True)
     attempts = models.PositiveSmallIntegerField(
-        default=0, help_text="Grows with each claim; fences off the last."
+        default=0, help_text="Grows with each claim; what fails again and again is given up."
     )
     lease_expires_at = models.DateTimeField(null=True, blank=True)
+    held_by = models.CharField(
+        max_length=100, blank=True, help_text="The worker's node name and its claim's own mark."
+    )
     rung_at = models.DateTimeField(null=True, blank=True, help_text="When the sweeper last rang for it.")
     rejected_by = models.ForeignKey(
         RejectionNote, null=True, blank=True, on_delete=models.PROTECT, related_name="instances"

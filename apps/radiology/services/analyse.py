@@ -1,174 +1,181 @@
-"""One instance from its file to its findings: decode apart, gate, predict, store."""
+"""Films from their files to their findings: decoded beside each other, judged and stored together."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from dataclasses import dataclass
 
 import structlog
-from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
-from apps.core.bell import ring
-from apps.core.clock import now
-from apps.modelops.selectors import champion
-from apps.radiology.decoding import decode_apart
-from apps.radiology.inference import Answer, NoAnswer, admits, current_champion, predict
+from apps.radiology.decoding import reduce_apart, start_decoders
+from apps.radiology.inference import NoAnswer, admits, current_champion, predict
 from apps.radiology.limits import file_limits
-from apps.radiology.models import NOT_REJECTED, OPEN, Analysis, Finding, Instance, Status
-from apps.radiology.services.studies import TASK, sum_up
+from apps.radiology.models import Instance, Status
+from apps.radiology.services.claims import NO_MODEL, RENEW_S, claim, claim_waiting, renew, take_over
+from apps.radiology.services.outcomes import Outcome, finish
 from apps.radiology.store import clear_incoming, film_path, write_picture
-from ml.radiology.contracts import DicomRefused, InstanceHeader
+from ml.radiology.contracts import DicomRefused, InstanceHeader, SmallFilm
 from ml.radiology.dicom import gate, read_header
-from ml.radiology.explain import overlay_png
-from ml.radiology.isolation import Decoded
 
 log = structlog.get_logger(__name__)
-# Far above what a film takes: the decoder has a time limit, the network a fixed amount of arithmetic. The
-# worker's solo pool has no time limit of its own.
-LEASE = timedelta(minutes=6)
 ATTEMPTS_MAX = 5
-RING_AFTER = timedelta(seconds=5)
-RING_AGAIN = timedelta(minutes=5)  # a long queue, or no worker at all, must not fill the broker with bells
 HALF_RECEIVED_S = 24 * 3600.0
-BELLS_MAX = 200
-NO_MODEL = {
-    "no_model": "Waits: no model is in service yet.",
-    "model_unreadable": "Waits: the model in service cannot be loaded.",
-}
+BATCH = 16  # films through the network, and stored, together
+PATIENCE_S = 1.0  # a film that is decoded waits no longer for others
+BELL_S = 10.0  # then the worker answers who asks whether it lives; other bells go on with what is left
+# The database's trouble: no film is to blame, and the sweeper rings again.
+NOT_THE_FILM = (OperationalError, InterfaceError)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A film that the network may see, if the patient is one the model was validated on."""
+
+    instance: Instance
+    film: SmallFilm
+    header: InstanceHeader
+
+
+def begin() -> None:
+    """What a worker does before its first bell."""
+    take_over()
+    start_decoders()
+    current_champion()
 
 
 def analyse_instance(pk: int) -> None:
-    """Claim, analyse, store. Does nothing where another worker holds the instance or it is done."""
-    instance = None if _waits_in_vain(pk) else _claim(pk)
+    """Answer a film's bell: analyse it, and what else waits, the oldest first.
+
+    Does nothing to it where another worker holds it or it is done. One that was tried before may be what a
+    worker died of, so nothing else is claimed beside it.
+    """
+    until = time.monotonic() + BELL_S
+    instance = None if _waits_in_vain(pk) else claim(pk)
     if instance is None:
-        return
-    if instance.attempts > ATTEMPTS_MAX:
-        _finish(instance, Status.NOT_ANALYSED, "gave_up", "Not analysed: the analysis failed repeatedly.")
-        return
+        _Desk().work_off([], until)
+    elif instance.attempts > ATTEMPTS_MAX:
+        reason = "Not analysed: the analysis failed repeatedly."
+        finish([Outcome(instance, Status.NOT_ANALYSED, "gave_up", reason)])
+    elif instance.attempts > 1:
+        _Desk().work_off([instance], 0.0)
+    else:
+        _Desk().work_off([instance], until)
+
+
+class _Desk:
+    """The films that one bell has the worker at."""
+
+    def __init__(self) -> None:
+        self.reading: dict[Future[Ready | Outcome], Instance] = {}
+        self.read: list[Ready | Outcome] = []
+        self.oldest = self.renewed = time.monotonic()  # when the first of `read` was, and the last `renew`
+
+    def work_off(self, claimed: list[Instance], until: float) -> None:
+        """These, and until then what else waits."""
+        children = settings.LYNCEUS_DECODERS
+        with ThreadPoolExecutor(children) as pool:
+            while True:
+                if len(self.reading) <= children and time.monotonic() < until:
+                    model = current_champion()
+                    claimed += claim_waiting(BATCH // 2, with_model=not isinstance(model, NoAnswer))
+                for instance in claimed:
+                    self.reading[pool.submit(copy_context().run, _read, instance)] = instance
+                claimed = []
+                if not self.reading and not self.read:
+                    return
+                self._collect()
+                if self._due():
+                    _judge_apart(self.read)
+                    self.read = []
+
+    def _collect(self) -> None:
+        left_s = PATIENCE_S - (time.monotonic() - self.oldest) if self.read else PATIENCE_S
+        done, _ = wait(self.reading, max(0.0, left_s), FIRST_COMPLETED)
+        for future in done:
+            instance = self.reading.pop(future)
+            try:
+                self.read.append(future.result())
+            except Exception:  # it keeps its claim until that lapses, and is tried again
+                log.exception("film_not_read", instance=instance.pk)
+            if len(self.read) == 1:
+                self.oldest = time.monotonic()
+        if time.monotonic() - self.renewed > RENEW_S:
+            renew([*self.reading.values(), *(one.instance for one in self.read)])
+            self.renewed = time.monotonic()
+
+    def _due(self) -> bool:
+        waited = time.monotonic() - self.oldest >= PATIENCE_S
+        return bool(self.read) and (not self.reading or len(self.read) >= BATCH or waited)
+
+
+def _read(instance: Instance) -> Ready | Outcome:
+    """In a thread: without the database."""
+    path = film_path(instance.site, instance.file_sha256)
     try:
-        decoded = decode_apart(film_path(instance.site, instance.file_sha256))
-        write_picture(instance.site, instance.file_sha256, decoded.picture)
-        header = read_header(film_path(instance.site, instance.file_sha256), file_limits())
+        reduced = reduce_apart(path)
+        write_picture(instance.site, instance.file_sha256, reduced.picture)
+        header = read_header(path, file_limits())
     except DicomRefused as error:
-        _finish(instance, Status.REFUSED, error.code, error.message)
-        return
+        return Outcome(instance, Status.REFUSED, error.code, error.message)
     except OSError as error:
         # No fault of the film: it stays received, and the sweeper rings for it again after a while.
         log.error("disk_failed", instance=instance.pk, error=type(error).__name__, errno=error.errno)
-        _finish(instance, Status.RECEIVED, "disk_failed", "Waits: the film cannot be read from the disk.")
-        return
-    instance.pixel_sha256 = decoded.image.pixel_sha256
-    instance.has_picture = True
+        reason = "Waits: the disk failed, or is nearly full."
+        return Outcome(instance, Status.RECEIVED, "disk_failed", reason)
+    instance.pixel_sha256, instance.has_picture = reduced.pixel_sha256, True
     verdict = gate(header)
     if not verdict.accepted:
-        _finish(instance, Status.NOT_ANALYSED, verdict.code, verdict.reason)
-        return
-    _judge(instance, decoded, header)
+        return Outcome(instance, Status.NOT_ANALYSED, verdict.code, verdict.reason)
+    return Ready(instance, reduced.film, header)
 
 
-def _judge(instance: Instance, decoded: Decoded, header: InstanceHeader) -> None:
-    model = current_champion()
+def _judge_apart(read: Sequence[Ready | Outcome]) -> None:
+    """Together, or each alone where one makes the model fail: it keeps its claim until that lapses."""
+    try:
+        _judge(read)
+    except NOT_THE_FILM:
+        raise
+    except Exception:
+        if len(read) > 1:
+            for one in read:
+                _judge_apart([one])
+        else:
+            log.exception("analysis_failed", instance=read[0].instance.pk)
+
+
+def _judge(read: Sequence[Ready | Outcome]) -> None:
+    outcomes = [one for one in read if isinstance(one, Outcome)]
+    ready = [one for one in read if isinstance(one, Ready)]
+    model = current_champion() if ready else NoAnswer("no_model")
     if isinstance(model, NoAnswer):
-        # Stays received: the sweeper rings again once a model serves.
-        _finish(instance, Status.RECEIVED, model.reason, NO_MODEL[model.reason])
+        # They stay received: the sweeper rings again once a model serves.
+        reason = NO_MODEL[model.reason]
+        finish([*outcomes, *(Outcome(one.instance, Status.RECEIVED, model.reason, reason) for one in ready)])
         return
-    verdict = admits(model, header)
-    if verdict.accepted:
-        answer = predict(model, decoded.image.pixels)
+    admitted = []
+    for one in ready:
+        if (verdict := admits(model, one.header)).accepted:
+            admitted.append(one)
+        else:
+            outcomes.append(Outcome(one.instance, Status.NOT_ANALYSED, verdict.code, verdict.reason))
+    for one, answer in zip(admitted, predict(model, [one.film for one in admitted]), strict=True):
         verdict = answer.verdict
-    if not verdict.accepted:
-        _finish(instance, Status.NOT_ANALYSED, verdict.code, verdict.reason)
-        return
-    _finish(instance, Status.ANALYSED, "", "", answer)
+        if verdict.accepted:
+            outcomes.append(Outcome(one.instance, Status.ANALYSED, answer=answer))
+        else:
+            outcomes.append(Outcome(one.instance, Status.NOT_ANALYSED, verdict.code, verdict.reason))
+    finish(outcomes)
 
 
 def _waits_in_vain(pk: int) -> bool:
     """Whether it was decoded already, waits for a model, and there still is none."""
     waiting = Instance.objects.filter(pk=pk, status=Status.RECEIVED, reason_code__in=NO_MODEL)
     return waiting.exists() and isinstance(current_champion(), NoAnswer)
-
-
-def _claim(pk: int) -> Instance | None:
-    """Compare and set: of two workers with the same bell one gets the instance."""
-    free = Q(status=Status.RECEIVED) | Q(status=Status.ANALYSING, lease_expires_at__lt=now())
-    with transaction.atomic():
-        claimed = Instance.objects.filter(free, NOT_REJECTED, pk=pk).update(
-            status=Status.ANALYSING, attempts=F("attempts") + 1, lease_expires_at=now() + LEASE
-        )
-        if not claimed:
-            return None
-        instance = Instance.objects.select_related("study", "site").get(pk=pk)
-        sum_up(instance.study_id)
-    return instance
-
-
-@transaction.atomic
-def _finish(instance: Instance, status: Status, code: str, reason: str, answer: Answer | None = None) -> None:
-    """Store the outcome, unless the claim ran out and another worker has the instance now."""
-    # `attempts` starts again after a wait, so the lease's own end tells two claims apart.
-    mine = Instance.objects.filter(
-        pk=instance.pk,
-        status=Status.ANALYSING,
-        attempts=instance.attempts,
-        lease_expires_at=instance.lease_expires_at,
-    )
-    # Waiting for a model is no failed attempt.
-    attempts = 0 if status == Status.RECEIVED else instance.attempts
-    if not mine.update(
-        status=status,
-        reason_code=code,
-        reason=reason[:200],
-        pixel_sha256=instance.pixel_sha256,
-        has_picture=instance.has_picture,
-        attempts=attempts,
-        lease_expires_at=None,
-        rung_at=now() if code == "disk_failed" else None,
-        analysed_at=None if status == Status.RECEIVED else now(),
-    ):
-        log.warning("analysis_fenced_off", instance=instance.pk)
-        return
-    if answer is not None:
-        _store(instance, answer)
-    sum_up(instance.study_id)
-    log.info("instance_finished", instance=instance.pk, status=str(status), code=code)
-
-
-def _store(instance: Instance, answer: Answer) -> None:
-    analysis, made = Analysis.objects.get_or_create(
-        instance=instance,
-        version_id=answer.version_id,
-        defaults={"pixel_sha256": instance.pixel_sha256, "at": now()},
-    )
-    if made:
-        Finding.objects.bulk_create(
-            Finding(
-                analysis=analysis,
-                label=finding.label,
-                probability=finding.probability,
-                operating_point=finding.operating_point,
-                positive=finding.positive,
-                attention=None if finding.attention is None else overlay_png(finding.attention),
-            )
-            for finding in answer.findings
-        )
-
-
-def overdue() -> QuerySet[Instance]:
-    """Received a while ago, or held by a worker that died. Those that wait for a model wait for one."""
-    late = Q(status=Status.RECEIVED, received_at__lt=now() - RING_AFTER)
-    if champion("radiology") is None:
-        late &= ~Q(reason_code="no_model")
-    dead = Q(status=Status.ANALYSING, lease_expires_at__lt=now())
-    quiet = Q(rung_at=None) | Q(rung_at__lt=now() - RING_AGAIN)
-    return Instance.objects.filter(late | dead, quiet, NOT_REJECTED, status__in=OPEN).order_by("received_at")
-
-
-def ring_overdue() -> int:
-    due = list(overdue().values_list("pk", flat=True)[:BELLS_MAX])
-    Instance.objects.filter(pk__in=due).update(rung_at=now())
-    for pk in due:
-        ring(TASK, pk)
-    return len(due)
 
 
 def clear_half_received() -> int:

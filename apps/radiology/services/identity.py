@@ -52,7 +52,7 @@ def may_join(study: Study, identity: Mapping[str, Any]) -> bool:
     modality may go on sending what its worklist said, or one that was merged into the current one."""
     sent = _patient_in(identity)
     current = (study.PatientID, study.IssuerOfPatientID)
-    if current in (sent, merged_into(study.site, sent)):
+    if current == sent or current == merged_into(study.site, sent):
         return True
     return any(
         sent == _patient_in(before) for before in study.identity_changes.values_list("before", flat=True)
@@ -84,7 +84,7 @@ def studies_of(site: Site, patient: Patient) -> Any:
 
 def merge_of(site: Site, patient: Patient) -> PatientMerge | None:
     """The merge in force of this patient into another."""
-    found = PatientMerge.objects.select_related("by").filter(site=site, undone_at=None)
+    found = PatientMerge.objects.filter(site=site, undone_at=None)
     return found.filter(from_patient=patient[0], from_issuer=patient[1]).first()
 
 

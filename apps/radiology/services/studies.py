@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from django.db.models import QuerySet
+
 from apps.core.clock import now
-from apps.radiology.models import NOT_REJECTED, OPEN, Status, Study
-from apps.radiology.selectors import findings_of_study
+from apps.radiology.models import NOT_REJECTED, OPEN, Instance, Status, Study
+from apps.radiology.selectors import strongest_findings
 
 TASK = "radiology.analyse_instance"
 
 
-def sum_up(study_id: int) -> None:
+def sum_up(*study_ids: int) -> None:
     """Status and what raises it, from the instances. Call inside the transaction that changed one."""
-    study = Study.objects.select_for_update().get(pk=study_id)
-    statuses = list(study.instances.filter(NOT_REJECTED).values_list("status", flat=True))
-    # One whose last film moved away is withdrawn too: there is nothing of it left to read.
-    study.withdrawn = not statuses
-    study.status = _status(statuses)
-    positive = [finding for finding in findings_of_study(study) if finding.positive]
-    study.raised_by = [finding.label for finding in positive]
-    study.raised = bool(positive)
-    study.changed_at = now()
-    study.save(update_fields=["status", "withdrawn", "raised", "raised_by", "changed_at"])
+    studies = list(_locked(study_ids))
+    statuses: dict[int, list[str]] = {study.pk: [] for study in studies}
+    used = Instance.objects.filter(NOT_REJECTED, study__in=statuses)
+    for study_id, status in used.values_list("study_id", "status"):
+        statuses[study_id].append(status)
+    found = strongest_findings(list(statuses))
+    for study in studies:
+        # One whose last film moved away is withdrawn too: there is nothing of it left to read.
+        study.withdrawn = not statuses[study.pk]
+        study.status = _status(statuses[study.pk])
+        positive = [finding for finding in found[study.pk] if finding.positive]
+        study.raised_by = [finding.label for finding in positive]
+        study.raised = bool(positive)
+        study.changed_at = now()
+        study.save(update_fields=["status", "withdrawn", "raised", "raised_by", "changed_at"])
+
+
+def under_way(study_ids: Collection[int]) -> None:
+    """As `sum_up` where a worker has just taken an instance of each, and nothing else changed."""
+    locked = list(_locked(study_ids).values_list("pk", flat=True))
+    Study.objects.filter(pk__in=locked).update(status=Status.ANALYSING, changed_at=now())
+
+
+def _locked(study_ids: Collection[int]) -> QuerySet[Study]:
+    """In the order of their keys, as everybody locks them."""
+    return Study.objects.select_for_update().filter(pk__in=study_ids).order_by("pk")
 
 
 def touch(study_id: int) -> None:

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from ml.common.devices import choose_device
+from ml.common import devices
+from ml.common.devices import choose_device, serving_device
 
 
 def run(code: str) -> str:
@@ -46,3 +47,16 @@ def test_devices() -> None:
     assert choose_device() in {"cuda", "mps", "cpu"}
     with pytest.raises(ValueError, match="must be one of"):
         choose_device("tpu")
+
+
+def test_without_a_card_films_are_served_without_torch(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(devices, "choose_device", lambda wanted: pytest.fail("torch was loaded"))
+    monkeypatch.setattr(devices, "NVIDIA", tmp_path / "nothing")
+    assert [serving_device(wanted) for wanted in ("auto", "cpu", "mps")] == ["cpu"] * 3
+
+
+def test_with_a_card_torch_says_whether_it_can_be_used(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(devices, "NVIDIA", tmp_path)
+    for there in ("cuda", "cpu", "mps"):
+        monkeypatch.setattr(devices, "choose_device", lambda wanted, there=there: there)
+        assert serving_device() == ("cuda" if there == "cuda" else "cpu")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import shutil
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import torch
 from ml.common.artefact import ArtefactError, open_artefact, write_artefact
 from ml.common.contracts import Cancelled
 from ml.radiology import fitting, predict
+from ml.radiology import train as train_module
 from ml.radiology.checkpoint import CHECKPOINT
 from ml.radiology.config import PRESETS, TrainConfig
 from ml.radiology.dataset import shuffled
@@ -23,6 +25,7 @@ from ml.radiology.importing import freeze_images
 from ml.radiology.model import open_network
 from ml.radiology.predict import RadiologyPredictor
 from ml.radiology.synthetic import LABELS
+from ml.radiology.torch_session import TorchSession
 from ml.radiology.transforms import fit, shrink
 from tests.films import train_tiny
 
@@ -157,6 +160,30 @@ def test_a_model_that_answers_otherwise_is_not_served(trained, monkeypatch) -> N
     with pytest.raises(ArtefactError) as caught:
         RadiologyPredictor.load(trained.artefact_dir)
     assert caught.value.code == "golden_mismatch"
+
+
+def test_an_export_that_answers_otherwise_than_torch_is_no_artefact(request_for, monkeypatch) -> None:
+    """By 2e-4, where 1e-4 is allowed."""
+    honest = train_module.onnx_outputs
+
+    def off(*given: Any) -> Any:
+        return {name: values + np.float32(2e-4) for name, values in honest(*given).items()}
+
+    monkeypatch.setattr(train_module, "onnx_outputs", off)
+    request = request_for()
+    with pytest.raises(ArtefactError) as caught:
+        train_tiny(request)
+    assert caught.value.code == "golden_mismatch"
+    assert not request.output_dir.exists()
+
+
+def test_torch_answers_as_onnx_runtime_does(trained, predictor) -> None:
+    """What serves where there is a graphics card, here without one."""
+    golden = open_artefact(trained.artefact_dir).golden()["squares"]
+    session = TorchSession(open_artefact(trained.artefact_dir), "cpu")
+    by_torch = dataclasses.replace(predictor, session=session)
+    assert np.allclose(by_torch.logits(golden), predictor.logits(golden), atol=1e-4)
+    assert np.allclose(by_torch.unusual(golden), predictor.unusual(golden), atol=1e-2)
 
 
 def test_evaluation_measures_what_it_can_read(trained, film_folder, tmp_path) -> None:

@@ -22,7 +22,7 @@ class Command(BaseCommand):
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stopped.set())
         try:
-            server = start_listener(block=False)
+            server = start_listener()
         except OSError as error:
             raise CommandError(
                 f"Port {settings.LYNCEUS_DICOM_PORT} cannot be listened on: {error.strerror}."
