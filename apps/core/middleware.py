@@ -20,7 +20,7 @@ POLICY = "; ".join(
         "img-src 'self' data: blob:",
         "style-src 'self'",
         "script-src 'self'",
-        "worker-src 'self' blob:",
+        "worker-src 'self'",
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'self'",

@@ -18,6 +18,7 @@ from apps.accounts.models import Role, User
 from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.radiology.changes import aside_of, identity_history, other_studies_of, proposals_of, rejections_of
+from apps.radiology.filmviewer import address_of, next_address, priors_of
 from apps.radiology.models import Finding, Instance, Side, Status, Study, Verdict
 from apps.radiology.reads import lines_of, lock_on, may_see_ai, read_of, reads_concurrently
 from apps.radiology.received import Outcome
@@ -126,8 +127,9 @@ def study(request: HttpRequest, public_id: UUID) -> HttpResponse:
         found = _study(request, public_id)
         record("study.viewed", site=user.site, actor=user, subject=f"study:{found.pk}")
     context = _analysis(found, user, request.GET.get("film", ""))
-    context |= {"active": "worklist", "next": next_on_worklist(found), "others": other_studies_of(found)}
-    context |= {**changes_of(found), **panel_of(found, user)}
+    following = next_on_worklist(found)
+    context |= {"active": "worklist", "next": following, "next_address": next_address(following)}
+    context |= {**changes_of(found), **panel_of(found, user), "others": other_studies_of(found)}
     return render(request, "radiology/study.html", context)
 
 
@@ -186,6 +188,8 @@ def _analysis(found: Study, user: User, film: str) -> dict[str, Any]:
         "opened": opened,
         "says": _says(shown, findings, opened) if shown else "",
         "results": results_of(found) if opened else [],
+        "film_address": address_of(shown),
+        "priors": priors_of(found),
         "open": any(instance.is_open for instance in instances),
         "query": urlencode({**query, "seen": found.changed_at.isoformat()}),
     }

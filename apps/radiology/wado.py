@@ -40,6 +40,8 @@ from ml.radiology.frames import StoredPixels, stored_frame, stored_pixels, store
 from ml.radiology.parsing import PIXEL_TAGS
 
 BLOCK = 1 << 18
+# The viewer fetches the next study's film while one is read: the audit tells it from a film that was opened.
+AHEAD = "X-Lynceus-Prefetch"
 # RFC 9111 5.5. Identity is the database's: see docs/api.md.
 AS_SENT = '299 Lynceus "The files name patient and study as sent, the metadata name the current ones."'
 
@@ -87,7 +89,7 @@ def frames(
     if max(frames) > pixels.frames:
         raise not_found()
     choice = choose(accepted(request), syntax=pixels.syntax_given, several=len(frames) > 1)
-    _viewed(caller, instance, frames=frames)
+    _viewed(caller, instance, frames=frames, ahead=AHEAD in request.headers)
     return _frames(choice, pixels, frames)
 
 
@@ -167,13 +169,13 @@ def _pixels(
         return instance, stored_pixels(film_path(instance.site, instance.file_sha256), file_limits())
 
 
-def _viewed(caller: Caller, instance: Instance, *, frames: list[int]) -> None:
+def _viewed(caller: Caller, instance: Instance, *, frames: list[int], ahead: bool = False) -> None:
     record(
         "film.viewed",
         site=caller.site,
         actor=caller.user or caller.client,
         subject=f"instance:{instance.pk}",
-        detail={"frames": frames},
+        detail={"frames": frames, **({"ahead": True} if ahead else {})},
     )
 
 

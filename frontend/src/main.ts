@@ -27,7 +27,9 @@ function mount(root: ParentNode): void {
   startDropzones(root);
   for (const element of root.querySelectorAll<HTMLElement>("[data-viewer]:not([data-mounted])")) {
     element.dataset.mounted = "";
-    void import("./viewer").then(({ FilmViewer }) => new FilmViewer(element));
+    // The film is on its way while the viewer's large chunk is.
+    void import("./viewer/film").then(({ filmAt }) => filmAt(element.dataset.film ?? "").catch(() => undefined));
+    void import("./viewer/index").then(({ Viewer }) => new Viewer(element));
   }
   for (const element of root.querySelectorAll<HTMLElement>("[data-chart]:not([data-mounted])")) {
     element.dataset.mounted = "";

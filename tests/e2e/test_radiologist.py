@@ -115,3 +115,27 @@ def test_the_worklist_hears_of_a_film_sent_by_a_modality(demo: Running, open_as:
         demo.store_by_dimse(unsent(demo)[5])
         expect(page.locator("#rows tr")).to_have_count(known + 1, timeout=PATIENCE_MS)
         assert page.evaluate("window.stillTheSamePage")
+
+
+def test_a_film_is_read_at_full_depth_with_its_tools(demo: Running, open_as: Open) -> None:
+    """Measured, turned, its window dragged; whose it is stays on it."""
+    with open_as("radiologist") as page:
+        page.goto("/radiology/")
+        page.locator("#rows tr a").first.click()
+        expect(page.locator(".viewer[data-ready]")).to_be_visible(timeout=PATIENCE_MS)
+        film = page.locator(".film")
+        expect(film.locator(".top-left")).to_contain_text("ID SYN")
+        box = film.locator(".screen").bounding_box()
+        assert box
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.keyboard.press("l")
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + 90, y + 40, steps=4)
+        page.mouse.up()
+        expect(film.locator("svg text")).to_contain_text("px uncalibrated")
+        page.keyboard.press("h")
+        expect(film).to_contain_text("FLIPPED left to right on this screen only")
+        page.keyboard.press("n")
+        expect(film).not_to_contain_text("FLIPPED", timeout=PATIENCE_MS)
+        expect(page.locator(".viewer[data-ready]")).to_be_visible(timeout=PATIENCE_MS)

@@ -26,7 +26,7 @@ def test_a_page_links_files_that_the_build_made(client: Client, db: None) -> Non
 
 def test_charts_and_viewer_are_loaded_only_where_wanted() -> None:
     entry = manifest()["src/main.ts"]
-    assert set(entry["dynamicImports"]) == {"src/charts.ts", "src/viewer.ts"}
+    assert set(entry["dynamicImports"]) == {"src/charts.ts", "src/viewer/film.ts", "src/viewer/index.ts"}
     assert (DIST / entry["file"]).stat().st_size < 120_000
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Callable
 
-from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
 OpenPage = Callable[..., Page]
@@ -21,83 +19,6 @@ def test_a_letter_after_g_goes_to_its_place_but_not_while_typing(open_page: Open
     page.keyboard.press("Escape")
     page.keyboard.type("gw")
     page.wait_for_url("**/work")
-
-
-def png() -> bytes:
-    out = io.BytesIO()
-    Image.linear_gradient("L").save(out, "png")
-    return out.getvalue()
-
-
-def middle_grey(page: Page) -> int:
-    return page.evaluate(
-        "() => { const c = document.querySelector('.film canvas');"
-        " return c.getContext('2d').getImageData(c.width / 2, c.height * 0.25, 1, 1).data[0]; }"
-    )
-
-
-def test_the_viewer_fits_inverts_windows_and_resets(open_page: OpenPage) -> None:
-    film = '<div class="film" data-viewer data-src="/film" data-synthetic data-captions="DX PA|M 64"></div>'
-    page = open_page(film, {"/film": lambda route: (200, "image/png", png())})
-    readout = page.locator(".film .bottom-left")
-    expect(readout).to_have_text("W 255 L 128")
-    expect(page.locator(".film .top-right")).to_have_text("SYNTHETIC")
-    upright = middle_grey(page)
-    page.keyboard.press("i")
-    expect(readout).to_have_text("W 255 L 128 inverted")
-    assert abs(middle_grey(page) - (255 - upright)) <= 1
-    page.keyboard.press("r")
-    expect(readout).to_have_text("W 255 L 128")
-    box = page.locator(".film").bounding_box()
-    assert box
-    page.mouse.move(box["x"] + 300, box["y"] + 200)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 400, box["y"] + 200)
-    page.mouse.up()
-    expect(readout).to_have_text("W 355 L 128")
-
-
-def test_a_film_being_read_is_left_alone_when_its_study_changes(open_page: OpenPage) -> None:
-    film = '<div id="film-1" class="film" hx-preserve data-viewer data-src="/film"></div>'
-    served = ["<p>waiting</p>"]
-
-    def analysis() -> str:
-        return (
-            '<div id="analysis" hx-get="/analysis" hx-trigger="every 200ms" hx-swap="outerHTML">'
-            f"{film}{served[0]}</div>"
-        )
-
-    answers = {
-        "/film": lambda route: (200, "image/png", png()),
-        "/analysis": lambda route: (200, "text/html", analysis().encode()),
-    }
-    page = open_page(analysis(), answers)
-    expect(page.locator(".film[data-ready]")).to_be_visible()
-    expect(page.locator(".film .bottom-right")).to_contain_text("x")
-    fitted = page.locator(".film .bottom-right").inner_text()
-    page.keyboard.press("i")
-    page.keyboard.press("+")
-    expect(page.locator(".film .bottom-right")).not_to_have_text(fitted)
-    expect(page.locator(".film .bottom-left")).to_have_text("W 255 L 128 inverted")
-    zoom = page.locator(".film .bottom-right").inner_text()
-    served[0] = "<p>analysed</p>"
-    expect(page.locator("#analysis > p")).to_have_text("analysed")
-    expect(page.locator(".film .bottom-left")).to_have_text("W 255 L 128 inverted")
-    assert page.locator(".film .bottom-right").inner_text() == zoom
-    page.keyboard.press("i")
-    expect(page.locator(".film .bottom-left")).to_have_text("W 255 L 128")
-
-
-def test_a_viewer_that_left_the_page_hears_no_key(open_page: OpenPage) -> None:
-    film = '<div class="film" data-viewer data-src="/film"></div>'
-    page = open_page(film, {"/film": lambda route: (200, "image/png", png())})
-    expect(page.locator(".film[data-ready]")).to_be_visible()
-    page.evaluate(
-        "() => { window.film = document.querySelector('.film'); window.film.remove();"
-        " return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))); }"
-    )
-    page.keyboard.press("i")
-    assert page.evaluate("window.film.querySelector('[aria-label=Invert]').ariaPressed") == "false"
 
 
 def test_what_is_read_out_is_touched_only_when_it_changes(open_page: OpenPage) -> None:
@@ -120,12 +41,6 @@ def test_what_is_read_out_is_touched_only_when_it_changes(open_page: OpenPage) -
     assert page.evaluate("window.touched") == 0
     served[0] = "two"
     expect(page.locator("#said")).to_have_text("two")
-
-
-def test_a_film_that_cannot_be_fetched_says_so(open_page: OpenPage) -> None:
-    film = '<div class="film" data-viewer data-src="/film"></div>'
-    page = open_page(film, {"/film": lambda route: (404, "text/plain", b"")})
-    expect(page.locator(".film .message")).to_contain_text("could not be fetched (404)")
 
 
 def test_each_file_is_posted_alone_and_shows_its_own_state(open_page: OpenPage) -> None:

@@ -44,7 +44,7 @@ def test_it_works(received, judged, page_of) -> None:
     analyse_instance(instance.pk)
     judged(instance, Effusion=(0.83, 0.41), Nodule=(0.1, 0.3))
     page = page_of(instance)
-    assert f"/radiology/instances/{instance.public_id}/image.png" in page
+    assert f'data-film="/dicom-web/studies/{instance.study.StudyInstanceUID}/series/' in page
     assert "data-viewer" in page
     assert "Raised by AI: pleural effusion." in page
     assert "Looked for: nodule, pleural effusion." in page
@@ -130,7 +130,7 @@ def test_one_film_of_several_can_be_chosen(received, page_of) -> None:
         analyse_instance(instance.pk)
     for instance in (first, second):
         page = page_of(instance, f"?film={instance.public_id}")
-        assert f'data-src="/radiology/instances/{instance.public_id}/image.png"' in page
+        assert f'/instances/{instance.SOPInstanceUID}"' in page.split("data-film=")[1].split(">")[0]
     assert page_of(first, "?film=nonsense").count("data-viewer") == 1
 
 

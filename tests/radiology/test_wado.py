@@ -255,6 +255,14 @@ def test_one_frame_may_come_alone(ask, take) -> None:
     assert event.detail == {"frames": [3]}
 
 
+def test_a_frame_fetched_ahead_is_told_from_one_that_was_looked_at(radiologist, take) -> None:
+    address = f"/dicom-web/{instance_of(take())}/frames/1"
+    for headers in ({"X-Lynceus-Prefetch": "1"}, {}):
+        assert radiologist.get(address, headers={"accept": OCTETS, **headers}).status_code == 200
+    seen = AuditEvent.objects.filter(action="film.viewed").order_by("pk")
+    assert [event.detail for event in seen] == [{"frames": [1], "ahead": True}, {"frames": [1]}]
+
+
 @pytest.mark.parametrize("numbers", ["4", "1,4", "0", "x", "1,", "-1", "1" * 9])
 def test_frames_that_are_not_there(ask, take, numbers) -> None:
     data, _ = frames_of()
