@@ -16,7 +16,15 @@ from apps.radiology.decoding import reduce_apart, start_decoders
 from apps.radiology.inference import NoAnswer, admits, current_champion, predict
 from apps.radiology.limits import file_limits
 from apps.radiology.models import Instance, Status
-from apps.radiology.services.claims import NO_MODEL, RENEW_S, claim, claim_waiting, renew, take_over
+from apps.radiology.services.claims import (
+    NO_MODEL,
+    RENEW_S,
+    anything_open,
+    claim,
+    claim_waiting,
+    renew,
+    take_over,
+)
 from apps.radiology.services.outcomes import Outcome, finish
 from apps.radiology.store import clear_incoming, film_path, write_picture
 from ml.radiology.contracts import DicomRefused, InstanceHeader, SmallFilm
@@ -54,6 +62,8 @@ def analyse_instance(pk: int) -> None:
     Does nothing to it where another worker holds it or it is done. One that was tried before may be what a
     worker died of, so nothing else is claimed beside it.
     """
+    if not anything_open():
+        return  # most bells of a long queue: what they ring for went along with another's
     until = time.monotonic() + BELL_S
     instance = None if _waits_in_vain(pk) else claim(pk)
     if instance is None:

@@ -30,6 +30,10 @@ NO_MODEL = {
 }
 
 
+def anything_open() -> bool:
+    return Instance.objects.filter(NOT_REJECTED, status__in=OPEN).exists()
+
+
 def claim(pk: int) -> Instance | None:
     """Of two workers with the same bell one gets the instance."""
     taken = _take(Instance.objects.filter(_free(), NOT_REJECTED, pk=pk).select_for_update(of=("self",)))

