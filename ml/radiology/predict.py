@@ -168,6 +168,11 @@ class RadiologyPredictor:
         found = []
         for i, (label, point) in enumerate(zip(self.labels, self.operating_points, strict=True)):
             positive = point is not None and bool(row[i] >= point)
-            attention = on_film(grad_cam(maps, self.head[i]), shape) if positive and maps.size else None
+            attention = self._attention(i, maps, shape) if positive else None
             found.append(FindingScore(label, float(row[i]), point, positive, attention))
         return tuple(found)
+
+    def _attention(self, i: int, maps: Floats, shape: Any) -> Bytes | None:
+        """None where nothing on the film speaks for the finding: then the rest of the network's sum did."""
+        cam = grad_cam(maps, self.head[i])
+        return on_film(cam, shape) if cam.any() else None

@@ -85,6 +85,12 @@ def test_a_model_that_cannot_be_loaded_leaves_films_waiting(received, version) -
     assert outcome(instance) == (Status.RECEIVED, "model_unreadable")
 
 
+def test_without_the_gate_a_hand_would_be_the_models_to_judge(received, monkeypatch) -> None:
+    assert outcome(received(BodyPartExamined="HAND")) == (Status.NOT_ANALYSED, "body_part")
+    monkeypatch.setattr(analyse, "gate", lambda header: ACCEPTED)
+    assert outcome(received(BodyPartExamined="HAND", seed=1)) == (Status.RECEIVED, "no_model")
+
+
 def test_a_film_that_waits_is_not_decoded_again_in_vain(received, monkeypatch) -> None:
     instance = received()
     outcome(instance)

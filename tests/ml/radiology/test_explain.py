@@ -103,6 +103,15 @@ def test_only_what_is_called_gets_a_map(predictor) -> None:
     assert shown.shape[0] / shown.shape[1] == pytest.approx(rows / columns, rel=0.02)
 
 
+def test_where_nothing_speaks_for_a_finding_there_is_no_map(predictor) -> None:
+    film = synthetic_film(8, 0, rows=128).shown
+    against = dataclasses.replace(
+        predictor, operating_points=(0.0,) * len(predictor.labels), head=-np.abs(predictor.head)
+    )
+    [answer] = against.predict([film])
+    assert all(finding.positive and finding.attention is None for finding in answer.findings)
+
+
 def test_the_map_lies_where_the_film_lies_in_the_square() -> None:
     cam = np.zeros((8, 8), np.float32)
     cam[2, 5] = 1  # of a square of 8: a tall film of half the width fills columns 2 to 6
