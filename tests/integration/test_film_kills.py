@@ -121,5 +121,5 @@ def dead_in_the_middle(apart: Apart, folder: Path, guard: str, seed: int) -> lis
     with apart.without_worker("imaging"):
         send(apart, list(films.values()))
         with apart.imaging(guard) as worker:
-            assert worker.wait(timeout=120) == -signal.SIGKILL
+            assert worker.wait(timeout=300) == -signal.SIGKILL
     return list(films)
