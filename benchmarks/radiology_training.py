@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
 
-import ml.common.torchvision_pair  # noqa: F401  # before timm
+import ml.common.torchvision_pair  # noqa: F401  # before torchvision and timm
 
 import timm  # isort: skip
+from torchvision.transforms import v2  # isort: skip
 from benchmarks.radiology_films import data_folder
 from benchmarks.report import report
 from ml.common.contracts import ProgressEvent
