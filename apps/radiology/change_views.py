@@ -26,10 +26,10 @@ from apps.radiology.limits import file_limits
 from apps.radiology.models import Correction, KeptAside, Study, differences
 from apps.radiology.reads import may_see_ai
 from apps.radiology.results import results_of
-from apps.radiology.selectors import study_for
 from apps.radiology.services.aside import settle_aside
 from apps.radiology.services.corrections import accept_correction, refuse_correction
 from apps.radiology.services.rejections import undo_rejection
+from apps.radiology.shortcuts import study_or_404
 from apps.radiology.store import aside_path, film_path, over_http
 from apps.radiology.views import changes_of
 from ml.radiology.dicom import read_header
@@ -55,10 +55,7 @@ def changes(request: HttpRequest) -> HttpResponse:
 @role_required(Role.RADIOLOGIST)
 def study_changes(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """The live banner of the study page; 204 while it still shows what `seen` says it shows."""
-    user = user_of(request)
-    found = study_for(user.site, public_id)
-    if found is None:
-        raise Http404
+    user, found = user_of(request), study_or_404(request, public_id)
     if request.GET.get("seen") == found.changed_at.isoformat():
         return HttpResponse(status=204)
     opened = may_see_ai(user, found)

@@ -16,8 +16,8 @@ from apps.core.errors import LynceusError
 from apps.radiology.change_views import DECIDE, back_from
 from apps.radiology.changes import merge_for, merges_at
 from apps.radiology.patient_forms import MergeForm, MoveForm
-from apps.radiology.selectors import study_for
 from apps.radiology.services.patients import merge_patients, move_study, undo_merge
+from apps.radiology.shortcuts import study_or_404
 
 
 @require_http_methods(["GET", "POST"])
@@ -53,10 +53,7 @@ def unmerge(request: HttpRequest, merge_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @role_required(Role.RADIOLOGIST)
 def move(request: HttpRequest, public_id: UUID) -> HttpResponse:
-    user = user_of(request)
-    study = study_for(user.site, public_id)
-    if study is None:
-        raise Http404
+    user, study = user_of(request), study_or_404(request, public_id)
     form = MoveForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         try:

@@ -13,18 +13,19 @@ from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.radiology.models import Read, Side, Study, Verdict
+from apps.radiology.models import Read, Side, Verdict
 from apps.radiology.reads import Said, labels_to_read, read_for, said_by
-from apps.radiology.selectors import next_to_read, study_for
+from apps.radiology.selectors import next_to_read
 from apps.radiology.services.locks import hold_lock, release_lock
 from apps.radiology.services.reads import add_addendum, begin_read, commit_read, keep_draft, sign_read
+from apps.radiology.shortcuts import study_or_404
 
 
 @require_POST
 @role_required(Role.RADIOLOGIST)
 def begin(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Lock the study and open this reader's draft; with `over` also where somebody else holds it."""
-    found = _study(request, public_id)
+    found = study_or_404(request, public_id)
     try:
         begin_read(found, user_of(request), over="over" in request.POST)
     except LynceusError as error:
@@ -62,7 +63,7 @@ def keep(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @role_required(Role.RADIOLOGIST)
 def hold(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """204 while the lock is still this reader's, 409 once it is not."""
-    if not hold_lock(_study(request, public_id), user_of(request)):
+    if not hold_lock(study_or_404(request, public_id), user_of(request)):
         raise LynceusError("lock_lost", "Somebody else reads this study now, or you were away.", status=409)
     return HttpResponse(status=204)
 
@@ -99,8 +100,12 @@ def add(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @require_POST
 @role_required(Role.RADIOLOGIST)
 def release(request: HttpRequest, public_id: UUID) -> HttpResponse:
-    """Leave the draft as it is and let others read the study."""
-    release_lock(_study(request, public_id), user_of(request))
+    """Leave the draft as it stands and let others read the study."""
+    found, user = study_or_404(request, public_id), user_of(request)
+    read = read_for(user, public_id)
+    if read is not None and read.is_open and "text" in request.POST and hold_lock(found, user):
+        keep_draft(read, *_form(request, read))  # what was marked since it was last kept
+    release_lock(found, user)
     return redirect("radiology:worklist")
 
 
@@ -113,13 +118,6 @@ def _form(request: HttpRequest, read: Read) -> tuple[dict[str, Said], str]:
         verdict = verdict if verdict in Verdict.values else ""
         said[label] = Said(verdict, side if verdict and side in Side.values else "")
     return said, request.POST.get("text", "")
-
-
-def _study(request: HttpRequest, public_id: UUID) -> Study:
-    found = study_for(user_of(request).site, public_id)
-    if found is None:
-        raise Http404
-    return found
 
 
 def _read(request: HttpRequest, public_id: UUID) -> Read:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from apps.accounts.models import Site, User
 from apps.core.clock import now
 from apps.radiology.models import Finding, Read, ReadingPolicy, Side, Study, StudyLock, Verdict
@@ -65,17 +67,18 @@ def may_see_ai(user: User | None, study: Study) -> bool:
 
 
 def read_of(study: Study, user: User) -> Read | None:
-    return (
-        Read.objects.select_related("study__site", "reader", "version")
-        .filter(study=study, reader=user)
-        .first()
-    )
+    """The reader's own; of several the last: those before it were retracted."""
+    return _whole().filter(study=study, reader=user).first()
 
 
 def read_for(user: User, public_id: UUID) -> Read | None:
-    """The reader's own, of a study that is shown."""
-    mine = Read.objects.select_related("study__site", "reader", "version").filter(reader=user)
-    return mine.filter(study__public_id=public_id, study__site=user.site, study__withdrawn=False).first()
+    """The same, of a study that is shown."""
+    shown = _whole().filter(reader=user, study__site=user.site, study__withdrawn=False)
+    return shown.filter(study__public_id=public_id).first()
+
+
+def _whole() -> QuerySet[Read]:
+    return Read.objects.select_related("study__site", "reader", "version").order_by("-pk")
 
 
 def lock_on(study: Study) -> StudyLock | None:
@@ -96,7 +99,7 @@ def lines_of(read: Read) -> list[Line]:
     """The findings asked for, and whatever else was marked; with the model's call once that is open."""
     said, before = said_by(read), said_by(read, blind=True)
     labels = dict.fromkeys([*labels_to_read(), *said])
-    opened = read.concurrent or read.committed_at is not None
+    opened = may_see_ai(read.reader, read.study)
     found = {one.label: one for one in findings_of_study(read.study)} if opened else {}
     return [
         Line(label, said.get(label, Said()), before.get(label, Said()), found.get(label)) for label in labels

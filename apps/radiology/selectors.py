@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import CharField, Count, Exists, Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, NullIf
 
 from apps.accounts.models import Site, User
 from apps.accounts.services import site_is_open
@@ -22,10 +23,15 @@ from apps.radiology.models import (
     Finding,
     Instance,
     Read,
+    ReadState,
     Status,
     Study,
     StudyLock,
 )
+
+TO_READ = ~Q(read_state__in=SIGNED)
+NAME_OF_READER = Coalesce(NullIf("by__full_name", Value("")), "by__email", output_field=CharField())
+RANK = ("-raised", "received_at", "pk")  # the model raises a study, and never lowers one
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class WorklistFilter:
 
 
 def worklist_for(user: User, chosen: WorklistFilter) -> QuerySet[Study]:
-    """Raised by a finding first, then the longest waiting: the model never lowers a study's place."""
+    """Raised by a finding first, then the longest waiting."""
     why = Instance.objects.filter(NOT_REJECTED, study=OuterRef("pk"), status=OuterRef("status")).exclude(
         reason=""
     )
@@ -48,7 +54,7 @@ def worklist_for(user: User, chosen: WorklistFilter) -> QuerySet[Study]:
         films=Count("instances", filter=Q(instances__rejected_by=None)),
         reason=Subquery(why.order_by("pk").values("reason")[:1]),
         in_question=in_question(),
-        reader=Subquery(_held().values("by__full_name")[:1]),
+        reader=Subquery(_held().values(name=NAME_OF_READER)[:1]),
     )
     if chosen.status:
         found = found.filter(status=chosen.status)
@@ -58,7 +64,7 @@ def worklist_for(user: User, chosen: WorklistFilter) -> QuerySet[Study]:
     if chosen.q:
         # Not by name: what is searched for stands in the address of the page.
         found = found.filter(Q(PatientID__icontains=chosen.q) | Q(AccessionNumber__icontains=chosen.q))
-    return found.order_by("-raised", "received_at", "pk")
+    return found.order_by(*RANK)
 
 
 def _read(studies: QuerySet[Study], user: User, reading: str) -> QuerySet[Study]:
@@ -67,11 +73,7 @@ def _read(studies: QuerySet[Study], user: User, reading: str) -> QuerySet[Study]
         return studies
     if reading == "mine":
         return studies.filter(Exists(Read.objects.filter(study=OuterRef("pk"), reader=user)))
-    return (
-        studies.filter(read_state__in=SIGNED)
-        if reading == "signed"
-        else studies.exclude(read_state__in=SIGNED)
-    )
+    return studies.filter(~TO_READ if reading == "signed" else TO_READ)
 
 
 def _held() -> QuerySet[StudyLock]:
@@ -80,13 +82,13 @@ def _held() -> QuerySet[StudyLock]:
 
 
 def next_on_worklist(study: Study) -> Study | None:
-    """The study below this one on its site's unfiltered worklist."""
+    """The study below this one on its site's worklist as it opens."""
     later = Q(received_at__gt=study.received_at) | Q(received_at=study.received_at, pk__gt=study.pk)
     below = Q(later, raised=study.raised)
     if study.raised:
         below |= Q(raised=False)
-    same_site = Study.objects.filter(below, site=study.site_id, withdrawn=False)
-    return same_site.order_by("-raised", "received_at", "pk").first()
+    same_site = Study.objects.filter(below, TO_READ, site=study.site_id, withdrawn=False)
+    return same_site.order_by(*RANK).first()
 
 
 def next_to_read(user: User) -> Study | None:
@@ -94,12 +96,12 @@ def next_to_read(user: User) -> Study | None:
     free = Study.objects.filter(
         ~Exists(_held().exclude(by=user)), ~in_question(), site=user.site_id, withdrawn=False
     )
-    return free.filter(read_state="").order_by("-raised", "received_at", "pk").first()
+    return free.filter(read_state__in=("", ReadState.RETRACTED)).order_by(*RANK).first()
 
 
 def counts_by_status(site: Site) -> dict[str, int]:
     """Of those still to be read."""
-    waiting = Study.objects.filter(~Q(read_state__in=SIGNED), site=site, withdrawn=False)
+    waiting = Study.objects.filter(TO_READ, site=site, withdrawn=False)
     rows = waiting.values_list("status").annotate(n=Count("pk"))
     return dict(rows)
 

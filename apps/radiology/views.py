@@ -27,13 +27,12 @@ from apps.radiology.selectors import (
     attention_of,
     findings_of,
     first_to_show,
-    instance_for,
     instances_of,
     latest_analysis,
     next_on_worklist,
-    study_for,
 )
 from apps.radiology.services.uploads import Receipt, take_uploads
+from apps.radiology.shortcuts import instance_or_404, study_or_404
 from apps.radiology.store import over_http, picture_path
 from apps.radiology.templatetags.films import film_tone
 from ml.radiology.vocabulary import statement
@@ -98,7 +97,7 @@ def answer_of(receipt: Receipt) -> dict[str, Any]:
 @role_required(Role.RADIOLOGIST)
 def instance_status(request: HttpRequest, public_id: UUID) -> JsonResponse:
     """What the page that sent the film follows."""
-    instance = _instance(request, public_id)
+    instance = instance_or_404(request, public_id)
     opened = may_see_ai(user_of(request), instance.study)
     findings = findings_of(latest_analysis(instance))
     return JsonResponse(
@@ -124,7 +123,7 @@ def _outcome(instance: Instance, findings: Sequence[Finding]) -> str:
 def study(request: HttpRequest, public_id: UUID) -> HttpResponse:
     user = user_of(request)
     with transaction.atomic():
-        found = _study(request, public_id)
+        found = study_or_404(request, public_id)
         record("study.viewed", site=user.site, actor=user, subject=f"study:{found.pk}")
     context = _analysis(found, user, request.GET.get("film", ""))
     following = next_on_worklist(found)
@@ -137,7 +136,7 @@ def study(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @role_required(Role.RADIOLOGIST)
 def analysis(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """The live part of the study page; 204 while it still shows what `seen` says it shows."""
-    found = _study(request, public_id)
+    found = study_or_404(request, public_id)
     if request.GET.get("seen") == found.changed_at.isoformat():
         return HttpResponse(status=204)
     user = user_of(request)
@@ -205,7 +204,7 @@ def _says(shown: Instance, findings: list[Finding], opened: bool) -> str:
 def image(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """The film as an 8-bit greyscale PNG; 404 until it was decoded."""
     user = user_of(request)
-    instance = _instance(request, public_id)
+    instance = instance_or_404(request, public_id)
     path = picture_path(instance.site, instance.file_sha256)
     if not instance.has_picture or not path.is_file():
         raise Http404
@@ -219,22 +218,8 @@ def image(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @role_required(Role.RADIOLOGIST)
 def attention(request: HttpRequest, public_id: UUID, label: str) -> HttpResponse:
     """Where the model looked for a finding it called, a transparent PNG to lay over the film; else 404."""
-    instance = _instance(request, public_id)
+    instance = instance_or_404(request, public_id)
     overlay = attention_of(instance, label)
     if overlay is None or not may_see_ai(user_of(request), instance.study):
         raise Http404
     return HttpResponse(overlay, content_type="image/png", headers={"Cache-Control": "private, no-store"})
-
-
-def _study(request: HttpRequest, public_id: UUID) -> Study:
-    found = study_for(user_of(request).site, public_id)
-    if found is None:
-        raise Http404
-    return found
-
-
-def _instance(request: HttpRequest, public_id: UUID) -> Instance:
-    found = instance_for(user_of(request).site, public_id)
-    if found is None:
-        raise Http404
-    return found

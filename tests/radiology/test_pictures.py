@@ -15,7 +15,7 @@ from apps.radiology.services.analyse import analyse_instance
 from apps.radiology.store import picture_path, thumbnail_path
 from tests.radiology.conftest import as_file, film
 from tests.radiology.dicomweb import content, instance_of, parts, series_of, study_of, uids
-from tests.radiology.test_wado import frames_of
+from tests.radiology.test_wado_frames import frames_of
 
 LEVELS = (study_of, series_of, instance_of)
 

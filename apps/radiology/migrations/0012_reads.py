@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='read',
-            constraint=models.UniqueConstraint(fields=('study', 'reader'), name='read_per_reader'),
+            constraint=models.UniqueConstraint(condition=models.Q(('state', 'retracted'), _negated=True), fields=('study', 'reader'), name='read_per_reader'),
         ),
         migrations.AddConstraint(
             model_name='read',

@@ -93,7 +93,9 @@ class Read(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["study", "reader"], name="read_per_reader"),
+            models.UniqueConstraint(
+                fields=["study", "reader"], condition=~Q(state="retracted"), name="read_per_reader"
+            ),
             models.CheckConstraint(
                 condition=Q(state="draft", committed_at=None, ai_exposure="")
                 | ~Q(state="draft") & Q(committed_at__isnull=False) & ~Q(ai_exposure=""),

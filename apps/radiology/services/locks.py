@@ -23,7 +23,7 @@ def take_lock(study: Study, user: User, *, over: bool = False) -> StudyLock:
     lock, at = StudyLock.objects.select_related("by").filter(study=study).first(), now()
     if lock is not None and lock.by_id != user.pk and lock.expires_at > at:
         if not over:
-            raise locked_by(lock)
+            raise _locked_by(lock)
         detail = {"from": f"user:{lock.by_id}"}
         record("lock.taken_over", site=study.site, actor=user, subject=f"study:{study.pk}", detail=detail)
     began = lock.taken_at if lock is not None and lock.by_id == user.pk else at
@@ -44,6 +44,6 @@ def release_lock(study: Study, user: User) -> None:
     StudyLock.objects.filter(study=study, by=user).delete()
 
 
-def locked_by(lock: StudyLock) -> LynceusError:
+def _locked_by(lock: StudyLock) -> LynceusError:
     who = lock.by.full_name or lock.by.email
     return LynceusError("study_locked", f"{who} is reading this study.", status=409)

@@ -12,7 +12,7 @@ from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.radiology.changes import identity_in_question
 from apps.radiology.models import Addendum, Analysis, Exposure, Mark, Read, ReadState, Study
-from apps.radiology.reads import Said, reads_concurrently, said_by
+from apps.radiology.reads import Said, may_see_ai, reads_concurrently, said_by
 from apps.radiology.services.locks import hold_lock, release_lock, take_lock
 
 TEXT_MAX = 20_000
@@ -28,9 +28,9 @@ def begin_read(study: Study, user: User, *, over: bool = False) -> Read:
     """
     take_lock(study, user, over=over)
     _known_whose(study)
-    concurrent = reads_concurrently(study.site)
-    given = {"opened_at": now(), "concurrent": concurrent}
-    read, made = Read.objects.get_or_create(study=study, reader=user, defaults=given)
+    given = {"opened_at": now(), "concurrent": reads_concurrently(study.site)}
+    standing = Read.objects.exclude(state=ReadState.RETRACTED)
+    read, made = standing.get_or_create(study=study, reader=user, defaults=given)
     if made:
         _tell(read, "read.begun")
         _sum_up(study)
@@ -60,11 +60,8 @@ def commit_read(read: Read) -> Read:
     if read.committed_at is not None:
         return read
     _known_whose(read.study)
-    last = (
-        Analysis.objects.filter(instance__study=read.study, instance__rejected_by=None)
-        .order_by("-pk")
-        .first()
-    )
+    spoken = Analysis.objects.filter(instance__study=read.study, instance__rejected_by=None)
+    last = spoken.order_by("-pk").first()
     read.ai_exposure = _exposure(read, last)
     read.version_id = last.version_id if last else None
     read.state, read.committed_at = ReadState.PRELIMINARY, now()
@@ -75,9 +72,10 @@ def commit_read(read: Read) -> Read:
 
 
 def _exposure(read: Read, last: Analysis | None) -> Exposure:
+    """Before the commit. Open it was from the start, by now, or since an earlier read of this reader's."""
     if last is None:
         return Exposure.NONE
-    return Exposure.FULL if read.concurrent else Exposure.RANK
+    return Exposure.FULL if read.concurrent or may_see_ai(read.reader, read.study) else Exposure.RANK
 
 
 @transaction.atomic
@@ -144,7 +142,5 @@ def _sum_up(study: Study) -> None:
 
 
 def _tell(read: Read, action: str, **detail: str) -> None:
-    subject = f"study:{read.study_id}"
-    record(
-        action, site=read.study.site, actor=read.reader, subject=subject, detail={"read": read.pk, **detail}
-    )
+    told = {"read": read.pk, **detail}
+    record(action, site=read.study.site, actor=read.reader, subject=f"study:{read.study_id}", detail=told)

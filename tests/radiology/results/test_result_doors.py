@@ -20,9 +20,9 @@ from apps.radiology.services.analyse import analyse_instance
 from ml.radiology import gate
 from ml.radiology.contracts import ACCEPTED, FindingScore, ImagePrediction, InstanceHeader
 from tests.radiology.conftest import as_file, film
+from tests.radiology.results.conftest import path_of, settle
 from tests.radiology.test_cstore import associate, port  # noqa: F401
 from tests.radiology.test_other_clients import dcmtk, file_of  # noqa: F401
-from tests.radiology.test_results import path_of, read, settle  # noqa: F401
 from tests.radiology.test_stow import failures, fetch, stow  # noqa: F401
 
 KINDS = [ResultKind.REPORT, ResultKind.CAPTURE]
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("concurrent")
 
 
 @pytest.fixture
-def made(read: Callable[..., Instance]) -> Callable[[str], Result]:  # noqa: F811
+def made(read: Callable[..., Instance]) -> Callable[[str], Result]:
     read(Effusion=(0.81, 0.4))
     settle()
     return lambda kind: Result.objects.get(kind=kind)
@@ -189,7 +189,7 @@ def test_other_roles_stay_out(made, make_user, role) -> None:
     assert client.get(f"/radiology/results/{made(ResultKind.REPORT).public_id}.dcm").status_code == 403
 
 
-def test_an_open_page_hears_of_them_in_the_place_that_was_kept_for_them(read, radiologist) -> None:  # noqa: F811
+def test_an_open_page_hears_of_them_in_the_place_that_was_kept_for_them(read, radiologist) -> None:
     study = read(Effusion=(0.81, 0.4)).study
     page = radiologist.get(f"/radiology/studies/{study.public_id}/").content.decode()
     assert page.count('id="study-results"') == 1
