@@ -11,4 +11,6 @@ class DicomNodeAdmin(SiteBound):
 
 @admin.register(ReadingPolicy)
 class ReadingPolicyAdmin(SiteBound):
-    list_display = ("site", "concurrent")
+    list_display = (
+        "site", "concurrent", "stat_target_min", "urgent_target_min", "routine_target_min", "exam_age_max_h"
+    )  # fmt: skip

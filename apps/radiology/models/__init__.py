@@ -5,7 +5,9 @@ from apps.radiology.models.corrections import (
     KeptAside,
     differences,
 )
+from apps.radiology.models.desk import HandOver, SavedView
 from apps.radiology.models.nodes import DicomNode
+from apps.radiology.models.orders import TO_READ, Priority, rank_of
 from apps.radiology.models.patients import PatientMerge
 from apps.radiology.models.reads import (
     SIGNED,
@@ -25,8 +27,9 @@ from apps.radiology.models.studies import NOT_REJECTED, OPEN, Analysis, Finding,
 from apps.radiology.models.uploads import PieceUpload
 
 __all__ = [
-    "NOT_REJECTED", "OPEN", "SIGNED", "Addendum", "Analysis", "Correction", "CorrectionState", "DicomNode",
-    "Exposure", "Finding", "IdentityChange", "Instance", "KeptAside", "Mark", "PatientMerge", "PieceUpload",
-    "Read", "ReadState", "ReadingPolicy", "Rejection", "RejectionCode", "RejectionNote", "Result",
-    "ResultKind", "Side", "Status", "Study", "StudyLock", "Verdict", "differences",
+    "NOT_REJECTED", "OPEN", "SIGNED", "TO_READ", "Addendum", "Analysis", "Correction", "CorrectionState",
+    "DicomNode", "Exposure", "Finding", "HandOver", "IdentityChange", "Instance", "KeptAside", "Mark",
+    "PatientMerge", "PieceUpload", "Priority", "Read", "ReadState", "ReadingPolicy", "Rejection",
+    "RejectionCode", "RejectionNote", "Result", "ResultKind", "SavedView", "Side", "Status", "Study",
+    "StudyLock", "Verdict", "differences", "rank_of",
 ]  # fmt: skip
