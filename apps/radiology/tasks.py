@@ -1,6 +1,7 @@
 from celery import shared_task
 
 from apps.radiology.services.analyse import analyse_instance as analyse
+from apps.radiology.services.fetch import fetch_due_priors
 from apps.radiology.services.results import make_due_results
 
 
@@ -12,3 +13,8 @@ def analyse_instance(pk: int) -> None:
 @shared_task(name="radiology.make_results")
 def make_results() -> None:
     make_due_results()
+
+
+@shared_task(name="radiology.fetch_priors")
+def fetch_priors() -> None:
+    fetch_due_priors()

@@ -258,12 +258,13 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_start": 0,
 }
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES = [Queue(name) for name in ("realtime", "imaging", "training", "default")]
+CELERY_TASK_QUEUES = [Queue(name) for name in ("realtime", "imaging", "training", "exchange", "default")]
 CELERY_TASK_ROUTES = {
     "fraud.decide_pending": {"queue": "realtime"},
     "fraud.deliver_decisions": {"queue": "default"},
     "radiology.analyse_instance": {"queue": "imaging"},
     "radiology.make_results": {"queue": "default"},
+    "radiology.fetch_priors": {"queue": "exchange"},
     "modelops.run_next_job": {"queue": "training"},
 }
 CELERY_TASK_TIME_LIMIT = 300
