@@ -2,6 +2,7 @@ from celery import shared_task
 
 from apps.radiology.services.analyse import analyse_instance as analyse
 from apps.radiology.services.fetch import fetch_due_priors
+from apps.radiology.services.make_exports import make_due_exports
 from apps.radiology.services.results import make_due_results
 
 
@@ -18,3 +19,8 @@ def make_results() -> None:
 @shared_task(name="radiology.fetch_priors")
 def fetch_priors() -> None:
     fetch_due_priors()
+
+
+@shared_task(name="radiology.make_exports")
+def make_exports() -> None:
+    make_due_exports()

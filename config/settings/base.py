@@ -265,6 +265,7 @@ CELERY_TASK_ROUTES = {
     "radiology.analyse_instance": {"queue": "imaging"},
     "radiology.make_results": {"queue": "default"},
     "radiology.fetch_priors": {"queue": "exchange"},
+    "radiology.make_exports": {"queue": "exchange"},
     "modelops.run_next_job": {"queue": "training"},
 }
 CELERY_TASK_TIME_LIMIT = 300

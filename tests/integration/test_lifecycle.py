@@ -45,6 +45,11 @@ def test_every_queue_has_a_worker(demo: Running) -> None:
     assert [check["name"] for check in status["checks"] if not check["ok"]] == []
 
 
+def test_the_copy_asked_for_at_the_start_is_made_by_its_worker(demo: Running) -> None:
+    with demo.as_person("radiologist") as client:
+        eventually(lambda: "chip good" in client.get("/radiology/exports/").text, of="the copy")
+
+
 def test_a_second_demo_over_the_same_data_is_turned_away(demo: Running) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "demo"], cwd=ROOT, env=demo.environment, capture_output=True, text=True,
