@@ -5,8 +5,10 @@ from apps.radiology.models.corrections import (
     KeptAside,
     differences,
 )
+from apps.radiology.models.exports import Export, ExportFilm, ExportState, FilmState
 from apps.radiology.models.nodes import DicomNode
 from apps.radiology.models.patients import PatientMerge
+from apps.radiology.models.peers import DicomPeer, FetchState, PriorFetch, PriorRequest
 from apps.radiology.models.reads import (
     SIGNED,
     Addendum,
@@ -26,7 +28,9 @@ from apps.radiology.models.uploads import PieceUpload
 
 __all__ = [
     "NOT_REJECTED", "OPEN", "SIGNED", "Addendum", "Analysis", "Correction", "CorrectionState", "DicomNode",
-    "Exposure", "Finding", "IdentityChange", "Instance", "KeptAside", "Mark", "PatientMerge", "PieceUpload",
+    "DicomPeer", "Export", "ExportFilm", "ExportState", "Exposure", "FetchState", "FilmState", "Finding",
+    "IdentityChange", "Instance", "KeptAside", "Mark", "PatientMerge", "PieceUpload",
+    "PriorFetch", "PriorRequest",
     "Read", "ReadState", "ReadingPolicy", "Rejection", "RejectionCode", "RejectionNote", "Result",
     "ResultKind", "Side", "Status", "Study", "StudyLock", "Verdict", "differences",
 ]  # fmt: skip
