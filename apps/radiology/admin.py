@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from apps.accounts.admin import SiteBound
-from apps.radiology.models import DicomNode, ReadingPolicy
+from apps.radiology.models import DicomNode, DicomPeer, ReadingPolicy
 
 
 @admin.register(DicomNode)
@@ -9,8 +9,14 @@ class DicomNodeAdmin(SiteBound):
     list_display = ("AETitle", "site", "is_active", "trusted_for_corrections")
 
 
+@admin.register(DicomPeer)
+class DicomPeerAdmin(SiteBound):
+    list_display = ("AETitle", "site", "host", "port", "is_active", "fetches_priors")
+
+
 @admin.register(ReadingPolicy)
 class ReadingPolicyAdmin(SiteBound):
     list_display = (
-        "site", "concurrent", "stat_target_min", "urgent_target_min", "routine_target_min", "exam_age_max_h"
+        "site", "concurrent", "analyses_priors", "stat_target_min", "urgent_target_min", "routine_target_min",
+        "exam_age_max_h",
     )  # fmt: skip

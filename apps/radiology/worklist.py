@@ -19,6 +19,7 @@ from apps.radiology.changes import in_question
 from apps.radiology.models import (
     NOT_REJECTED,
     OPEN,
+    SHOWN,
     SIGNED,
     TO_READ,
     HandOver,
@@ -133,7 +134,7 @@ def _chosen(user: User, chosen: WorklistFilter) -> QuerySet[Study]:
 
 def _read(studies: QuerySet[Study], user: User, chosen: WorklistFilter) -> QuerySet[Study]:
     """Those still to be read, where nothing else is asked for."""
-    shown = studies.filter(withdrawn=False)
+    shown = studies.filter(SHOWN)
     if chosen.reading == "all":
         return shown
     if chosen.reading == "mine":

@@ -9,7 +9,8 @@ from django.db.models import F, Q
 
 import apps.core.clock
 
-TO_READ = Q(~Q(read_state__in=['final', 'amended']) | Q(late_films=True), withdrawn=False)
+SHOWN = Q(withdrawn=False, is_prior=False)
+TO_READ = SHOWN & Q(~Q(read_state__in=['final', 'amended']) | Q(late_films=True))
 # What the ORM cannot say for both databases: the beginning of a number without regard to case.
 ON_POSTGRES = {
     'study_patient_prefix': 'radiology_study (site_id, upper("PatientID"::text) text_pattern_ops)',
@@ -45,7 +46,7 @@ def bounded(default, most, says):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('radiology', '0012_reads'),
+        ('radiology', '0017_peers'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -137,7 +138,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='study',
-            index=models.Index(condition=Q(withdrawn=False), fields=['site', '-received_at', '-id'], name='study_received'),
+            index=models.Index(condition=SHOWN, fields=['site', '-received_at', '-id'], name='study_received'),
         ),
         migrations.AddIndex(
             model_name='study',

@@ -25,8 +25,10 @@ HEAD_START = {
 }
 RAISED_START = timedelta(days=1)
 
-# On the worklist: shown, and not signed, or films came after that.
-TO_READ = Q(~Q(read_state__in=["final", "amended"]) | Q(late_films=True), withdrawn=False)
+# What the lists know: shown, and no prior that was fetched to compare another with.
+SHOWN = Q(withdrawn=False, is_prior=False)
+# On the worklist: not signed, or films came after that.
+TO_READ = SHOWN & Q(~Q(read_state__in=["final", "amended"]) | Q(late_films=True))
 
 
 def rank_of(received_at: datetime, priority: str, *, raised: bool) -> datetime:

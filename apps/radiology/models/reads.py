@@ -63,6 +63,9 @@ class ReadingPolicy(models.Model):
     urgent_target_min = _bounded(240, 100_000, "The same for an urgent one.")
     routine_target_min = _bounded(1440, 100_000, "The same for a routine one.")
     exam_age_max_h = _bounded(24, 10_000, "An exam older than so many hours at receipt is marked.")
+    analyses_priors = models.BooleanField(
+        default=False, db_default=False, help_text="Let the model judge films that were fetched to compare."
+    )
 
     class Meta:
         verbose_name_plural = "reading policies"

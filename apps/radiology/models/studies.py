@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from apps.accounts.models import Site
 from apps.core.clock import now
 from apps.modelops.models import ModelVersion
-from apps.radiology.models.orders import TO_READ, Priority
+from apps.radiology.models.orders import SHOWN, TO_READ, Priority
 from apps.radiology.models.rejections import RejectionNote
 
 
@@ -51,6 +51,9 @@ class Study(models.Model):
     raised = models.BooleanField(default=False, help_text="A finding is at or above its operating point.")
     raised_by = models.JSONField(default=list, help_text="Those findings' labels, the strongest first.")
     withdrawn = models.BooleanField(default=False, help_text="Every film was rejected: nothing shows it.")
+    is_prior = models.BooleanField(
+        default=False, db_default=False, help_text="Fetched to compare another with: no new work."
+    )
     read_state = models.CharField(
         max_length=12, blank=True, help_text="Of the furthest read; empty while nobody has begun one."
     )
@@ -87,9 +90,7 @@ class Study(models.Model):
                 condition=TO_READ & Q(status__in=["received", "analysing"]),
                 name="study_under_way",
             ),
-            models.Index(
-                fields=["site", "-received_at", "-id"], condition=Q(withdrawn=False), name="study_received"
-            ),
+            models.Index(fields=["site", "-received_at", "-id"], condition=SHOWN, name="study_received"),
             models.Index(fields=["site", "PatientID"], name="study_patient"),
             models.Index(fields=["site", "-changed_at"], name="study_changed"),
             models.Index(fields=["last_received_at"], condition=Q(complete_at=None), name="study_arriving"),
