@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 
 import httpx
+import pydicom
 from django.core.management import call_command
 
 from apps.accounts.selectors import site_named
@@ -17,6 +18,15 @@ from demo.places import Places
 from demo.prepare import SENT_AT_START
 
 EVENTS_S, EVENTS_RATE = 6.0, 40.0
+# What was ordered of the first films; of the rest nobody said anything, and they are routine.
+ORDERS = (
+    {"priority": "stat", "location": "ER 3", "clinical_question": "Pneumothorax after a central line?"},
+    {"location": "Ward 2 West", "clinical_question": "Cough and fever for three days."},
+    {"priority": "urgent", "location": "ICU 7", "clinical_question": "Position of the tube? Effusion?"},
+    {"location": "Outpatients", "clinical_question": "Before surgery."},
+    {"priority": "urgent", "location": "ER 1", "clinical_question": "Short of breath since this morning."},
+    {"location": "Ward 4 East", "clinical_question": "Heart failure, follow-up."},
+)
 
 
 def send_first_data(places: Places) -> None:
@@ -25,6 +35,7 @@ def send_first_data(places: Places) -> None:
         return
     films = sorted(places.films.glob("*.dcm"))[:SENT_AT_START]
     _store(films, places)
+    _order(films, places)
     _ask_for_a_copy()
     os.environ["LYNCEUS_WEBHOOK_SECRET"] = seed.webhook_secret()
     call_command(
@@ -51,10 +62,22 @@ def _store(films: list[Path], places: Places) -> None:
         f"{places.base_url}/dicom-web/studies",
         content=body,
         headers={
-            "Authorization": f"Bearer {seed.api_token()}",
+            **_token(),
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             "Accept": "application/dicom+json",
         },
         timeout=60,
     )
     answer.raise_for_status()
+
+
+def _order(films: list[Path], places: Places) -> None:
+    """Raises httpx.HTTPStatusError if an order is not taken."""
+    for film, order in zip(films, ORDERS, strict=False):
+        uid = pydicom.dcmread(film, stop_before_pixels=True).StudyInstanceUID
+        address = f"{places.base_url}/api/v1/studies/{uid}/order"
+        httpx.patch(address, json=order, headers=_token(), timeout=60).raise_for_status()
+
+
+def _token() -> dict[str, str]:
+    return {"Authorization": f"Bearer {seed.api_token()}"}

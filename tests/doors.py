@@ -337,6 +337,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/radiology/corrections/*": {"public_id": things.correction.public_id},
         "/radiology/rejections/*": {"public_id": things.rejection.public_id},
         "/radiology/patients/*": {"merge_id": things.merge.pk},
+        "/radiology/views/*": {"view_id": 1},
         "/radiology/uploads/*": {"public_id": things.upload.public_id},
         "/radiology/results/*": {"public_id": things.result.public_id},
         "/radiology/exports/*": {"public_id": things.export.public_id},

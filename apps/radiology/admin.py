@@ -16,4 +16,7 @@ class DicomPeerAdmin(SiteBound):
 
 @admin.register(ReadingPolicy)
 class ReadingPolicyAdmin(SiteBound):
-    list_display = ("site", "concurrent", "analyses_priors")
+    list_display = (
+        "site", "concurrent", "analyses_priors", "stat_target_min", "urgent_target_min", "routine_target_min",
+        "exam_age_max_h",
+    )  # fmt: skip

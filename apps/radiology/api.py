@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import cast
 
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import Router
 
-from apps.accounts.auth import caller_of
+from apps.accounts.auth import Caller, caller_of
 from apps.accounts.models import Role
 from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.radiology.changes import identity_in_question
 from apps.radiology.models import Finding, Instance, Status, Study
 from apps.radiology.reads import may_see_ai
-from apps.radiology.schemas import CodeOut, FindingOut, InstanceOut, StudyOut
+from apps.radiology.schemas import CodeOut, FindingOut, InstanceOut, OrderIn, OrderOut, PriorityWord, StudyOut
 from apps.radiology.selectors import (
     findings_by_instance,
     findings_of_study,
@@ -23,15 +24,21 @@ from apps.radiology.selectors import (
     study_by_uid,
     version_of_study,
 )
+from apps.radiology.services.orders import change_order
 from ml.radiology.vocabulary import statement, term_of
 
 router = Router(tags=["radiology"])
 
 
+def _who_asks(request: HttpRequest) -> Caller:
+    """Before the body is looked at: what is wrong with it is nobody else's business."""
+    return caller_of(request, scope="radiology", roles=(Role.RADIOLOGIST,))
+
+
 @router.get("/studies/{study_instance_uid}", response=StudyOut, summary="What was found in one study")
 def get_study(request: HttpRequest, study_instance_uid: str) -> StudyOut:
     """`findings` holds the most probable of each label over the study's instances."""
-    caller = caller_of(request, scope="radiology", roles=(Role.RADIOLOGIST,))
+    caller = _who_asks(request)
     with transaction.atomic():
         study = study_by_uid(caller.site, study_instance_uid)
         if study is None:
@@ -42,6 +49,29 @@ def get_study(request: HttpRequest, study_instance_uid: str) -> StudyOut:
         return _study(study, opened=may_see_ai(caller.user, study))
 
 
+@router.patch(
+    "/studies/{study_instance_uid}/order",
+    response=OrderOut,
+    auth=_who_asks,
+    summary="What was ordered, and how soon it is to be read",
+)
+def patch_order(request: HttpRequest, study_instance_uid: str, order: OrderIn) -> OrderOut:
+    """Only what is given changes; the worklist ranks the study anew at once."""
+    caller: Caller = request.auth  # type: ignore[attr-defined]
+    given = order.model_dump(exclude_unset=True)
+    actor = caller.user or caller.client
+    return _order(change_order(caller.site, study_instance_uid, given, actor=actor))
+
+
+def _order(study: Study) -> OrderOut:
+    return OrderOut(
+        study_instance_uid=study.StudyInstanceUID,
+        priority=cast(PriorityWord, study.priority),
+        location=study.location,
+        clinical_question=study.clinical_question,
+    )
+
+
 def _study(study: Study, *, opened: bool) -> StudyOut:
     """Not `opened`: a person who has not committed their read yet hears that it is withheld."""
     instances = instances_of(study)
@@ -49,6 +79,7 @@ def _study(study: Study, *, opened: bool) -> StudyOut:
     best = findings_of_study(study) if opened else []
     return StudyOut(
         study_instance_uid=study.StudyInstanceUID,
+        order=_order(study),
         status=study.status,
         reason=_reason(study, instances),
         statement=statement(best) if best else "",

@@ -22,6 +22,7 @@ from apps.radiology.changes import (
     rejections_at,
 )
 from apps.radiology.headers import as_json
+from apps.radiology.late import late_films_of
 from apps.radiology.limits import file_limits
 from apps.radiology.models import Correction, KeptAside, Study, differences
 from apps.radiology.reads import may_see_ai
@@ -61,6 +62,7 @@ def study_changes(request: HttpRequest, public_id: UUID) -> HttpResponse:
     opened = may_see_ai(user, found)
     context = {"study": found, **changes_of(found), "opened": opened, "oob": True}
     context["results"] = results_of(found) if opened else []
+    context["late"] = late_films_of(found, user, request.GET.get("opened", ""))
     return render(request, "radiology/study_changes.html", context)
 
 

@@ -5,22 +5,52 @@ from typing import Any
 from django import forms
 
 from apps.radiology.models import Status
-from apps.radiology.selectors import WorklistFilter, labels_in_service
+from apps.radiology.selectors import labels_in_service
+from apps.radiology.worklist import WorklistFilter
 from ml.radiology.vocabulary import says
+
+# Of the films that come here, in DICOM's words.
+MODALITIES = {
+    "CR": "CR, computed radiography",
+    "DX": "DX, digital radiography",
+    "RG": "RG, film, digitised",
+    "RF": "RF, fluoroscopy",
+    "MG": "MG, mammography",
+    "OT": "OT, other",
+}
 
 
 class WorklistForm(forms.Form):
     """The worklist's filters. A value that is not offered counts as no filter."""
 
-    status = forms.ChoiceField(
-        required=False, choices=[("", "Any"), *((status, status.label.capitalize()) for status in Status)]
-    )
     reading = forms.ChoiceField(
         required=False,
         label="Reads",
-        choices=[("", "To read"), ("mine", "Mine"), ("signed", "Signed"), ("all", "All")],
+        choices=[
+            ("", "To read"),
+            ("begun", "Begun, not signed"),
+            ("mine", "Mine"),
+            ("signed", "Signed"),
+            ("all", "All"),
+        ],
+        widget=forms.Select(attrs={"data-key": "f", "data-key-label": "Filters"}),
+    )
+    status = forms.ChoiceField(
+        required=False, choices=[("", "Any"), *((status, status.label.capitalize()) for status in Status)]
     )
     finding = forms.ChoiceField(required=False, label="Raised by")
+    modality = forms.ChoiceField(required=False, choices=[("", "Any"), *MODALITIES.items()])
+    received = forms.ChoiceField(
+        required=False,
+        choices=[
+            ("", "Any day"),
+            ("today", "Today"),
+            ("yesterday", "Yesterday"),
+            ("week", "Last 7 days"),
+            ("month", "Last 30 days"),
+        ],
+    )
+    day = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
     q = forms.CharField(
         required=False,
         max_length=64,
@@ -42,4 +72,9 @@ class WorklistForm(forms.Form):
 
     def chosen(self) -> WorklistFilter:
         self.is_valid()
-        return WorklistFilter(**{name: value for name, value in self.cleaned_data.items() if value})
+        # As texts: a day is written as the address has it.
+        return WorklistFilter(**{name: str(value) for name, value in self.cleaned_data.items() if value})
+
+
+class SavedViewForm(forms.Form):
+    name = forms.CharField(max_length=40)

@@ -15,10 +15,10 @@ from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.radiology.models import Read, Side, Verdict
 from apps.radiology.reads import Said, labels_to_read, read_for, said_by
-from apps.radiology.selectors import next_to_read
 from apps.radiology.services.locks import hold_lock, release_lock
 from apps.radiology.services.reads import add_addendum, begin_read, commit_read, keep_draft, sign_read
 from apps.radiology.shortcuts import study_or_404
+from apps.radiology.worklist import next_to_read
 
 
 @require_POST
@@ -107,6 +107,10 @@ def release(request: HttpRequest, public_id: UUID) -> HttpResponse:
         keep_draft(read, *_form(request, read))  # what was marked since it was last kept
     release_lock(found, user)
     return redirect("radiology:worklist")
+
+
+def keep_form(request: HttpRequest, read: Read) -> None:
+    keep_draft(read, *_form(request, read))
 
 
 def _form(request: HttpRequest, read: Read) -> tuple[dict[str, Said], str]:

@@ -56,6 +56,11 @@ class Line:
         return self.said != self.before
 
 
+def policy_of(site: Site) -> ReadingPolicy:
+    """The site's own, or one with the defaults that is not stored."""
+    return ReadingPolicy.objects.filter(site=site).first() or ReadingPolicy(site=site)
+
+
 def reads_concurrently(site: Site) -> bool:
     return ReadingPolicy.objects.filter(site=site, concurrent=True).exists()
 

@@ -1,110 +1,17 @@
-"""Reads: the worklist, one study, its findings. All but the list of labels is cut to one site."""
+"""Reads: one study, its findings. All but the list of labels is cut to one site."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import CharField, Count, Exists, Max, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce, NullIf
+from django.db.models import Max, QuerySet
 
-from apps.accounts.models import Site, User
+from apps.accounts.models import Site
 from apps.accounts.services import site_is_open
 from apps.core.clock import now
 from apps.modelops.selectors import champion
-from apps.radiology.changes import in_question
-from apps.radiology.models import (
-    NOT_REJECTED,
-    OPEN,
-    SIGNED,
-    Analysis,
-    DicomNode,
-    Finding,
-    Instance,
-    Read,
-    ReadState,
-    Status,
-    Study,
-    StudyLock,
-)
-
-NEW_WORK = Q(is_prior=False)
-TO_READ = ~Q(read_state__in=SIGNED) & NEW_WORK
-NAME_OF_READER = Coalesce(NullIf("by__full_name", Value("")), "by__email", output_field=CharField())
-RANK = ("-raised", "received_at", "pk")  # the model raises a study, and never lowers one
-
-
-@dataclass(frozen=True, slots=True)
-class WorklistFilter:
-    """What the radiologist narrows the worklist to; an empty string is no narrowing."""
-
-    reading: str = ""
-    status: str = ""
-    finding: str = ""
-    q: str = ""
-
-
-def worklist_for(user: User, chosen: WorklistFilter) -> QuerySet[Study]:
-    """Raised by a finding first, then the longest waiting."""
-    why = Instance.objects.filter(NOT_REJECTED, study=OuterRef("pk"), status=OuterRef("status")).exclude(
-        reason=""
-    )
-    found = _read(Study.objects.filter(NEW_WORK, site=user.site_id, withdrawn=False), user, chosen.reading)
-    found = found.annotate(
-        films=Count("instances", filter=Q(instances__rejected_by=None)),
-        reason=Subquery(why.order_by("pk").values("reason")[:1]),
-        in_question=in_question(),
-        reader=Subquery(_held().values(name=NAME_OF_READER)[:1]),
-    )
-    if chosen.status:
-        found = found.filter(status=chosen.status)
-    if chosen.finding:
-        # A label inside a JSON list, the same on SQLite and PostgreSQL.
-        found = found.filter(raised_by__icontains=f'"{chosen.finding}"')
-    if chosen.q:
-        # Not by name: what is searched for stands in the address of the page.
-        found = found.filter(Q(PatientID__icontains=chosen.q) | Q(AccessionNumber__icontains=chosen.q))
-    return found.order_by(*RANK)
-
-
-def _read(studies: QuerySet[Study], user: User, reading: str) -> QuerySet[Study]:
-    """Those still to be read, where nothing else is asked for."""
-    if reading == "all":
-        return studies
-    if reading == "mine":
-        return studies.filter(Exists(Read.objects.filter(study=OuterRef("pk"), reader=user)))
-    return studies.filter(~TO_READ if reading == "signed" else TO_READ)
-
-
-def _held() -> QuerySet[StudyLock]:
-    """The lock of each row of a queryset of studies, while it holds."""
-    return StudyLock.objects.filter(study=OuterRef("pk"), expires_at__gt=now())
-
-
-def next_on_worklist(study: Study) -> Study | None:
-    """The study below this one on its site's worklist as it opens."""
-    later = Q(received_at__gt=study.received_at) | Q(received_at=study.received_at, pk__gt=study.pk)
-    below = Q(later, raised=study.raised)
-    if study.raised:
-        below |= Q(raised=False)
-    same_site = Study.objects.filter(below, TO_READ, site=study.site_id, withdrawn=False)
-    return same_site.order_by(*RANK).first()
-
-
-def next_to_read(user: User) -> Study | None:
-    """The first of the worklist that is unread, whole, and nobody else's at the moment."""
-    free = Study.objects.filter(
-        NEW_WORK, ~Exists(_held().exclude(by=user)), ~in_question(), site=user.site_id, withdrawn=False
-    )
-    return free.filter(read_state__in=("", ReadState.RETRACTED)).order_by(*RANK).first()
-
-
-def counts_by_status(site: Site) -> dict[str, int]:
-    """Of those still to be read."""
-    waiting = Study.objects.filter(TO_READ, site=site, withdrawn=False)
-    rows = waiting.values_list("status").annotate(n=Count("pk"))
-    return dict(rows)
+from apps.radiology.models import NOT_REJECTED, OPEN, Analysis, DicomNode, Finding, Instance, Status, Study
 
 
 def study_for(site: Site, public_id: UUID) -> Study | None:

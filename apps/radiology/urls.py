@@ -2,6 +2,7 @@ from django.urls import path
 
 from apps.radiology import (
     change_views,
+    desk_views,
     export_views,
     patient_views,
     piece_views,
@@ -15,6 +16,11 @@ app_name = "radiology"
 urlpatterns = [
     path("", worklist_views.worklist, name="worklist"),
     path("rows/", worklist_views.rows, name="rows"),
+    path("standing/", worklist_views.standing, name="standing"),
+    path("views/", desk_views.save_view, name="save_view"),
+    path("views/<int:view_id>/delete/", desk_views.delete_view, name="delete_view"),
+    path("studies/<uuid:public_id>/read/hand-over/", desk_views.hand_over, name="hand_over"),
+    path("studies/<uuid:public_id>/late-films/seen/", desk_views.late_films_seen, name="late_films_seen"),
     path("upload/", views.upload, name="upload"),
     path("uploads/", piece_views.begin, name="begin_upload"),
     path("uploads/<uuid:public_id>/", piece_views.upload, name="piece_upload"),

@@ -19,6 +19,8 @@ from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.radiology.changes import aside_of, identity_history, other_studies_of, proposals_of, rejections_of
 from apps.radiology.filmviewer import address_of, next_address, priors_of
+from apps.radiology.handed import handed_of
+from apps.radiology.late import late_films_of
 from apps.radiology.models import Finding, Instance, Side, Status, Study, Verdict
 from apps.radiology.peers import prior_fetches_of
 from apps.radiology.reads import lines_of, lock_on, may_see_ai, read_of, reads_concurrently
@@ -30,12 +32,12 @@ from apps.radiology.selectors import (
     first_to_show,
     instances_of,
     latest_analysis,
-    next_on_worklist,
 )
 from apps.radiology.services.uploads import Receipt, take_uploads
 from apps.radiology.shortcuts import instance_or_404, study_or_404
 from apps.radiology.store import over_http, picture_path
 from apps.radiology.templatetags.films import film_tone
+from apps.radiology.worklist import next_on_worklist
 from ml.radiology.vocabulary import statement
 
 FILES_MAX = 100
@@ -130,6 +132,7 @@ def study(request: HttpRequest, public_id: UUID) -> HttpResponse:
     following = next_on_worklist(found)
     context |= {"active": "worklist", "next": following, "next_address": next_address(following)}
     context |= {**changes_of(found), **panel_of(found, user), "others": other_studies_of(found)}
+    context["late"] = late_films_of(found, user)
     context["prior_fetches"] = prior_fetches_of(found)
     return render(request, "radiology/study.html", context)
 
@@ -159,6 +162,7 @@ def panel_of(found: Study, user: User) -> dict[str, Any]:
         "concurrent": reads_concurrently(found.site),
         "verdicts": Verdict.choices,
         "sides": Side.choices,
+        **handed_of(found, user),
     }
 
 

@@ -3,43 +3,63 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, User
 from apps.audit.services import record
+from apps.core.clock import now
 from apps.radiology.forms import WorklistForm
-from apps.radiology.models import OPEN, Study
-from apps.radiology.reads import reads_concurrently
-from apps.radiology.selectors import WorklistFilter, counts_by_status, worklist_for
+from apps.radiology.models import Finding, ReadingPolicy, SavedView, Study
+from apps.radiology.reads import policy_of
+from apps.radiology.selectors import strongest_findings
+from apps.radiology.waits import Wait, clock_disagrees, span, targets_of, wait_of
+from apps.radiology.worklist import (
+    ARCHIVE_DAYS,
+    COUNT_MAX,
+    Page,
+    WorklistFilter,
+    standing_at,
+    worklist_page,
+)
 from ml.radiology.vocabulary import NOTHING_CALLED
 
-PAGE_ROWS = 50
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One study of the list. `opened`: the reader may know what the model found, and `called` names it."""
+
+    study: Study
+    wait: Wait
+    clock: str
+    opened: bool
+    called: list[Finding]
 
 
 @require_GET
 @role_required(Role.RADIOLOGIST)
 def worklist(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
-    site = user.site
-    concurrent = reads_concurrently(site)
-    form = WorklistForm(request.GET, concurrent=concurrent)
+    policy = policy_of(user.site)
+    form = WorklistForm(request.GET, concurrent=policy.concurrent)
     # Once a page opened; the polls that follow show the same list to the same person.
-    record("worklist.viewed", site=site, actor=user)
-    counts = counts_by_status(site)
+    record("worklist.viewed", site=user.site, actor=user)
     context = {
-        **_rows(_page(request, user, form.chosen()), form.chosen(), concurrent),
+        **_listed(request, user, form.chosen(), policy),
+        **_standing(user),
         "form": form,
-        "site": site,
-        "total": sum(counts.values()),
-        "under_way": sum(counts.get(status, 0) for status in OPEN),
+        "targets": {name: span(target) for name, target in targets_of(policy).items()},
+        "views": _views(user, form.chosen()),
+        "kept": without_search(form.chosen()),
+        "archive_days": ARCHIVE_DAYS,
     }
     return render(request, "radiology/worklist.html", context)
 
@@ -49,32 +69,88 @@ def worklist(request: HttpRequest) -> HttpResponse:
 def rows(request: HttpRequest) -> HttpResponse:
     """The worklist's table body; 204 while it still shows what `seen` says it shows."""
     user = user_of(request)
-    concurrent = reads_concurrently(user.site)
-    chosen = WorklistForm(request.GET, concurrent=concurrent).chosen()
-    page = _page(request, user, chosen)
-    if request.GET.get("seen") == _mark(page):
+    policy = policy_of(user.site)
+    chosen = WorklistForm(request.GET, concurrent=policy.concurrent).chosen()
+    context = _listed(request, user, chosen, policy)
+    if request.GET.get("seen") == context["seen"]:
         return HttpResponse(status=204)
-    return render(request, "radiology/rows.html", _rows(page, chosen, concurrent))
+    return render(request, "radiology/rows.html", context)
 
 
-def _page(request: HttpRequest, user: User, chosen: WorklistFilter) -> Page[Study]:
-    return Paginator(worklist_for(user, chosen), PAGE_ROWS).get_page(request.GET.get("page"))
+@require_GET
+@role_required(Role.RADIOLOGIST)
+def standing(request: HttpRequest) -> HttpResponse:
+    """How many wait, and whether the model keeps up: the live line under the page's name."""
+    return render(request, "radiology/standing.html", _standing(user_of(request)))
 
 
-def _rows(page: Page[Study], chosen: WorklistFilter, concurrent: bool) -> dict[str, Any]:
-    filters = {name: value for name, value in asdict(chosen).items() if value}
+def _standing(user: User) -> dict[str, Any]:
+    return {"standing": standing_at(user.site), "site": user.site, "count_max": COUNT_MAX}
+
+
+def _listed(
+    request: HttpRequest, user: User, chosen: WorklistFilter, policy: ReadingPolicy
+) -> dict[str, Any]:
+    key = {name: request.GET.get(name, "")[:40] for name in ("after", "before")}
+    page = worklist_page(user, chosen, **key)
+    listed = _rows(page.studies, policy)
+    filters = _given(chosen)
+    seen = _mark(page, listed)
     return {
+        "rows": listed,
         "page": page,
+        "chosen": chosen,
         "filters": urlencode(filters),
-        "query": urlencode({**filters, "page": page.number, "seen": _mark(page)}),
+        "query": urlencode({**filters, **_given(key), "seen": seen}),
         "filtered": bool(filters),
+        "seen": seen,
+        "me": user.pk,
         "nothing_called": NOTHING_CALLED,
-        # Else the list itself would spoil the blind read.
-        "names_findings": concurrent,
     }
 
 
-def _mark(page: Page[Study]) -> str:
-    """Of the very rows shown: a count or a latest time would miss what commits out of order."""
-    shown = [(study.pk, study.changed_at.isoformat()) for study in page]
-    return hashlib.sha256(f"{page.paginator.num_pages} {shown}".encode()).hexdigest()[:16]
+def _rows(studies: Sequence[Study], policy: ReadingPolicy) -> list[Row]:
+    """In read-first mode the list names findings only of what this reader committed: else the list itself
+    would spoil the blind read."""
+    opened = [one.pk for one in studies if policy.concurrent or one.committed]  # type: ignore[attr-defined]
+    found = strongest_findings([one.pk for one in studies if one.raised and one.pk in opened])
+    at, zone = now(), timezone.get_current_timezone()
+    return [
+        Row(
+            one,
+            wait_of(one, policy, at),
+            clock_disagrees(one, policy, zone),
+            one.pk in opened,
+            [finding for finding in found.get(one.pk, []) if finding.positive],
+        )
+        for one in studies
+    ]
+
+
+def _mark(page: Page, listed: Sequence[Row]) -> str:
+    """Of the very rows shown: a count or a latest time would miss what commits out of order. A lock that ends
+    and a target that passes change no row of the database, and are seen here."""
+    shown = [
+        (row.study.pk, row.study.changed_at.isoformat(), row.study.reader, row.wait.over)  # type: ignore[attr-defined]
+        for row in listed
+    ]
+    return hashlib.sha256(f"{page.previous} {page.following} {shown}".encode()).hexdigest()[:16]
+
+
+def without_search(chosen: WorklistFilter) -> dict[str, str]:
+    """What a saved view keeps: a search is a patient's."""
+    return _given(replace(chosen, q=""))
+
+
+def _given(chosen: WorklistFilter | dict[str, str]) -> dict[str, str]:
+    values = chosen if isinstance(chosen, dict) else asdict(chosen)
+    return {name: value for name, value in values.items() if value}
+
+
+def _views(user: User, chosen: WorklistFilter) -> list[dict[str, Any]]:
+    """This person's saved views, each under a digit; `shown` is the one that the page is narrowed to."""
+    now_shown = _given(chosen)
+    return [
+        {"view": view, "key": number, "query": urlencode(view.filters), "shown": view.filters == now_shown}
+        for number, view in enumerate(SavedView.objects.filter(user=user).order_by("pk"), 1)
+    ]

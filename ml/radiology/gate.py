@@ -12,6 +12,7 @@ RADIOGRAPHY = frozenset({"CR", "DX", "RG"})
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 CHEST = re.compile(r"CHEST|THORA|LUNG|TORAX|TÓRAX|POUMON", re.IGNORECASE)
 FRONTAL = re.compile(r"PA|AP|(POSTERO|ANTERO)[- ]?(ANTERIOR|POSTERIOR)( PROJECTION)?", re.IGNORECASE)
+LATERAL = re.compile(r"LL|RL|((LEFT|RIGHT)[- ]?)?LAT(ERAL)?", re.IGNORECASE)
 MIN_SIDE = 64
 
 
@@ -68,6 +69,8 @@ def _view(header: InstanceHeader) -> GateVerdict | None:
     if header.ViewPosition:
         if FRONTAL.fullmatch(header.ViewPosition):
             return None
+        if LATERAL.fullmatch(header.ViewPosition):
+            return _not("view", "lateral view.")
         return _not("view", "the view is not frontal (PA or AP).")
     if re.search(r"\b(LAT|LATERAL|LL|RL|OBLIQUE)\b", described):
         return _not("view", "the view is described as lateral or oblique.")

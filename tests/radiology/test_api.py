@@ -86,7 +86,7 @@ def test_not_analysed_and_refused_carry_their_reason(received, ask) -> None:
     analyse_instance(received(StudyInstanceUID=data.StudyInstanceUID, ViewPosition="LL").pk)
     body = ask(data.StudyInstanceUID).json()
     assert body["status"] == "not_analysed"
-    assert body["reason"] == "Not analysed: the view is not frontal (PA or AP)."
+    assert body["reason"] == "Not analysed: lateral view."
     assert {one["status"] for one in body["instances"]} == {"refused", "not_analysed"}
 
 

@@ -111,7 +111,7 @@ def test_not_analysed_gives_the_reason_and_still_shows_the_film(received, page_o
     instance = received(ViewPosition="LL")
     analyse_instance(instance.pk)
     page = page_of(instance)
-    assert "the view is not frontal" in page
+    assert "Not analysed: lateral view." in page
     assert "data-viewer" in page
 
 

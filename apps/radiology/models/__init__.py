@@ -5,8 +5,10 @@ from apps.radiology.models.corrections import (
     KeptAside,
     differences,
 )
+from apps.radiology.models.desk import HandOver, SavedView
 from apps.radiology.models.exports import Export, ExportFilm, ExportState, FilmState
 from apps.radiology.models.nodes import DicomNode
+from apps.radiology.models.orders import SHOWN, TO_READ, Priority, rank_of
 from apps.radiology.models.patients import PatientMerge
 from apps.radiology.models.peers import DicomPeer, FetchState, PriorFetch, PriorRequest
 from apps.radiology.models.reads import (
@@ -27,10 +29,11 @@ from apps.radiology.models.studies import NOT_REJECTED, OPEN, Analysis, Finding,
 from apps.radiology.models.uploads import PieceUpload
 
 __all__ = [
-    "NOT_REJECTED", "OPEN", "SIGNED", "Addendum", "Analysis", "Correction", "CorrectionState", "DicomNode",
-    "DicomPeer", "Export", "ExportFilm", "ExportState", "Exposure", "FetchState", "FilmState", "Finding",
-    "IdentityChange", "Instance", "KeptAside", "Mark", "PatientMerge", "PieceUpload",
-    "PriorFetch", "PriorRequest",
-    "Read", "ReadState", "ReadingPolicy", "Rejection", "RejectionCode", "RejectionNote", "Result",
-    "ResultKind", "Side", "Status", "Study", "StudyLock", "Verdict", "differences",
+    "NOT_REJECTED", "OPEN", "SHOWN", "SIGNED", "TO_READ", "Addendum", "Analysis", "Correction",
+    "CorrectionState", "DicomNode", "DicomPeer", "Export", "ExportFilm", "ExportState", "Exposure",
+    "FetchState", "FilmState", "Finding", "HandOver", "IdentityChange", "Instance", "KeptAside", "Mark",
+    "PatientMerge", "PieceUpload", "PriorFetch", "PriorRequest", "Priority",
+    "Read", "ReadState", "ReadingPolicy", "Rejection",
+    "RejectionCode", "RejectionNote", "Result", "ResultKind", "SavedView", "Side", "Status", "Study",
+    "StudyLock", "Verdict", "differences", "rank_of",
 ]  # fmt: skip

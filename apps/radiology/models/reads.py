@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import ClassVar
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
@@ -46,6 +47,11 @@ class Side(models.TextChoices):
     BOTH = "B", "both"
 
 
+def _bounded(default: int, most: int, says: str) -> models.PositiveIntegerField:  # type: ignore[type-arg]
+    limits = [MinValueValidator(1), MaxValueValidator(most)]
+    return models.PositiveIntegerField(default=default, db_default=default, validators=limits, help_text=says)
+
+
 class ReadingPolicy(models.Model):
     """Of a site without one, what the model says opens once the reader has committed."""
 
@@ -53,6 +59,10 @@ class ReadingPolicy(models.Model):
     concurrent = models.BooleanField(
         default=False, help_text="Show what the model says before the radiologist has said anything."
     )
+    stat_target_min = _bounded(60, 100_000, "Minutes from receipt in which a STAT study is to be signed.")
+    urgent_target_min = _bounded(240, 100_000, "The same for an urgent one.")
+    routine_target_min = _bounded(1440, 100_000, "The same for a routine one.")
+    exam_age_max_h = _bounded(24, 10_000, "An exam older than so many hours at receipt is marked.")
     analyses_priors = models.BooleanField(
         default=False, db_default=False, help_text="Let the model judge films that were fetched to compare."
     )
@@ -95,6 +105,7 @@ class Read(models.Model):
     signed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        indexes: ClassVar = [models.Index(fields=["reader", "-id"], name="read_by_reader")]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["study", "reader"], condition=~Q(state="retracted"), name="read_per_reader"

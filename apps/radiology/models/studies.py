@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from apps.accounts.models import Site
 from apps.core.clock import now
 from apps.modelops.models import ModelVersion
+from apps.radiology.models.orders import SHOWN, TO_READ, Priority
 from apps.radiology.models.rejections import RejectionNote
 
 
@@ -55,6 +57,17 @@ class Study(models.Model):
     read_state = models.CharField(
         max_length=12, blank=True, help_text="Of the furthest read; empty while nobody has begun one."
     )
+    priority = models.CharField(
+        max_length=8, choices=Priority.choices, default=Priority.ROUTINE, db_default=Priority.ROUTINE
+    )
+    location = models.CharField(max_length=64, blank=True, default="", db_default="")
+    clinical_question = models.CharField(max_length=400, blank=True, default="", db_default="")
+    rank_at = models.DateTimeField(
+        default=now, db_default=Now(), help_text="By `models.orders.rank_of`: the earliest is read first."
+    )
+    late_films = models.BooleanField(
+        default=False, db_default=False, help_text="Films came after sign-off, and nobody has said so yet."
+    )
     received_at = models.DateTimeField()
     last_received_at = models.DateTimeField(default=now)
     complete_at = models.DateTimeField(
@@ -71,7 +84,14 @@ class Study(models.Model):
             models.UniqueConstraint(fields=["site", "StudyInstanceUID"], name="study_per_site")
         ]
         indexes: ClassVar = [
-            models.Index(fields=["site", "-raised", "received_at"], name="study_worklist"),
+            models.Index(fields=["site", "rank_at", "id"], condition=TO_READ, name="study_to_read"),
+            models.Index(
+                fields=["site"],
+                condition=TO_READ & Q(status__in=["received", "analysing"]),
+                name="study_under_way",
+            ),
+            models.Index(fields=["site", "-received_at", "-id"], condition=SHOWN, name="study_received"),
+            models.Index(fields=["site", "PatientID"], name="study_patient"),
             models.Index(fields=["site", "-changed_at"], name="study_changed"),
             models.Index(fields=["last_received_at"], condition=Q(complete_at=None), name="study_arriving"),
             models.Index(
@@ -131,11 +151,12 @@ class Instance(models.Model):
             models.UniqueConstraint(fields=["site", "SOPInstanceUID"], name="instance_per_site")
         ]
         indexes: ClassVar = [
+            models.Index(fields=["Modality", "study"], name="instance_modality"),
             models.Index(
                 fields=["received_at"],
                 condition=Q(status__in=["received", "analysing"]),
                 name="instance_open",
-            )
+            ),
         ]
 
     def __str__(self) -> str:

@@ -15,6 +15,7 @@ from apps.radiology.headers import WHOSE, as_json, film_of, identity_of
 from apps.radiology.models import OPEN, Correction, CorrectionState, IdentityChange, Instance, Status, Study
 from apps.radiology.received import Ingested, Outcome, Received
 from apps.radiology.services.identity import change_identity, follow_merges, may_join
+from apps.radiology.services.late_films import note_late_film
 from apps.radiology.services.line import stand_in_line
 from apps.radiology.services.quiet import film_arrived
 from apps.radiology.services.senders import Sender
@@ -142,7 +143,13 @@ def _apply(correction: Correction, *, by: User | None, actor: Actor, sender: str
     study, made = Study.objects.get_or_create(
         site=instance.site,
         StudyInstanceUID=after["StudyInstanceUID"],
-        defaults={**identity, "received_at": at, "changed_at": at, "synthetic": after["synthetic"]},
+        defaults={
+            **identity,
+            "received_at": at,
+            "rank_at": at,
+            "changed_at": at,
+            "synthetic": after["synthetic"],
+        },
     )
     study = Study.objects.select_for_update().get(pk=study.pk)
     if study.pk != left and not made and not may_join(study, identity):
@@ -155,6 +162,7 @@ def _apply(correction: Correction, *, by: User | None, actor: Actor, sender: str
     _record("correction.applied", correction, actor, sender=sender)
     if study.pk != left:
         film_arrived(study, actor=actor)
+        note_late_film(study)
     for pk in {left, study.pk}:
         sum_up(pk)
     return True

@@ -16,6 +16,7 @@ from apps.radiology.models import IdentityChange, Instance, Result, Study
 from apps.radiology.received import Ingested, Outcome, Received, measure, measure_film
 from apps.radiology.results import result_by_uid
 from apps.radiology.services.identity import change_identity, follow_merges, may_join
+from apps.radiology.services.late_films import note_late_film
 from apps.radiology.services.line import stand_in_line
 from apps.radiology.services.priors import as_asked, came_again
 from apps.radiology.services.quiet import film_arrived
@@ -115,6 +116,8 @@ def _enter(file: Received, sender: Sender, flushed: Future[None]) -> Instance:
         Study.objects.filter(pk=study.pk).update(synthetic=True)
     if not made or instance.rejected_by is not None:  # else it is as it was made
         film_arrived(study, actor=sender.actor)
+        if instance.rejected_by is None:
+            note_late_film(study)
         sum_up(study.pk)
     record(
         "study.received",
@@ -137,7 +140,7 @@ def _study_of(file: Received, sender: Sender) -> tuple[Study, bool]:
     at, identity, uid = now(), identity_of(as_json(file.header)), file.header.StudyInstanceUID
     fresh = Study(
         site=sender.site, StudyInstanceUID=uid, **identity, received_at=at, last_received_at=at,
-        changed_at=at, synthetic=file.header.synthetic,
+        rank_at=at, changed_at=at, synthetic=file.header.synthetic,
     )  # fmt: skip
     # Two statements where asking first takes five.
     Study.objects.bulk_create([fresh], ignore_conflicts=True)

@@ -11,8 +11,11 @@ from apps.audit.services import record
 from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.radiology.changes import identity_in_question
+from apps.radiology.handed import told_of_ai
 from apps.radiology.models import Addendum, Analysis, Exposure, Mark, Read, ReadState, Study
 from apps.radiology.reads import Said, may_see_ai, reads_concurrently, said_by
+from apps.radiology.services.hand_over import take_hand_over
+from apps.radiology.services.late_films import settle_late_films
 from apps.radiology.services.locks import hold_lock, release_lock, take_lock
 
 TEXT_MAX = 20_000
@@ -31,6 +34,7 @@ def begin_read(study: Study, user: User, *, over: bool = False) -> Read:
     given = {"opened_at": now(), "concurrent": reads_concurrently(study.site)}
     standing = Read.objects.exclude(state=ReadState.RETRACTED)
     read, made = standing.get_or_create(study=study, reader=user, defaults=given)
+    take_hand_over(read, made=made)
     if made:
         _tell(read, "read.begun")
         _sum_up(study)
@@ -75,7 +79,8 @@ def _exposure(read: Read, last: Analysis | None) -> Exposure:
     """Before the commit. Open it was from the start, by now, or since an earlier read of this reader's."""
     if last is None:
         return Exposure.NONE
-    return Exposure.FULL if read.concurrent or may_see_ai(read.reader, read.study) else Exposure.RANK
+    knew = read.concurrent or may_see_ai(read.reader, read.study) or told_of_ai(read)
+    return Exposure.FULL if knew else Exposure.RANK
 
 
 @transaction.atomic
@@ -89,6 +94,7 @@ def sign_read(read: Read) -> Read:
     read.save(update_fields=["state", "signed_at"])
     _tell(read, "read.signed")
     _sum_up(read.study)
+    settle_late_films(read.study, by=read.reader)
     release_lock(read.study, read.reader)
     return read
 
@@ -108,6 +114,7 @@ def add_addendum(read: Read, text: str, *, retracts: bool = False) -> Read:
     read.save(update_fields=["state"])
     _tell(read, "read.retracted" if retracts else "read.amended")
     _sum_up(read.study)
+    settle_late_films(read.study, by=read.reader)
     return read
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from django.db.models import QuerySet
 
 from apps.core.clock import now
-from apps.radiology.models import NOT_REJECTED, OPEN, Instance, Status, Study
+from apps.radiology.models import NOT_REJECTED, OPEN, Instance, Status, Study, rank_of
 from apps.radiology.selectors import strongest_findings
 
 TASK = "radiology.analyse_instance"
@@ -28,8 +28,9 @@ def sum_up(*study_ids: int) -> None:
         positive = [finding for finding in found[study.pk] if finding.positive]
         study.raised_by = [finding.label for finding in positive]
         study.raised = bool(positive)
+        study.rank_at = rank_of(study.received_at, study.priority, raised=study.raised)
         study.changed_at = now()
-        study.save(update_fields=["status", "withdrawn", "raised", "raised_by", "changed_at"])
+        study.save(update_fields=["status", "withdrawn", "raised", "raised_by", "rank_at", "changed_at"])
 
 
 def under_way(study_ids: Collection[int]) -> None:

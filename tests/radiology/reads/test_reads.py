@@ -63,7 +63,7 @@ def test_before_the_commit_no_door_tells_what_the_model_found(radiologist, study
     press(study)
     assert what_spoils(radiologist, study) == []
     press(study, "commit")
-    assert set(what_spoils(radiologist, study)) == {"page", "live", "film", "api", "attention"}
+    assert set(what_spoils(radiologist, study)) == {"page", "live", "worklist", "film", "api", "attention"}
     assert "raised by AI" in radiologist.get("/radiology/").content.decode()
 
 

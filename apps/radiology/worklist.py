@@ -1,0 +1,283 @@
+"""Reads: the worklist. What is to be read comes by rank, the archive the latest first; both page by key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.db.models import CharField, Count, Exists, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, NullIf
+from django.utils import timezone
+
+from apps.accounts.models import Site, User
+from apps.core.clock import now
+from apps.modelops.selectors import champion
+from apps.radiology.changes import in_question
+from apps.radiology.models import (
+    NOT_REJECTED,
+    OPEN,
+    SHOWN,
+    SIGNED,
+    TO_READ,
+    HandOver,
+    Instance,
+    Read,
+    ReadState,
+    Study,
+    StudyLock,
+)
+
+PAGE_ROWS = 50
+COUNT_MAX = 10_000  # nobody reads a larger number, and counting on would take longer with every study
+MINE_MAX = 500
+ARCHIVE_DAYS = 30  # of the archive's lists where neither a day nor a patient is asked for
+LAG = timedelta(seconds=60)
+RESERVED = timedelta(minutes=30)  # a study handed over by name; then it is for whoever is next
+DAYS = {"today": (0, 1), "yesterday": (1, 1), "week": (6, 7), "month": (29, 30)}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_KEY = re.compile(r"(-?\d{1,17})-(\d{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistFilter:
+    """What the radiologist narrows the worklist to; an empty string is no narrowing."""
+
+    reading: str = ""
+    status: str = ""
+    finding: str = ""
+    modality: str = ""
+    received: str = ""
+    day: str = ""
+    q: str = ""
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is about what was read rather than what waits."""
+        return self.reading in ("mine", "signed", "all")
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether only the archive's last days are shown, since nothing else says where to look."""
+        return self.reading in ("signed", "all") and not (self.received or self.day or self.q)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page's studies, and the keys of the pages round it: empty where there is none."""
+
+    studies: list[Study]
+    previous: str
+    following: str
+
+
+def worklist_page(user: User, chosen: WorklistFilter, *, after: str = "", before: str = "") -> Page:
+    """The page behind the key `after`, or the one that ends before the key `before`; else the first."""
+    found = _chosen(user, chosen)
+    column = "received_at" if chosen.is_archive else "rank_at"
+    key, backwards = _key(before or after), bool(before) and _key(before) is not None
+    descending = chosen.is_archive != backwards
+    if key is not None:
+        found = _beyond(found, column, key, descending=descending)
+    sign = "-" if descending else ""
+    ordered = found.order_by(f"{sign}{column}", f"{sign}pk").values_list("pk", flat=True)
+    pks = list(ordered[: PAGE_ROWS + 1])
+    more, pks = len(pks) > PAGE_ROWS, pks[:PAGE_ROWS]
+    if backwards:
+        pks.reverse()
+    rows = _rows_of(pks, user)
+    ends = [_as_key(getattr(one, column), one.pk) for one in rows[:1] + rows[-1:]] or ["", ""]
+    earlier, later = (more, True) if backwards else (key is not None, more)
+    return Page(rows, ends[0] if earlier else "", ends[1] if later else "")
+
+
+def _beyond(studies: QuerySet[Study], column: str, key: tuple[datetime, int], *, descending: bool) -> Any:
+    """Behind a key. The first condition alone bounds the index; the second leaves out its equals."""
+    at, pk = key
+    beyond = "lt" if descending else "gt"
+    strictly = Q(**{f"{column}__{beyond}": at}) | Q(**{f"pk__{beyond}": pk})
+    return studies.filter(strictly, **{f"{column}__{beyond}e": at})
+
+
+def _key(text: str) -> tuple[datetime, int] | None:
+    found = _KEY.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        return EPOCH + timedelta(microseconds=int(found[1])), int(found[2])
+    except OverflowError:
+        return None
+
+
+def _as_key(at: datetime, pk: int) -> str:
+    return f"{(at - EPOCH) // timedelta(microseconds=1)}-{pk}"
+
+
+def _chosen(user: User, chosen: WorklistFilter) -> QuerySet[Study]:
+    found = _read(Study.objects.filter(site=user.site_id), user, chosen)
+    if chosen.status:
+        found = found.filter(status=chosen.status)
+    if chosen.finding:
+        # A label inside a JSON list, the same on SQLite and PostgreSQL.
+        found = found.filter(raised=True, raised_by__icontains=f'"{chosen.finding}"')
+    if chosen.modality:
+        films = Instance.objects.filter(NOT_REJECTED, study=OuterRef("pk"), Modality=chosen.modality)
+        found = found.filter(Exists(films))
+    if chosen.q:
+        # Not by name: what is searched for stands in the address of the page. By their beginnings, which
+        # an index finds.
+        found = found.filter(Q(PatientID__istartswith=chosen.q) | Q(AccessionNumber__istartswith=chosen.q))
+    return _received(found, chosen)
+
+
+def _read(studies: QuerySet[Study], user: User, chosen: WorklistFilter) -> QuerySet[Study]:
+    """Those still to be read, where nothing else is asked for."""
+    shown = studies.filter(SHOWN)
+    if chosen.reading == "all":
+        return shown
+    if chosen.reading == "mine":
+        return shown.filter(pk__in=_mine(user))
+    if chosen.reading == "signed":
+        return shown.filter(read_state__in=SIGNED)
+    waiting = studies.filter(TO_READ)
+    if chosen.reading == "begun":
+        return waiting.filter(read_state__in=(ReadState.DRAFT, ReadState.PRELIMINARY))
+    return waiting
+
+
+def _mine(user: User) -> set[int]:
+    """What this reader read last, and what waits for them by name."""
+    read = Read.objects.filter(reader=user).order_by("-pk").values_list("study_id", flat=True)[:MINE_MAX]
+    return {*read, *handed_to(user)}
+
+
+def handed_to(user: User) -> list[int]:
+    return list(HandOver.objects.filter(to=user, taken_at=None).values_list("study_id", flat=True))
+
+
+def _received(studies: QuerySet[Study], chosen: WorklistFilter) -> QuerySet[Study]:
+    """By days of the site's own time zone."""
+    today = timezone.localdate()
+    if chosen.day:
+        return _within(studies, date.fromisoformat(chosen.day), 1)
+    if chosen.received:
+        back, days = DAYS[chosen.received]
+        return _within(studies, today - timedelta(days=back), days)
+    if chosen.is_cut:
+        return _within(studies, today - timedelta(days=ARCHIVE_DAYS - 1), ARCHIVE_DAYS)
+    return studies
+
+
+def _within(studies: QuerySet[Study], first: date, days: int) -> QuerySet[Study]:
+    begins, ends = _midnight(first), _midnight(first + timedelta(days=days))
+    return studies.filter(received_at__gte=begins, received_at__lt=ends)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), tzinfo=timezone.get_current_timezone())
+
+
+def _named(field: str) -> Coalesce:
+    return Coalesce(NullIf(f"{field}__full_name", Value("")), f"{field}__email", output_field=CharField())
+
+
+def _rows_of(pks: Sequence[int], user: User) -> list[Study]:
+    """In this order. Asked for apart from which they are: with a million studies to choose from, the database
+    would plan what a row tells for all of them."""
+    found = {study.pk: study for study in _told(Study.objects.filter(pk__in=pks), user)}
+    return [found[pk] for pk in pks if pk in found]
+
+
+def _told(studies: QuerySet[Study], user: User) -> QuerySet[Study]:
+    """With what a row tells."""
+    films = Instance.objects.filter(NOT_REJECTED, study=OuterRef("pk"))
+    counted = films.order_by().values("study").annotate(n=Count("pk")).values("n")
+    why = films.filter(status=OuterRef("status")).exclude(reason="").order_by("pk").values("reason")
+    waits = HandOver.objects.filter(study=OuterRef("pk"), taken_at=None)
+    committed = Read.objects.filter(study=OuterRef("pk"), reader=user, committed_at__isnull=False)
+    return studies.annotate(
+        films=Coalesce(Subquery(counted), 0),
+        reason=Subquery(why[:1]),
+        in_question=in_question(),
+        reader=Subquery(_held().values(name=_named("by"))[:1]),
+        reader_id=Subquery(_held().values("by_id")[:1]),
+        handed_by=Subquery(waits.values(name=_named("by"))[:1]),
+        handed_to=Subquery(waits.values(name=_named("to"))[:1]),
+        committed=Exists(committed),
+    )
+
+
+def _held() -> QuerySet[StudyLock]:
+    """The lock of each row of a queryset of studies, while it holds."""
+    return StudyLock.objects.filter(study=OuterRef("pk"), expires_at__gt=now())
+
+
+def _ranked(site_id: int) -> QuerySet[Study]:
+    return Study.objects.filter(TO_READ, site=site_id).order_by("rank_at", "pk")
+
+
+def next_on_worklist(study: Study) -> Study | None:
+    """The study below this one on its site's worklist as it opens."""
+    key = (study.rank_at, study.pk)
+    below: QuerySet[Study] = _beyond(_ranked(study.site_id), "rank_at", key, descending=False)
+    return below.first()
+
+
+def next_to_read(user: User) -> Study | None:
+    """What was handed over to this reader, else the first of the worklist; unread, whole, and nobody else's
+    at the moment."""
+    free = _ranked(user.site_id).filter(~Exists(_held().exclude(by=user)), ~in_question())
+    if (mine := free.filter(pk__in=handed_to(user)).first()) is not None:
+        return mine
+    reserved = HandOver.objects.filter(
+        ~Q(to=user), study=OuterRef("pk"), taken_at=None, to__isnull=False, at__gt=now() - RESERVED
+    )
+    free = free.filter(~Exists(reserved))
+    unread = free.filter(read_state__in=("", ReadState.RETRACTED))
+    # What was handed over has a draft of somebody's, and waits like one without.
+    left = free.filter(pk__in=HandOver.objects.filter(taken_at=None).values("study"))
+    return min(filter(None, (unread.first(), left.first())), key=_place, default=None)
+
+
+def _place(study: Study) -> tuple[datetime, int]:
+    return study.rank_at, study.pk
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many studies wait, `COUNT_MAX` for more, and whether the model keeps up."""
+
+    to_read: int
+    under_way: int
+    films_waiting: int
+    oldest_at: datetime | None
+    has_model: bool
+
+    @property
+    def lags(self) -> bool:
+        return self.oldest_at is not None
+
+
+def standing_at(site: Site) -> Standing:
+    waiting = Study.objects.filter(TO_READ, site=site)
+    films = Instance.objects.filter(NOT_REJECTED, site=site, status__in=OPEN).order_by("received_at")
+    late = films.filter(received_at__lt=now() - LAG)
+    oldest = late.values_list("received_at", flat=True).first()
+    return Standing(
+        to_read=_count(waiting),
+        under_way=_count(waiting.filter(status__in=OPEN)),
+        films_waiting=_count(films) if oldest else 0,
+        oldest_at=oldest,
+        has_model=champion("radiology") is not None,
+    )
+
+
+def _count(rows: QuerySet[Any]) -> int:
+    return rows.order_by().values("pk")[:COUNT_MAX].count()
+
+
+def colleagues_of(user: User) -> Iterable[User]:
+    same = User.objects.filter(site=user.site_id, role=user.role, is_active=True)
+    return same.exclude(pk=user.pk).order_by("full_name", "email")
