@@ -11,4 +11,4 @@ class DicomNodeAdmin(SiteBound):
 
 @admin.register(ReadingPolicy)
 class ReadingPolicyAdmin(SiteBound):
-    list_display = ("site", "concurrent")
+    list_display = ("site", "concurrent", "second_read_rate", "sample_rate")

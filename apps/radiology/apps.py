@@ -12,6 +12,7 @@ class RadiologyConfig(AppConfig):
         from apps.radiology.selectors import model_in_service, queue_age
         from apps.radiology.services.analyse import begin, clear_half_received
         from apps.radiology.services.claims import ring_overdue
+        from apps.radiology.services.compare import compare_due_studies
         from apps.radiology.services.pieces import clear_uploads
         from apps.radiology.services.quiet import complete_quiet_studies
         from apps.radiology.services.results import ring_results
@@ -44,6 +45,7 @@ class RadiologyConfig(AppConfig):
         register_sweeper("radiology.open", ring_overdue)
         register_sweeper("radiology.quiet", complete_quiet_studies)
         register_sweeper("radiology.results", ring_results)
+        register_sweeper("radiology.compare", compare_due_studies)
         register_sweeper("radiology.uploads", clear_uploads)
         register_sweeper("radiology.incoming", clear_half_received)
         register_check("radiology model", model_in_service)

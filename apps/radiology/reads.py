@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from apps.accounts.models import Site, User
 from apps.core.clock import now
-from apps.radiology.models import Finding, Read, ReadingPolicy, Side, Study, StudyLock, Verdict
+from apps.radiology.models import CaseOpened, Finding, Read, ReadingPolicy, Side, Study, StudyLock, Verdict
 from apps.radiology.selectors import findings_of_study, labels_in_service
 from ml.radiology.vocabulary import says
 
@@ -60,10 +60,13 @@ def reads_concurrently(site: Site) -> bool:
 
 
 def may_see_ai(user: User | None, study: Study) -> bool:
-    """A program may; a person once they have committed a read of the study, or where the site reads so."""
+    """A program may; a person once they have committed a read of the study, or have opened its case to settle
+    what others differ on, or where the site reads so."""
     if user is None or reads_concurrently(study.site):
         return True
-    return Read.objects.filter(study=study, reader=user, committed_at__isnull=False).exists()
+    if Read.objects.filter(study=study, reader=user, committed_at__isnull=False).exists():
+        return True
+    return CaseOpened.objects.filter(study=study, user=user).exists()
 
 
 def read_of(study: Study, user: User) -> Read | None:

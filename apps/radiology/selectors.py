@@ -6,7 +6,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import CharField, Count, Exists, Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import (
+    BooleanField,
+    CharField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
 from django.db.models.functions import Coalesce, NullIf
 
 from apps.accounts.models import Site, User
@@ -28,6 +40,7 @@ from apps.radiology.models import (
     Study,
     StudyLock,
 )
+from apps.radiology.second_reads import waits_for_second_read
 
 TO_READ = ~Q(read_state__in=SIGNED)
 NAME_OF_READER = Coalesce(NullIf("by__full_name", Value("")), "by__email", output_field=CharField())
@@ -54,6 +67,7 @@ def worklist_for(user: User, chosen: WorklistFilter) -> QuerySet[Study]:
         films=Count("instances", filter=Q(instances__rejected_by=None)),
         reason=Subquery(why.order_by("pk").values("reason")[:1]),
         in_question=in_question(),
+        second_read=ExpressionWrapper(waits_for_second_read(user), BooleanField()),
         reader=Subquery(_held().values(name=NAME_OF_READER)[:1]),
     )
     if chosen.status:
@@ -73,7 +87,7 @@ def _read(studies: QuerySet[Study], user: User, reading: str) -> QuerySet[Study]
         return studies
     if reading == "mine":
         return studies.filter(Exists(Read.objects.filter(study=OuterRef("pk"), reader=user)))
-    return studies.filter(~TO_READ if reading == "signed" else TO_READ)
+    return studies.filter(~TO_READ if reading == "signed" else TO_READ | waits_for_second_read(user))
 
 
 def _held() -> QuerySet[StudyLock]:
@@ -96,7 +110,8 @@ def next_to_read(user: User) -> Study | None:
     free = Study.objects.filter(
         ~Exists(_held().exclude(by=user)), ~in_question(), site=user.site_id, withdrawn=False
     )
-    return free.filter(read_state__in=("", ReadState.RETRACTED)).order_by(*RANK).first()
+    unread = Q(read_state__in=("", ReadState.RETRACTED)) | waits_for_second_read(user)
+    return free.filter(unread).order_by(*RANK).first()
 
 
 def counts_by_status(site: Site) -> dict[str, int]:

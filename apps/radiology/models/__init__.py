@@ -7,6 +7,18 @@ from apps.radiology.models.corrections import (
 )
 from apps.radiology.models.nodes import DicomNode
 from apps.radiology.models.patients import PatientMerge
+from apps.radiology.models.quality import (
+    Adjudication,
+    CaseOpened,
+    Comparison,
+    Discrepancy,
+    Draw,
+    FrozenLabel,
+    Kind,
+    Purpose,
+    Reason,
+    SecondRead,
+)
 from apps.radiology.models.reads import (
     SIGNED,
     Addendum,
@@ -25,8 +37,9 @@ from apps.radiology.models.studies import NOT_REJECTED, OPEN, Analysis, Finding,
 from apps.radiology.models.uploads import PieceUpload
 
 __all__ = [
-    "NOT_REJECTED", "OPEN", "SIGNED", "Addendum", "Analysis", "Correction", "CorrectionState", "DicomNode",
-    "Exposure", "Finding", "IdentityChange", "Instance", "KeptAside", "Mark", "PatientMerge", "PieceUpload",
-    "Read", "ReadState", "ReadingPolicy", "Rejection", "RejectionCode", "RejectionNote", "Result",
-    "ResultKind", "Side", "Status", "Study", "StudyLock", "Verdict", "differences",
+    "NOT_REJECTED", "OPEN", "SIGNED", "Addendum", "Adjudication", "Analysis", "CaseOpened", "Comparison",
+    "Correction", "CorrectionState", "DicomNode", "Discrepancy", "Draw", "Exposure", "Finding", "FrozenLabel",
+    "IdentityChange", "Instance", "KeptAside", "Kind", "Mark", "PatientMerge", "PieceUpload", "Purpose",
+    "Read", "ReadState", "ReadingPolicy", "Reason", "Rejection", "RejectionCode", "RejectionNote", "Result",
+    "ResultKind", "SecondRead", "Side", "Status", "Study", "StudyLock", "Verdict", "differences",
 ]  # fmt: skip

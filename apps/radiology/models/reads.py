@@ -5,12 +5,16 @@ from __future__ import annotations
 import uuid
 from typing import ClassVar
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import Site, User
 from apps.modelops.models import ModelVersion
 from apps.radiology.models.studies import Study
+
+
+RATE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 
 
 class ReadState(models.TextChoices):
@@ -52,6 +56,14 @@ class ReadingPolicy(models.Model):
     site = models.OneToOneField(Site, on_delete=models.PROTECT, related_name="reading_policy")
     concurrent = models.BooleanField(
         default=False, help_text="Show what the model says before the radiologist has said anything."
+    )
+    second_read_rate = models.FloatField(
+        default=0.0, validators=RATE, help_text="Of signed reads, the share that a second reader is drawn for."
+    )
+    sample_rate = models.FloatField(
+        default=0.0,
+        validators=RATE,
+        help_text="Of complete studies, the share whose reads stand for all that the model did not raise.",
     )
 
     class Meta:

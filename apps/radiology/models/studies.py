@@ -62,6 +62,9 @@ class Study(models.Model):
         null=True, blank=True, help_text="The `changed_at` for which results were made, or none were needed."
     )
     results_retry_at = models.DateTimeField(null=True, blank=True, help_text="They failed: not before.")
+    compared_for = models.DateTimeField(
+        null=True, blank=True, help_text="The `changed_at` for which reads and model were compared."
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -75,6 +78,12 @@ class Study(models.Model):
                 fields=["changed_at"],
                 condition=Q(results_for=None) | Q(results_for__lt=models.F("changed_at")),
                 name="study_results_due",
+            ),
+            models.Index(
+                fields=["changed_at"],
+                condition=~Q(read_state="")
+                & (Q(compared_for=None) | Q(compared_for__lt=models.F("changed_at"))),
+                name="study_compare_due",
             ),
         ]
 

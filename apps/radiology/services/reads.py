@@ -14,6 +14,7 @@ from apps.radiology.changes import identity_in_question
 from apps.radiology.models import Addendum, Analysis, Exposure, Mark, Read, ReadState, Study
 from apps.radiology.reads import Said, may_see_ai, reads_concurrently, said_by
 from apps.radiology.services.locks import hold_lock, release_lock, take_lock
+from apps.radiology.services.second_reads import draw_second_read, note_second_read
 
 TEXT_MAX = 20_000
 # The furthest a study's reads have come is what its row says.
@@ -66,6 +67,7 @@ def commit_read(read: Read) -> Read:
     read.version_id = last.version_id if last else None
     read.state, read.committed_at = ReadState.PRELIMINARY, now()
     read.save(update_fields=["ai_exposure", "version", "state", "committed_at"])
+    note_second_read(read)
     _tell(read, "read.committed", exposure=read.ai_exposure)
     _sum_up(read.study)
     return read
@@ -89,6 +91,7 @@ def sign_read(read: Read) -> Read:
     read.save(update_fields=["state", "signed_at"])
     _tell(read, "read.signed")
     _sum_up(read.study)
+    draw_second_read(read)
     release_lock(read.study, read.reader)
     return read
 

@@ -1,0 +1,35 @@
+"""Second reads: who is asked, and for whom what colleagues said stays shut until they have read too."""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from apps.accounts.models import User
+from apps.radiology.models import CaseOpened, Read, ReadState, SecondRead, Study
+
+
+def waits_for_second_read(user: User) -> Q:
+    """Of a queryset of studies, those of which a second read is asked that this person may give."""
+    return (
+        Exists(_asked(user).filter(study=OuterRef("pk")))
+        & ~Exists(Read.objects.filter(study=OuterRef("pk"), reader=user, committed_at__isnull=False))
+        & ~Exists(CaseOpened.objects.filter(study=OuterRef("pk"), user=user))
+    )
+
+
+def gives_second_read(user: User, study: Study) -> bool:
+    """Whether this person may be the second reader, so that what the first one said is not shown to them."""
+    return Study.objects.filter(waits_for_second_read(user), pk=study.pk).exists()
+
+
+def second_read_of(study: Study) -> SecondRead | None:
+    """The latest, waiting or given, of a first read that stands."""
+    return _standing().select_related("read").filter(study=study).order_by("-pk").first()
+
+
+def _asked(user: User) -> QuerySet[SecondRead]:
+    return _standing().filter(read=None).exclude(first__reader=user)
+
+
+def _standing() -> QuerySet[SecondRead]:
+    return SecondRead.objects.exclude(first__state=ReadState.RETRACTED)
