@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.models import User
@@ -25,6 +27,11 @@ def gives_second_read(user: User, study: Study) -> bool:
 def second_read_of(study: Study) -> SecondRead | None:
     """The latest, waiting or given, of a first read that stands."""
     return _standing().select_related("read").filter(study=study).order_by("-pk").first()
+
+
+def second_read_panel(study: Study, user: User) -> dict[str, Any]:
+    """What the read panel says of it."""
+    return {"asked_second": gives_second_read(user, study), "second": second_read_of(study)}
 
 
 def _asked(user: User) -> QuerySet[SecondRead]:

@@ -23,6 +23,7 @@ from apps.radiology.models import Finding, Instance, Side, Status, Study, Verdic
 from apps.radiology.reads import lines_of, lock_on, may_see_ai, read_of, reads_concurrently
 from apps.radiology.received import Outcome
 from apps.radiology.results import results_of
+from apps.radiology.second_reads import second_read_panel
 from apps.radiology.selectors import (
     attention_of,
     findings_of,
@@ -157,6 +158,7 @@ def panel_of(found: Study, user: User) -> dict[str, Any]:
         "concurrent": reads_concurrently(found.site),
         "verdicts": Verdict.choices,
         "sides": Side.choices,
+        **second_read_panel(found, user),
     }
 
 
