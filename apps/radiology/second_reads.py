@@ -11,9 +11,10 @@ from apps.radiology.models import CaseOpened, Read, ReadState, SecondRead, Study
 
 
 def waits_for_second_read(user: User) -> Q:
-    """Of a queryset of studies, those of which a second read is asked that this person may give."""
+    """Of a queryset of studies, those of which a second read is asked that this person may give: who has
+    committed a read of it already, as the first reader has, is not asked."""
     return (
-        Exists(_asked(user).filter(study=OuterRef("pk")))
+        Exists(_standing().filter(read=None, study=OuterRef("pk")))
         & ~Exists(Read.objects.filter(study=OuterRef("pk"), reader=user, committed_at__isnull=False))
         & ~Exists(CaseOpened.objects.filter(study=OuterRef("pk"), user=user))
     )
@@ -32,10 +33,6 @@ def second_read_of(study: Study) -> SecondRead | None:
 def second_read_panel(study: Study, user: User) -> dict[str, Any]:
     """What the read panel says of it."""
     return {"asked_second": gives_second_read(user, study), "second": second_read_of(study)}
-
-
-def _asked(user: User) -> QuerySet[SecondRead]:
-    return _standing().filter(read=None).exclude(first__reader=user)
 
 
 def _standing() -> QuerySet[SecondRead]:

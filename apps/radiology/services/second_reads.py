@@ -36,11 +36,11 @@ def draw_second_read(signed: Read) -> None:
 
 
 def note_second_read(committed: Read) -> None:
-    """What was committed is the second read that was asked for, unless it is the first reader's own."""
+    """What was committed is the second read that was asked for. It is somebody else's than the first: of one
+    reader a study has one read that stands."""
     asked = second_read_of(committed.study)
-    if asked is None or asked.read_id is not None or asked.first.reader_id == committed.reader_id:
-        return
-    SecondRead.objects.filter(pk=asked.pk, read=None).update(read=committed)
+    if asked is not None:
+        SecondRead.objects.filter(pk=asked.pk, read=None).update(read=committed)
 
 
 def _ask(first: Read, by: User | None) -> SecondRead:
