@@ -1,6 +1,6 @@
 """A quarter of synthetic reads: drawn films, the demo's own model, and two readers who err as chance says.
 
-What the model says of the films is real; what the readers say is the truth of the drawing, spoilt at known rates.
+What the model says of the films is real; what readers say is the truth of the drawing, spoilt at known rates.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from django.db.models import F
 
 from apps.accounts.models import Site, User
 from apps.core.clock import now
-from apps.radiology.models import Discrepancy, Instance, Purpose, Read, ReadingPolicy, Reason, SecondRead, Study
+from apps.radiology.models import (
+    Discrepancy,
+    Instance,
+    Purpose,
+    Read,
+    ReadingPolicy,
+    Reason,
+    SecondRead,
+    Study,
+)
 from apps.radiology.reads import Said
 from apps.radiology.services.adjudicate import Settlement, adjudicate, open_case
 from apps.radiology.services.analyse import analyse_instance
@@ -36,7 +45,13 @@ GOES_ON = {"second_read_rate": 0.03, "sample_rate": 0.05}
 MISSED, OVERCALLED, UNSURE, PERSUADED = 0.09, 0.03, 0.02, 0.4
 GIVEN, LEFT_OPEN = 0.95, 0.5
 REASONS = {"present": (Reason.MISSED, Reason.SATISFACTION), "absent": (Reason.OVERCALLED, Reason.DEFINITION)}
-POINTS = ("Compare both costophrenic angles.", "", "A nipple shadow is symmetric.", "", "Look behind the heart.")
+POINTS = (
+    "Compare both costophrenic angles.",
+    "",
+    "A nipple shadow is symmetric.",
+    "",
+    "Look behind the heart.",
+)
 
 
 def read_the_past(site: Site, size: str) -> None:
@@ -75,9 +90,7 @@ def _films(site: Site, n: int) -> list[tuple[Study, Mapping[str, bool]]]:
     return [(studies[pk].study, truth) for pk, truth in found]
 
 
-def _read_one(
-    study: Study, truth: Mapping[str, bool], readers: list[User], rng: np.random.Generator
-) -> None:
+def _read_one(study: Study, truth: Mapping[str, bool], readers: list[User], rng: np.random.Generator) -> None:
     received = now() - timedelta(days=float(rng.uniform(1, DAYS)))
     throw(study, Purpose.SAMPLE)
     first, second = (readers[i] for i in rng.permutation(2))

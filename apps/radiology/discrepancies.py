@@ -56,8 +56,8 @@ class QueueFilter:
 
 
 def cases_for(user: User, chosen: QueueFilter) -> QuerySet[Study]:
-    """Studies of the site with a discrepancy, the longest open first. Those of which this person is asked for a
-    second read are left out until they gave it."""
+    """Studies of the site with a discrepancy, the longest open first. Those of which this person is asked
+    for a second read are left out until they gave it."""
     asked = standing().filter(study=OuterRef("pk"))
     asked = asked.filter(kind=chosen.kind) if chosen.kind else asked
     waiting = Exists(asked.filter(settled_at=None))
@@ -110,11 +110,19 @@ def _of_reader(who: str, one: OneRead, label: str) -> list[Statement]:
     if one.facts.retracted:
         return []
     before = one.before.get(label, "")
-    knew = "after the model's answer was open" if one.facts.exposure == "full" else "before the model's answer opened"
+    knew = (
+        "after the model's answer was open"
+        if one.facts.exposure == "full"
+        else "before the model's answer opened"
+    )
     said = [Statement(who, before or "not marked", one.read.committed_at, knew)]
     later = [mark for mark in one.marks if mark.label == label and mark.after_reveal]
     if later and later[-1].verdict != before:
-        said.append(Statement(who, later[-1].verdict or "taken back", later[-1].at, "changed, the model's answer known"))
+        said.append(
+            Statement(
+                who, later[-1].verdict or "taken back", later[-1].at, "changed, the model's answer known"
+            )
+        )
     return said
 
 

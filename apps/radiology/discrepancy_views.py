@@ -43,9 +43,7 @@ class QueueForm(forms.Form):
     """What is not offered counts as no filter."""
 
     state = forms.ChoiceField(required=False, choices=[("", "Open"), ("settled", "Settled")])
-    kind = forms.ChoiceField(
-        required=False, label="What differs", choices=[("", "Anything"), *Kind.choices]
-    )
+    kind = forms.ChoiceField(required=False, label="What differs", choices=[("", "Anything"), *Kind.choices])
 
     def chosen(self) -> QueueFilter:
         self.is_valid()
@@ -64,7 +62,9 @@ def queue(request: HttpRequest) -> HttpResponse:
         "form": form,
         "page": page,
         # Which findings differ is itself an answer: only for who has said their own.
-        "rows": [(study, disputes_of(study).values() if may_see_case(user, study) else None) for study in page],
+        "rows": [
+            (study, disputes_of(study).values() if may_see_case(user, study) else None) for study in page
+        ],
         "query": urlencode({name: value for name, value in filters.items() if value}),
         "filtered": any(filters.values()),
         "active": "discrepancies",

@@ -143,7 +143,7 @@ def _row(key: Any, sums: Mapping[tuple[bool | None, bool], _Sum]) -> Row:
 
 
 def reliability(rows: QuerySet[Comparison], asked: Asked) -> dict[str, Any]:
-    """The chart component's JSON: the share found in each tenth of the probability, where enough cases are."""
+    """The chart component's JSON: the share found in each tenth of the probability, if cases suffice."""
     truth = _truth(asked)
     tenth = Least(Floor(F("probability") * BINS), Value(float(BINS - 1)), output_field=FloatField())
     cells = rows.order_by().annotate(tenth=tenth).values("tenth", truth).annotate(**_sums(asked))

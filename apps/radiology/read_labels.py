@@ -1,4 +1,4 @@
-"""What the reads of studies say as labels: facts out of the database for the rules of ml.radiology.reader_labels."""
+"""What the reads of studies say as labels: rows as facts for the rules of ml.radiology.reader_labels."""
 
 from __future__ import annotations
 

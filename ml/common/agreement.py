@@ -10,8 +10,8 @@ from ml.common.metrics import Z95
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Cohen's kappa of `n` pairs, with its 95 % interval. `kappa` is None where both readers said one thing only:
-    then chance alone agrees as well."""
+    """Cohen's kappa of `n` pairs, with its 95 % interval. `kappa` is None where both readers said one thing
+    only: then chance alone agrees as well."""
 
     n: int
     observed: float
@@ -46,9 +46,7 @@ def _variance(
     observed: float, chance: float,
 ) -> float:  # fmt: skip
     """n times the variance of kappa; rounding may take it a hair below zero."""
-    agree = sum(
-        p[i][i] * ((1 - chance) - (columns[i] + rows[i]) * (1 - observed)) ** 2 for i in range(2)
-    )
+    agree = sum(p[i][i] * ((1 - chance) - (columns[i] + rows[i]) * (1 - observed)) ** 2 for i in range(2))
     differ = (1 - observed) ** 2 * sum(
         p[i][j] * (columns[i] + rows[j]) ** 2 for i in range(2) for j in range(2) if i != j
     )

@@ -90,8 +90,8 @@ def positive_predictive_value(labels: Ints, scores: Floats, threshold: float) ->
 
 
 def wilson_low(share: float, n: float, z: float = Z95) -> float:
-    """The lower end of Wilson's interval for a share seen in n independent cases; 0 for none. Of weighted cases
-    n is how many equal ones would tell as much (Kish)."""
+    """The lower end of Wilson's interval for a share seen in n independent cases; 0 for none. Of weighted
+    cases n is how many equal ones would tell as much (Kish)."""
     if n == 0:
         return 0.0
     spread = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))

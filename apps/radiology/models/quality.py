@@ -1,4 +1,4 @@
-"""How good it is here: second reads, what differs and how it was settled, what is compared, what became a label."""
+"""How good it is here: second reads, what differs and how it was settled, what became a label."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class SecondRead(models.Model):
 
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="second_reads")
     first = models.ForeignKey(Read, on_delete=models.PROTECT, related_name="second_reads")
-    read = models.OneToOneField(Read, null=True, blank=True, on_delete=models.PROTECT, related_name="second_of")
+    read = models.OneToOneField(
+        Read, null=True, blank=True, on_delete=models.PROTECT, related_name="second_of"
+    )
     requested_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField()
 
@@ -121,7 +123,7 @@ class Reason(models.TextChoices):
 
 
 class Adjudication(models.Model):
-    """How a finding of a study was settled. Rows are only added, and the last of a finding stands as reference.
+    """How a finding of a study was settled. Rows are only added; the last of a finding stands as reference.
 
     Its `verdict` unsure says that it cannot be told. `independent`: by neither of its readers.
     """
@@ -146,8 +148,8 @@ class Comparison(models.Model):
     """One finding of one study as one model version called it, beside what is held to be so.
 
     Made anew by services.compare whenever the study changed: nothing but a summary, to be added up in SQL.
-    `blind` is what was read before the reveal and `present` the same unless it was settled otherwise; each None
-    where unknown.
+    `blind` is what was read before the reveal and `present` the same unless it was settled otherwise; each
+    None where unknown.
     """
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")

@@ -13,7 +13,6 @@ from apps.accounts.models import Site, User
 from apps.modelops.models import ModelVersion
 from apps.radiology.models.studies import Study
 
-
 RATE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 
 
@@ -58,10 +57,14 @@ class ReadingPolicy(models.Model):
         default=False, help_text="Show what the model says before the radiologist has said anything."
     )
     second_read_rate = models.FloatField(
-        default=0.0, validators=RATE, help_text="Of signed reads, the share that a second reader is drawn for."
+        default=0.0,
+        db_default=0.0,
+        validators=RATE,
+        help_text="Of signed reads, the share that a second reader is drawn for.",
     )
     sample_rate = models.FloatField(
         default=0.0,
+        db_default=0.0,
         validators=RATE,
         help_text="Of complete studies, the share whose reads stand for all that the model did not raise.",
     )

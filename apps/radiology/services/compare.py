@@ -1,5 +1,5 @@
-"""Set what readers said beside what the model called, and open what differs. A sweeper does it for every study
-that changed, from the rows themselves: nothing that changes a study need know of it."""
+"""Set what readers said beside what the model called, and open what differs. A sweeper does it for every
+study that changed, from the rows themselves: nothing that changes a study need know of it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def compare_studies(study_ids: Collection[int]) -> None:
     Comparison.objects.bulk_create(
         row for pk, held in reads.items() for row in _compared(held, calls[pk], weights[pk])
     )
-    seconds = {one.read_id: one.first_id for one in SecondRead.objects.filter(study__in=seen, read__isnull=False)}
+    seconds = {
+        one.read_id: one.first_id for one in SecondRead.objects.filter(study__in=seen, read__isnull=False)
+    }
     opened = [row for pk, held in reads.items() for row in _differing(held, calls[pk], seconds)]
     Discrepancy.objects.bulk_create(opened, ignore_conflicts=True)
     for pk, changed_at in seen.items():

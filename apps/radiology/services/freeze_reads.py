@@ -1,4 +1,4 @@
-"""Freeze what readers said into a dataset to train on: the folder `import_images` makes, and which read is in it."""
+"""Freeze what readers said into a dataset as `import_images` makes them, and remember which read is in it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 
 def freeze_reads(site: Site, name: str, *, actor: Actor = None) -> DatasetSnapshot:
-    """Every label of the site's reads, with the films it is of. A patient falls into the same part in each dataset.
+    """Every label of the site's reads, with the films it is of; a patient is in one part of all such datasets.
 
     Raises LynceusError for a bad or taken name, ValueError where no read has a label yet.
     """
@@ -51,7 +51,9 @@ def freeze_reads(site: Site, name: str, *, actor: Actor = None) -> DatasetSnapsh
     rows = list(_rows(site, frozen))
     findings = sorted({label for held in frozen.values() for label in held.labels})
     if not findings:
-        raise ValueError("No read of this site has a label yet: only what is committed before the reveal counts.")
+        raise ValueError(
+            "No read of this site has a label yet: only what is committed before the reveal counts."
+        )
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch) / "labels.csv"
         _write(table, rows, findings)
@@ -59,13 +61,16 @@ def freeze_reads(site: Site, name: str, *, actor: Actor = None) -> DatasetSnapsh
         made = freeze_images(films, table, findings, folder, name, rejected=rejected_uids(site))
     with transaction.atomic():
         snapshot = register_dataset(
-            site=site, domain="radiology", name=name, folder=folder, summary={**asdict(made), "from": "reads"},
-            actor=actor,
+            site=site, domain="radiology", name=name, folder=folder, actor=actor,
+            summary={**asdict(made), "from": "reads"},
         )  # fmt: skip
         kept = {frozen[file].study.pk: frozen[file] for file in _kept(folder)}
         FrozenLabel.objects.bulk_create(
-            FrozenLabel(dataset=snapshot, read=read, label=label, present=said.present, adjudicated=said.adjudicated)
-            for held in kept.values() for read, label, said in _credited(held)
+            FrozenLabel(
+                dataset=snapshot, read=read, label=label, present=said.present, adjudicated=said.adjudicated
+            )
+            for held in kept.values()
+            for read, label, said in _credited(held)
         )  # fmt: skip
     return snapshot
 

@@ -10,7 +10,7 @@ from apps.radiology.services.freeze_reads import freeze_reads
 
 
 class Command(BaseCommand):
-    help = "Freeze what radiologists said before the reveal, and what was adjudicated, into a dataset to train on."
+    help = "Freeze what radiologists said before the reveal, and what was settled, into a dataset."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--name", required=True)
