@@ -13,10 +13,10 @@ from apps.radiology.models import CaseOpened, Read, ReadState, SecondRead, Study
 def waits_for_second_read(user: User) -> Q:
     """Of a queryset of studies, those of which a second read is asked that this person may give: who has
     committed a read of it already, as the first reader has, is not asked."""
-    return (
-        Exists(_standing().filter(read=None, study=OuterRef("pk")))
-        & ~Exists(Read.objects.filter(study=OuterRef("pk"), reader=user, committed_at__isnull=False))
-        & ~Exists(CaseOpened.objects.filter(study=OuterRef("pk"), user=user))
+    return Q(
+        Exists(_standing().filter(read=None, study=OuterRef("pk"))),
+        ~Exists(Read.objects.filter(study=OuterRef("pk"), reader=user, committed_at__isnull=False)),
+        ~Exists(CaseOpened.objects.filter(study=OuterRef("pk"), user=user)),
     )
 
 

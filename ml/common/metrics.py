@@ -99,8 +99,8 @@ def wilson_low(share: float, n: float, z: float = Z95) -> float:
 
 
 def quantile_interval(values: Floats, q: float, z: float = Z95) -> tuple[float, float, float]:
-    """(quantile, low, high) of values (n,), n >= 1: the interval runs between the order statistics that a binomial
-    puts round it, whatever the values' distribution; to the ends where there are too few."""
+    """(quantile, low, high) of values (n,), n >= 1. The interval runs between the order statistics that a
+    binomial puts round it, whatever the values' distribution; to the ends where there are too few."""
     ordered, n = np.sort(values), len(values)
     spread = z * np.sqrt(n * q * (1 - q))
     low, high = max(0, int(np.floor(n * q - spread))), min(n - 1, int(np.ceil(n * q + spread)))

@@ -72,7 +72,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """`present` of one finding, with who said so and when. `adjudicated`: it settles what readers differed on."""
+    """`present` of one finding, with who said so and when. `adjudicated`: it settles what was disputed."""
 
     present: bool
     reader: int

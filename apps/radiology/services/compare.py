@@ -104,8 +104,8 @@ def _compared(held: StudyReads, calls: list[Call], weight: float | None) -> Iter
             continue
         yield Comparison(
             site_id=study.site_id, study_id=study.pk, version_id=call.version, label=call.label,
-            probability=call.probability, called=call.called, blind=said and said.present,
-            present=stands and stands.present, adjudicated=call.label in held.settled,
+            probability=call.probability, called=call.called, blind=said.present if said else None,
+            present=stands.present if stands else None, adjudicated=call.label in held.settled,
             sex=SEXES.get(study.PatientSex.upper(), ""), age_band=_age_band(study), view=call.view,
             weight=weight, read_at=first,
         )  # fmt: skip

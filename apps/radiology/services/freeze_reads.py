@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 
 def freeze_reads(site: Site, name: str, *, actor: Actor = None) -> DatasetSnapshot:
-    """Every label of the site's reads, with the films it is of; a patient is in one part of all such datasets.
+    """Every label of the site's reads, with the films it is of; a patient is in one part of all of them.
 
     Raises LynceusError for a bad or taken name, ValueError where no read has a label yet.
     """

@@ -40,11 +40,11 @@ def page_of(client: Client, study: Study) -> str:
 
 @pytest.fixture
 def read_by():
-    """One reader's whole read of a study: `marks` before the commit, `after` it, signed unless told otherwise."""
+    """One reader's whole read of a study: `marks` before the commit, `after` it, signed at the end."""
 
     def take(
-        client: Client, study: Study, *, text: str = "", sign: bool = True, after: dict[str, str] | None = None,
-        **marks: str,
+        client: Client, study: Study, *, text: str = "", sign: bool = True,
+        after: dict[str, str] | None = None, **marks: str,
     ) -> Read:  # fmt: skip
         door, labels = f"/radiology/studies/{study.public_id}/read/", labels_to_read()
         client.post(door)
