@@ -5,10 +5,11 @@ Nobody is named: you, the first or the second reader, the model. Who a reader wa
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from apps.accounts.models import Role, User
 from apps.radiology.models import Adjudication, Discrepancy, Finding, Kind, ReadState, Study, Verdict
@@ -38,7 +39,6 @@ class Dispute:
 
     label: str
     kinds: list[str]
-    is_open: bool
     statements: list[Statement] = field(default_factory=list)
     settled: Adjudication | None = None
 
@@ -63,7 +63,8 @@ def cases_for(user: User, chosen: QueueFilter) -> QuerySet[Study]:
     waiting = Exists(asked.filter(settled_at=None))
     shown = Study.objects.filter(~waits_for_second_read(user), site=user.site_id, withdrawn=False)
     shown = shown.filter(Exists(asked), ~waiting) if chosen.state == "settled" else shown.filter(waiting)
-    return shown.annotate(since=Min("discrepancies__opened_at")).order_by("since", "pk")
+    first = standing().filter(study=OuterRef("pk")).order_by("opened_at").values("opened_at")[:1]
+    return shown.annotate(since=Subquery(first)).order_by("since", "pk")
 
 
 def standing() -> QuerySet[Discrepancy]:
@@ -73,10 +74,14 @@ def standing() -> QuerySet[Discrepancy]:
 
 def disputes_of(study: Study) -> dict[str, Dispute]:
     """By finding; without what was said."""
-    found: dict[str, Dispute] = {}
-    for one in standing().filter(study=study).order_by("label", "pk"):
-        held = found.setdefault(one.label, Dispute(one.label, [], False))
-        held.is_open = held.is_open or one.settled_at is None
+    return disputes_of_studies([study.pk])[study.pk]
+
+
+def disputes_of_studies(study_ids: Collection[int]) -> dict[int, dict[str, Dispute]]:
+    """The same of each, in one query."""
+    found: dict[int, dict[str, Dispute]] = {pk: {} for pk in study_ids}
+    for one in standing().filter(study__in=study_ids).order_by("label", "pk"):
+        held = found[one.study_id].setdefault(one.label, Dispute(one.label, []))
         if (word := Kind(one.kind).label) not in held.kinds:
             held.kinds.append(word)
     return found

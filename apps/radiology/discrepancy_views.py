@@ -24,12 +24,14 @@ from apps.radiology.discrepancies import (
     case_of,
     cases_for,
     disputes_of,
+    disputes_of_studies,
     is_reader,
     may_see_case,
     others_could,
 )
 from apps.radiology.filmviewer import address_of
 from apps.radiology.models import Kind, Reason, Study
+from apps.radiology.reads import opened_to
 from apps.radiology.second_reads import gives_second_read
 from apps.radiology.selectors import first_to_show, instances_of
 from apps.radiology.services.adjudicate import Settlement, adjudicate, open_case
@@ -58,13 +60,13 @@ def queue(request: HttpRequest) -> HttpResponse:
     chosen = form.chosen()
     page = Paginator(cases_for(user, chosen), PAGE_ROWS).get_page(request.GET.get("page"))
     filters = {"state": chosen.state, "kind": chosen.kind}
+    keys = [study.pk for study in page]
+    disputes, opened = disputes_of_studies(keys), opened_to(user, user.site, keys)
     context = {
         "form": form,
         "page": page,
         # Which findings differ is itself an answer: only for who has said their own.
-        "rows": [
-            (study, disputes_of(study).values() if may_see_case(user, study) else None) for study in page
-        ],
+        "rows": [(study, disputes[study.pk].values() if study.pk in opened else None) for study in page],
         "query": urlencode({name: value for name, value in filters.items() if value}),
         "filtered": any(filters.values()),
         "active": "discrepancies",

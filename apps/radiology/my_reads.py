@@ -16,21 +16,17 @@ from ml.radiology.vocabulary import says
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One finding of a read; `why_not` in words, empty where it is a label."""
-
-    says: str
-    present: bool
-    why_not: str
-
-
-@dataclass(frozen=True, slots=True)
 class MyRead:
-    """`why_not` in words where nothing of it is a label; `datasets` by name where something is frozen."""
+    """`why_not` in words where nothing of it is a label; `datasets` by name where something is frozen.
+
+    `present` and `absent` are findings that are labels; `left_out` those that are none, each with why.
+    """
 
     read: Read
     why_not: str
-    said: list[Said]
+    present: list[str]
+    absent: list[str]
+    left_out: list[tuple[str, str]]
     datasets: list[str]
 
 
@@ -82,9 +78,15 @@ def explained(reads: Sequence[Read]) -> list[MyRead]:
         one = next(one for one in of_study.reads if one.read.pk == read.pk)
         why = one.why_not or (None if read.study_id in with_film else Why.NO_FILM)
         whys = of_study.why_not(one) if one.why_not is None else {}
-        said = [
-            Said(says(label), one.labels[label].present, WORDS[not_this] if not_this else "")
-            for label, not_this in whys.items()
-        ]
-        found.append(MyRead(read, WORDS[why] if why else "", said, frozen.get(read.pk, [])))
+        said = one.labels
+        found.append(
+            MyRead(
+                read,
+                WORDS[why] if why else "",
+                [says(label) for label, wrong in whys.items() if not wrong and said[label].present],
+                [says(label) for label, wrong in whys.items() if not wrong and not said[label].present],
+                [(says(label), WORDS[wrong]) for label, wrong in whys.items() if wrong],
+                frozen.get(read.pk, []),
+            )
+        )
     return found

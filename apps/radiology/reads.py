@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -62,11 +63,16 @@ def reads_concurrently(site: Site) -> bool:
 def may_see_ai(user: User | None, study: Study) -> bool:
     """A program may; a person once they have committed a read of the study, or have opened its case to settle
     what others differ on, or where the site reads so."""
-    if user is None or reads_concurrently(study.site):
-        return True
-    if Read.objects.filter(study=study, reader=user, committed_at__isnull=False).exists():
-        return True
-    return CaseOpened.objects.filter(study=study, user=user).exists()
+    return user is None or study.pk in opened_to(user, study.site, [study.pk])
+
+
+def opened_to(user: User, site: Site, study_ids: Collection[int]) -> set[int]:
+    """Of these studies of the site, those of which this person may see what the model found."""
+    if reads_concurrently(site):
+        return set(study_ids)
+    read = Read.objects.filter(study__in=study_ids, reader=user, committed_at__isnull=False)
+    cases = CaseOpened.objects.filter(study__in=study_ids, user=user)
+    return {*read.values_list("study", flat=True), *cases.values_list("study", flat=True)}
 
 
 def read_of(study: Study, user: User) -> Read | None:

@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('label', models.CharField(max_length=64)),
-                ('kind', models.CharField(choices=[('ai', 'model and reader differ'), ('second_read', 'two readers differ'), ('changed', "changed after the model's answer opened")], max_length=12)),
+                ('kind', models.CharField(choices=[('ai', 'model and reader differ'), ('second_read', 'two readers differ'), ('changed', "mind changed after the reveal")], max_length=12)),
                 ('opened_at', models.DateTimeField()),
                 ('settled_at', models.DateTimeField(blank=True, null=True)),
             ],

@@ -83,7 +83,7 @@ class CaseOpened(models.Model):
 class Kind(models.TextChoices):
     AI = "ai", "model and reader differ"
     SECOND_READ = "second_read", "two readers differ"
-    CHANGED = "changed", "changed after the model's answer opened"
+    CHANGED = "changed", "mind changed after the reveal"
 
 
 class Discrepancy(models.Model):

@@ -155,7 +155,7 @@ def test_readers_see_where_their_reads_went_and_why_not(radiologist, other, two,
     Read.objects.filter(study=two[0]).update(ai_exposure="full")
     page = radiologist.get("/radiology/reads/").content.decode()
     assert "None: what the model found was open before the commit" in page
-    assert "Pleural effusion: present (no label: two readers disagree and nobody has settled it)" in page
+    assert "Not pleural effusion: two readers disagree and nobody has settled it" in page
     assert "None of your reads is in a frozen dataset yet" in page
     snapshot = freeze("spring")
     job = TrainingJob.objects.create(site=snapshot.site, domain="radiology", dataset=snapshot, preset="tiny")
