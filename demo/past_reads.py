@@ -40,7 +40,7 @@ from apps.radiology.services.senders import Sender
 from apps.radiology.store import incoming
 
 SEED, ROWS, DAYS = 31, 256, 80
-FILMS = {"demo": 260, "tiny": 24}
+FILMS = {"demo": 260, "tiny": 60}
 RATES = {"second_read_rate": 0.35, "sample_rate": 0.3}  # of the past; the site goes on with few percent
 GOES_ON = {"second_read_rate": 0.03, "sample_rate": 0.05}
 MISSED, OVERCALLED, UNSURE, PERSUADED = 0.09, 0.03, 0.02, 0.4

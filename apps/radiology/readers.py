@@ -21,7 +21,7 @@ from ml.radiology.vocabulary import says
 
 PAIRS_MAX = 2000
 WEEK_ENOUGH = 5
-QUANTILES = {"median": 0.5, "90th percentile": 0.9}
+QUANTILES = {"median": 0.5, "90th": 0.9}
 
 
 @dataclass(frozen=True, slots=True)
