@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from django.db.models import Min
+from django.db.models import Min, Q
 
 from apps.accounts.models import Site
-from apps.radiology.models import ReadState, SecondRead, Study
+from apps.radiology.models import SIGNED, ReadState, SecondRead, Study
 from apps.radiology.quality import ENOUGH
 from apps.radiology.read_labels import reads_of_studies
 from ml.common.agreement import Agreement, cohen_kappa
@@ -50,8 +50,9 @@ class Signed:
 
 def signed_studies(site: Site, since: datetime | None) -> list[Signed]:
     """Each with its first sign-off that stands, the earliest first."""
-    studies = Study.objects.filter(site=site, withdrawn=False, reads__signed_at__isnull=False)
-    studies = studies.exclude(reads__state=ReadState.RETRACTED).annotate(signed=Min("reads__signed_at"))
+    stands = ~Q(reads__state=ReadState.RETRACTED)
+    studies = Study.objects.filter(site=site, withdrawn=False, read_state__in=SIGNED)
+    studies = studies.annotate(signed=Min("reads__signed_at", filter=stands))
     if since:
         studies = studies.filter(signed__gte=since)
     return [Signed(*row) for row in studies.order_by("signed").values_list("received_at", "signed", "raised")]

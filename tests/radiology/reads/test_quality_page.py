@@ -158,6 +158,16 @@ def test_turnaround_runs_from_receipt_to_the_first_sign_off(radiologist, study, 
     assert curve["series"] == []  # one a week is no picture
 
 
+def test_a_study_read_anew_after_a_retraction_waited_until_then(
+    radiologist, study, read_by, press, site
+) -> None:
+    read_by(radiologist, study, Effusion="present")
+    press(study, "add", addendum="Another patient's film.", retracts="on")
+    assert signed_studies(site, None) == []
+    again = read_by(radiologist, study, Effusion="present")
+    assert [one.signed_at for one in signed_studies(site, None)] == [again.signed_at]
+
+
 def test_pairs_by_chance_and_pairs_on_request_are_apart(site, version, make_user) -> None:
     """Chance draws like any other study; who asks for a second reader asks about the hard ones."""
     at = now()
