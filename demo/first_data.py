@@ -9,6 +9,9 @@ from pathlib import Path
 import httpx
 from django.core.management import call_command
 
+from apps.accounts.selectors import site_named
+from apps.radiology.models import Export, Study
+from apps.radiology.services.exports import request_export
 from demo import seed
 from demo.places import Places
 from demo.prepare import SENT_AT_START
@@ -22,12 +25,21 @@ def send_first_data(places: Places) -> None:
         return
     films = sorted(places.films.glob("*.dcm"))[:SENT_AT_START]
     _store(films, places)
+    _ask_for_a_copy()
     os.environ["LYNCEUS_WEBHOOK_SECRET"] = seed.webhook_secret()
     call_command(
         "stream_transactions", url=places.base_url, source=seed.SOURCE, rate=EVENTS_RATE,
         seconds=EVENTS_S,
     )  # fmt: skip
     done.touch()
+
+
+def _ask_for_a_copy() -> None:
+    """The page of de-identified copies is not empty either."""
+    site = site_named("demo")
+    if not Export.objects.filter(site=site).exists():
+        first = Study.objects.filter(site=site).order_by("pk")[:1]
+        request_export(site, first, project="demo", labels=[], by=None)
 
 
 def _store(films: list[Path], places: Places) -> None:

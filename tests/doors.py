@@ -24,12 +24,16 @@ from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.lists import add_entry
 from apps.fraud.validation import check_events
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
+from apps.radiology.exports import archive_path
 from apps.radiology.headers import as_json
 from apps.radiology.models import (
     Analysis,
     Correction,
     DicomNode,
+    DicomPeer,
     Discrepancy,
+    Export,
+    ExportState,
     Finding,
     Instance,
     KeptAside,
@@ -141,6 +145,8 @@ class Things:
     entry: ListEntry
     source: Source
     node: DicomNode
+    peer: DicomPeer
+    export: Export
     reading: ReadingPolicy
     job: TrainingJob
     version: ModelVersion
@@ -177,6 +183,8 @@ def make_things(site: Site) -> Things:
         ),
         source=source,
         node=DicomNode.objects.create(site=site, AETitle=site.slug.upper()),
+        peer=DicomPeer.objects.create(site=site, AETitle=site.slug.upper(), host="127.0.0.1", port=9),
+        export=_export(site),
         # Concurrent, or what the model said would open to nobody here.
         reading=ReadingPolicy.objects.create(site=site, concurrent=True),
         job=job,
@@ -279,6 +287,15 @@ def _result(study: Study) -> Result:
     )  # fmt: skip
 
 
+def _export(site: Site) -> Export:
+    export = Export.objects.create(
+        site=site, project="x", state=ExportState.READY, asked_at=now(), due_at=now(), made_at=now()
+    )
+    archive_path(export).parent.mkdir(parents=True)
+    archive_path(export).write_bytes(b"a tar")
+    return export
+
+
 def _aside(instance: Instance) -> KeptAside:
     film_path(instance.site, instance.file_sha256).write_bytes(film_file())
     path = aside_path(instance.site, instance.file_sha256)
@@ -331,6 +348,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/radiology/patients/*": {"merge_id": things.merge.pk},
         "/radiology/uploads/*": {"public_id": things.upload.public_id},
         "/radiology/results/*": {"public_id": things.result.public_id},
+        "/radiology/exports/*": {"public_id": things.export.public_id},
         "/radiology/aside/*": {"public_id": things.aside.public_id},
         "/dicom-web/*": uids,
         "/api/v1/decisions/*": {"event_id": things.decision.transaction.event_id},
@@ -346,6 +364,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/admin/accounts/site/*": {"object_id": things.user.site_id},
         "/admin/accounts/apiclient/*": {"object_id": things.client.pk, "pk": things.client.pk},
         "/admin/radiology/dicomnode/*": {"object_id": things.node.pk},
+        "/admin/radiology/dicompeer/*": {"object_id": things.peer.pk},
         "/admin/radiology/readingpolicy/*": {"object_id": things.reading.pk},
         "/admin/fraud/source/*": {"object_id": things.source.pk},
     }

@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from apps.accounts.admin import SiteBound
-from apps.radiology.models import DicomNode, ReadingPolicy
+from apps.radiology.models import DicomNode, DicomPeer, ReadingPolicy
 
 
 @admin.register(DicomNode)
@@ -9,6 +9,11 @@ class DicomNodeAdmin(SiteBound):
     list_display = ("AETitle", "site", "is_active", "trusted_for_corrections")
 
 
+@admin.register(DicomPeer)
+class DicomPeerAdmin(SiteBound):
+    list_display = ("AETitle", "site", "host", "port", "is_active", "fetches_priors")
+
+
 @admin.register(ReadingPolicy)
 class ReadingPolicyAdmin(SiteBound):
-    list_display = ("site", "concurrent", "second_read_rate", "sample_rate")
+    list_display = ("site", "concurrent", "second_read_rate", "sample_rate", "analyses_priors")

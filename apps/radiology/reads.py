@@ -75,6 +75,15 @@ def opened_to(user: User, site: Site, study_ids: Collection[int]) -> set[int]:
     return {*read.values_list("study", flat=True), *cases.values_list("study", flat=True)}
 
 
+def opened_to(user: User | None, studies: Collection[Study]) -> set[int]:
+    """The keys of those of one site where `may_see_ai`. Always as many queries."""
+    keys = {study.pk for study in studies}
+    if user is None or reads_concurrently(user.site):
+        return keys
+    mine = Read.objects.filter(study__in=keys, reader=user, committed_at__isnull=False)
+    return set(mine.values_list("study_id", flat=True))
+
+
 def read_of(study: Study, user: User) -> Read | None:
     """The reader's own; of several the last: those before it were retracted."""
     return _whole().filter(study=study, reader=user).first()

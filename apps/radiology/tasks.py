@@ -1,6 +1,8 @@
 from celery import shared_task
 
 from apps.radiology.services.analyse import analyse_instance as analyse
+from apps.radiology.services.fetch import fetch_due_priors
+from apps.radiology.services.make_exports import make_due_exports
 from apps.radiology.services.results import make_due_results
 
 
@@ -12,3 +14,13 @@ def analyse_instance(pk: int) -> None:
 @shared_task(name="radiology.make_results")
 def make_results() -> None:
     make_due_results()
+
+
+@shared_task(name="radiology.fetch_priors")
+def fetch_priors() -> None:
+    fetch_due_priors()
+
+
+@shared_task(name="radiology.make_exports")
+def make_exports() -> None:
+    make_due_exports()

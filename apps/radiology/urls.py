@@ -3,6 +3,7 @@ from django.urls import path
 from apps.radiology import (
     change_views,
     discrepancy_views,
+    export_views,
     patient_views,
     piece_views,
     quality_views,
@@ -50,6 +51,10 @@ urlpatterns = [
     path("aside/<uuid:public_id>/image.png", change_views.aside_image, name="aside_image"),
     path("aside/<uuid:public_id>/settle/", change_views.settle, name="settle_aside"),
     path("results/<uuid:public_id>.dcm", result_views.result, name="result"),
+    path("exports/", export_views.exports, name="exports"),
+    path("exports/<uuid:public_id>/", export_views.export, name="export"),
+    path("exports/<uuid:public_id>/decide/", export_views.decide, name="decide_export"),
+    path("exports/<uuid:public_id>.tar", export_views.archive, name="export_archive"),
     path("instances/<uuid:public_id>/image.png", views.image, name="image"),
     path("instances/<uuid:public_id>/attention/<str:label>.png", views.attention, name="attention"),
     path("instances/<uuid:public_id>/status/", views.instance_status, name="instance_status"),

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0004_trusted_clients'),
         ('modelops', '0001_initial'),
-        ('radiology', '0012_reads'),
+        ('radiology', '0017_peers'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

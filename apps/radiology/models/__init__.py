@@ -5,8 +5,10 @@ from apps.radiology.models.corrections import (
     KeptAside,
     differences,
 )
+from apps.radiology.models.exports import Export, ExportFilm, ExportState, FilmState
 from apps.radiology.models.nodes import DicomNode
 from apps.radiology.models.patients import PatientMerge
+from apps.radiology.models.peers import DicomPeer, FetchState, PriorFetch, PriorRequest
 from apps.radiology.models.quality import (
     Adjudication,
     CaseOpened,
@@ -38,8 +40,10 @@ from apps.radiology.models.uploads import PieceUpload
 
 __all__ = [
     "NOT_REJECTED", "OPEN", "SIGNED", "Addendum", "Adjudication", "Analysis", "CaseOpened", "Comparison",
-    "Correction", "CorrectionState", "DicomNode", "Discrepancy", "Draw", "Exposure", "Finding", "FrozenLabel",
-    "IdentityChange", "Instance", "KeptAside", "Kind", "Mark", "PatientMerge", "PieceUpload", "Purpose",
-    "Read", "ReadState", "ReadingPolicy", "Reason", "Rejection", "RejectionCode", "RejectionNote", "Result",
-    "ResultKind", "SecondRead", "Side", "Status", "Study", "StudyLock", "Verdict", "differences",
+    "Correction", "CorrectionState", "DicomNode", "DicomPeer", "Discrepancy", "Draw", "Export",
+    "ExportFilm", "ExportState", "Exposure", "FetchState", "FilmState", "Finding", "FrozenLabel",
+    "IdentityChange", "Instance", "KeptAside", "Kind", "Mark", "PatientMerge", "PieceUpload", "PriorFetch",
+    "PriorRequest", "Purpose", "Read", "ReadState", "ReadingPolicy", "Reason", "Rejection", "RejectionCode",
+    "RejectionNote", "Result", "ResultKind", "SecondRead", "Side", "Status", "Study", "StudyLock",
+    "Verdict", "differences",
 ]  # fmt: skip

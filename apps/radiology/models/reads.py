@@ -68,6 +68,9 @@ class ReadingPolicy(models.Model):
         validators=RATE,
         help_text="Of complete studies, the share whose reads stand for all that the model did not raise.",
     )
+    analyses_priors = models.BooleanField(
+        default=False, db_default=False, help_text="Let the model judge films that were fetched to compare."
+    )
 
     class Meta:
         verbose_name_plural = "reading policies"

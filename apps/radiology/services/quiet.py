@@ -45,7 +45,8 @@ def _complete(pk: int) -> bool:
         return False
     study.complete_at = study.changed_at = now()
     study.save(update_fields=["complete_at", "changed_at"])
-    throw(study, Purpose.SAMPLE)
+    if not study.is_prior:
+        throw(study, Purpose.SAMPLE)
     detail = {"films": study.instances.count()}
     record("study.complete", site=study.site, actor=None, subject=f"study:{pk}", detail=detail)
     log.info("study_complete", study=pk)
