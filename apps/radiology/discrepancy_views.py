@@ -60,8 +60,8 @@ def queue(request: HttpRequest) -> HttpResponse:
     chosen = form.chosen()
     page = Paginator(cases_for(user, chosen), PAGE_ROWS).get_page(request.GET.get("page"))
     filters = {"state": chosen.state, "kind": chosen.kind}
-    keys = [study.pk for study in page]
-    disputes, opened = disputes_of_studies(keys), opened_to(user, user.site, keys)
+    disputes = disputes_of_studies([study.pk for study in page])
+    opened = opened_to(user, list(page))
     context = {
         "form": form,
         "page": page,

@@ -44,6 +44,6 @@ def labelled_studies(site: Site) -> QuerySet[Study]:
 
 
 def labels_of(study: Study) -> dict[str, str]:
-    """By finding 1 or 0, as the rules of ml.radiology.reader_labels have it; none where they leave it unknown."""
+    """By finding 1 or 0, by the rules of ml.radiology.reader_labels; none where it is unknown."""
     labels = reads_of_studies([study.pk])[study.pk].labels
     return {label: str(int(said.present)) for label, said in labels.items()}

@@ -63,16 +63,7 @@ def reads_concurrently(site: Site) -> bool:
 def may_see_ai(user: User | None, study: Study) -> bool:
     """A program may; a person once they have committed a read of the study, or have opened its case to settle
     what others differ on, or where the site reads so."""
-    return user is None or study.pk in opened_to(user, study.site, [study.pk])
-
-
-def opened_to(user: User, site: Site, study_ids: Collection[int]) -> set[int]:
-    """Of these studies of the site, those of which this person may see what the model found."""
-    if reads_concurrently(site):
-        return set(study_ids)
-    read = Read.objects.filter(study__in=study_ids, reader=user, committed_at__isnull=False)
-    cases = CaseOpened.objects.filter(study__in=study_ids, user=user)
-    return {*read.values_list("study", flat=True), *cases.values_list("study", flat=True)}
+    return study.pk in opened_to(user, [study])
 
 
 def opened_to(user: User | None, studies: Collection[Study]) -> set[int]:
@@ -80,8 +71,9 @@ def opened_to(user: User | None, studies: Collection[Study]) -> set[int]:
     keys = {study.pk for study in studies}
     if user is None or reads_concurrently(user.site):
         return keys
-    mine = Read.objects.filter(study__in=keys, reader=user, committed_at__isnull=False)
-    return set(mine.values_list("study_id", flat=True))
+    read = Read.objects.filter(study__in=keys, reader=user, committed_at__isnull=False)
+    cases = CaseOpened.objects.filter(study__in=keys, user=user)
+    return {*read.values_list("study_id", flat=True), *cases.values_list("study_id", flat=True)}
 
 
 def read_of(study: Study, user: User) -> Read | None:
