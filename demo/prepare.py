@@ -8,11 +8,15 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import django
 from django.core.management import CommandError, call_command
 
 from demo.places import Places, size
+
+if TYPE_CHECKING:
+    from apps.accounts.models import Site
 
 DATASET = "demo"
 SENT_AT_START, TO_TRY = 12, 12
@@ -35,6 +39,7 @@ def main() -> None:
     for domain, simulate in (("fraud", "simulate_transactions"), ("radiology", "simulate_films")):
         _first_model(domain, simulate, site.slug, wanted)
     _films(places.films)
+    _past(site, wanted)
 
 
 def _weights() -> None:
@@ -78,6 +83,16 @@ def _films(folder: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     write_films(unfinished, SENT_AT_START + TO_TRY, seed=2026, rows=FILM_ROWS)
     unfinished.rename(folder)
+
+
+def _past(site: Site, wanted: str) -> None:
+    """Not in the way of what is sent now: signed, and weeks old."""
+    from apps.radiology.models import ReadingPolicy
+    from demo.past_reads import read_the_past
+
+    if not ReadingPolicy.objects.filter(site=site).exists():
+        _step("Drawing a quarter of synthetic reads")
+        read_the_past(site, wanted)
 
 
 def _step(words: str) -> None:

@@ -31,6 +31,7 @@ from apps.radiology.models import (
     Correction,
     DicomNode,
     DicomPeer,
+    Discrepancy,
     Export,
     ExportState,
     Finding,
@@ -38,6 +39,7 @@ from apps.radiology.models import (
     KeptAside,
     PatientMerge,
     PieceUpload,
+    Read,
     ReadingPolicy,
     RejectionNote,
     Result,
@@ -159,6 +161,7 @@ def make_things(site: Site) -> Things:
     job, version = _model(site)
     _called(instance, version)
     user = User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR)
+    _disputed(study, user)
     return Things(
         user=user,
         client=client,
@@ -233,6 +236,11 @@ def _called(instance: Instance, version: ModelVersion) -> None:
         positive=True,
         attention=b"png",
     )
+
+
+def _disputed(study: Study, reader: User) -> None:
+    read = Read.objects.create(study=study, reader=reader, opened_at=now())
+    Discrepancy.objects.create(study=study, read=read, label="Effusion", kind="ai", opened_at=now())
 
 
 def _correction(instance: Instance) -> Correction:
@@ -333,6 +341,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/fraud/rules/*": {"number": things.ruleset.number, "entry_id": things.entry.pk},
         "/fraud/rules/pass-through/*": {"number": things.policy.number},
         "/radiology/studies/*": {"public_id": study.public_id},
+        "/radiology/discrepancies/*": {"public_id": study.public_id},
         "/radiology/instances/*": {"public_id": instance.public_id, "label": "Effusion"},
         "/radiology/corrections/*": {"public_id": things.correction.public_id},
         "/radiology/rejections/*": {"public_id": things.rejection.public_id},

@@ -14,6 +14,8 @@ PLACES = (
     ("radiology:worklist", "Worklist", "film", "worklist", "g w", {"radiologist"}),
     ("radiology:upload", "Send films", "upload", "upload", "g u", {"radiologist"}),
     ("radiology:changes", "Changes", "refresh", "changes", "g c", {"radiologist", "operator"}),
+    ("radiology:discrepancies", "Discrepancies", "compare", "discrepancies", "g d", {"radiologist"}),
+    ("radiology:quality", "Quality", "chart", "quality", "g q", {"radiologist", "ml_admin"}),
     ("fraud:queue", "Alerts", "card", "alerts", "g a", {"fraud_analyst"}),
     ("fraud:rules", "Rules", "filter", "rules", "g r", {"fraud_analyst", "operator"}),
     ("modelops:index", "Models", "model", "models", "g m", {"ml_admin"}),

@@ -17,6 +17,6 @@ class DicomPeerAdmin(SiteBound):
 @admin.register(ReadingPolicy)
 class ReadingPolicyAdmin(SiteBound):
     list_display = (
-        "site", "concurrent", "analyses_priors", "stat_target_min", "urgent_target_min", "routine_target_min",
-        "exam_age_max_h",
+        "site", "concurrent", "analyses_priors", "second_read_rate", "sample_rate", "stat_target_min",
+        "urgent_target_min", "routine_target_min", "exam_age_max_h",
     )  # fmt: skip

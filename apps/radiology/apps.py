@@ -12,6 +12,7 @@ class RadiologyConfig(AppConfig):
         from apps.radiology.selectors import model_in_service, queue_age
         from apps.radiology.services.analyse import begin, clear_half_received
         from apps.radiology.services.claims import ring_overdue
+        from apps.radiology.services.compare import compare_due_studies
         from apps.radiology.services.exports import ring_exports
         from apps.radiology.services.pieces import clear_uploads
         from apps.radiology.services.priors import peers_answer, ring_prior_fetches
@@ -46,6 +47,7 @@ class RadiologyConfig(AppConfig):
         register_sweeper("radiology.open", ring_overdue)
         register_sweeper("radiology.quiet", complete_quiet_studies)
         register_sweeper("radiology.results", ring_results)
+        register_sweeper("radiology.compare", compare_due_studies)
         register_sweeper("radiology.priors", ring_prior_fetches)
         register_sweeper("radiology.exports", ring_exports)
         register_sweeper("radiology.uploads", clear_uploads)

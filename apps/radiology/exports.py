@@ -9,10 +9,11 @@ from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 
 from apps.accounts.models import Site
-from apps.radiology.models import SIGNED, Export, ExportFilm, Exposure, FilmState, Mark, Read, Study, Verdict
+from apps.radiology.models import SIGNED, Export, ExportFilm, FilmState, Read, Study
+from apps.radiology.read_labels import reads_of_studies
+from ml.radiology.reader_labels import BLIND
 
 LIST_MAX = 100
-BLIND = (Exposure.NONE, Exposure.RANK)
 
 
 def exports_at(site: Site) -> QuerySet[Export]:
@@ -43,16 +44,6 @@ def labelled_studies(site: Site) -> QuerySet[Study]:
 
 
 def labels_of(study: Study) -> dict[str, str]:
-    """By finding 1, 0 or blank, as it was marked before the reveal; of several readers who differ, blank."""
-    marks = Mark.objects.filter(
-        read__study=study, read__state__in=SIGNED, read__ai_exposure__in=BLIND, after_reveal=False
-    )
-    last: dict[tuple[int, str], str] = {}
-    for mark in marks.order_by("pk"):
-        last[mark.read_id, mark.label] = {Verdict.PRESENT: "1", Verdict.ABSENT: "0"}.get(
-            Verdict(mark.verdict) if mark.verdict else Verdict.UNSURE, ""
-        )
-    said: dict[str, set[str]] = {}
-    for (_, label), value in last.items():
-        said.setdefault(label, set()).add(value)
-    return {label: values.pop() if len(values) == 1 else "" for label, values in said.items()}
+    """By finding 1 or 0, by the rules of ml.radiology.reader_labels; none where it is unknown."""
+    labels = reads_of_studies([study.pk])[study.pk].labels
+    return {label: str(int(said.present)) for label, said in labels.items()}

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from apps.accounts.models import Site, User
 from apps.core.clock import now
-from apps.radiology.models import Finding, Read, ReadingPolicy, Side, Study, StudyLock, Verdict
+from apps.radiology.models import CaseOpened, Finding, Read, ReadingPolicy, Side, Study, StudyLock, Verdict
 from apps.radiology.selectors import findings_of_study, labels_in_service
 from ml.radiology.vocabulary import says
 
@@ -66,10 +66,9 @@ def reads_concurrently(site: Site) -> bool:
 
 
 def may_see_ai(user: User | None, study: Study) -> bool:
-    """A program may; a person once they have committed a read of the study, or where the site reads so."""
-    if user is None or reads_concurrently(study.site):
-        return True
-    return Read.objects.filter(study=study, reader=user, committed_at__isnull=False).exists()
+    """A program may; a person once they have committed a read of the study, or have opened its case to settle
+    what others differ on, or where the site reads so."""
+    return study.pk in opened_to(user, [study])
 
 
 def opened_to(user: User | None, studies: Collection[Study]) -> set[int]:
@@ -77,8 +76,9 @@ def opened_to(user: User | None, studies: Collection[Study]) -> set[int]:
     keys = {study.pk for study in studies}
     if user is None or reads_concurrently(user.site):
         return keys
-    mine = Read.objects.filter(study__in=keys, reader=user, committed_at__isnull=False)
-    return set(mine.values_list("study_id", flat=True))
+    read = Read.objects.filter(study__in=keys, reader=user, committed_at__isnull=False)
+    cases = CaseOpened.objects.filter(study__in=keys, user=user)
+    return {*read.values_list("study_id", flat=True), *cases.values_list("study_id", flat=True)}
 
 
 def read_of(study: Study, user: User) -> Read | None:

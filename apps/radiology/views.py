@@ -26,6 +26,7 @@ from apps.radiology.peers import prior_fetches_of
 from apps.radiology.reads import lines_of, lock_on, may_see_ai, read_of, reads_concurrently
 from apps.radiology.received import Outcome
 from apps.radiology.results import results_of
+from apps.radiology.second_reads import second_read_panel
 from apps.radiology.selectors import (
     attention_of,
     findings_of,
@@ -163,6 +164,7 @@ def panel_of(found: Study, user: User) -> dict[str, Any]:
         "verdicts": Verdict.choices,
         "sides": Side.choices,
         **handed_of(found, user),
+        **second_read_panel(found, user),
     }
 
 

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from django.db.models import CharField, Count, Exists, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import (
+    BooleanField,
+    CharField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
 from django.db.models.functions import Coalesce, NullIf
 from django.utils import timezone
 
@@ -29,6 +40,7 @@ from apps.radiology.models import (
     Study,
     StudyLock,
 )
+from apps.radiology.second_reads import waits_for_second_read
 
 PAGE_ROWS = 50
 COUNT_MAX = 10_000  # nobody reads a larger number, and counting on would take longer with every study
@@ -141,10 +153,15 @@ def _read(studies: QuerySet[Study], user: User, chosen: WorklistFilter) -> Query
         return shown.filter(pk__in=_mine(user))
     if chosen.reading == "signed":
         return shown.filter(read_state__in=SIGNED)
-    waiting = studies.filter(TO_READ)
+    waiting = _for_this_reader(studies.filter(TO_READ), user)
     if chosen.reading == "begun":
         return waiting.filter(read_state__in=(ReadState.DRAFT, ReadState.PRELIMINARY))
     return waiting
+
+
+def _for_this_reader(waiting: QuerySet[Study], user: User) -> QuerySet[Study]:
+    """Without what waits for a second reader alone, where that cannot be this one."""
+    return waiting.filter(~Q(read_state__in=SIGNED) | Q(late_films=True) | waits_for_second_read(user))
 
 
 def _mine(user: User) -> set[int]:
@@ -201,6 +218,7 @@ def _told(studies: QuerySet[Study], user: User) -> QuerySet[Study]:
         films=Coalesce(Subquery(counted), 0),
         reason=Subquery(why[:1]),
         in_question=in_question(),
+        second_read=ExpressionWrapper(waits_for_second_read(user), BooleanField()),
         reader=Subquery(_held().values(name=_named("by"))[:1]),
         reader_id=Subquery(_held().values("by_id")[:1]),
         handed_by=Subquery(waits.values(name=_named("by"))[:1]),
@@ -235,7 +253,7 @@ def next_to_read(user: User) -> Study | None:
         ~Q(to=user), study=OuterRef("pk"), taken_at=None, to__isnull=False, at__gt=now() - RESERVED
     )
     free = free.filter(~Exists(reserved))
-    unread = free.filter(read_state__in=("", ReadState.RETRACTED))
+    unread = free.filter(Q(read_state__in=("", ReadState.RETRACTED)) | waits_for_second_read(user))
     # What was handed over has a draft of somebody's, and waits like one without.
     left = free.filter(pk__in=HandOver.objects.filter(taken_at=None).values("study"))
     return min(filter(None, (unread.first(), left.first())), key=_place, default=None)

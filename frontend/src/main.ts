@@ -9,6 +9,7 @@ import "./styles/lists.css";
 import "./styles/model.css";
 import "./styles/read.css";
 import "./styles/worklist.css";
+import "./styles/quality.css";
 import "./styles/viewer.css";
 import "./styles/dropzone.css";
 import htmx from "htmx.org";

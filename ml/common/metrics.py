@@ -89,12 +89,22 @@ def positive_predictive_value(labels: Ints, scores: Floats, threshold: float) ->
     return _mean((labels == 1)[scores >= threshold], None)
 
 
-def wilson_low(share: float, n: int, z: float = Z95) -> float:
-    """The lower end of Wilson's interval for a share seen in n independent cases; 0 for none."""
+def wilson_low(share: float, n: float, z: float = Z95) -> float:
+    """The lower end of Wilson's interval for a share seen in n independent cases; 0 for none. Of weighted
+    cases n is how many equal ones would tell as much (Kish)."""
     if n == 0:
         return 0.0
     spread = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return float((share + z**2 / (2 * n) - spread) / (1 + z**2 / n))
+
+
+def quantile_interval(values: Floats, q: float, z: float = Z95) -> tuple[float, float, float]:
+    """(quantile, low, high) of values (n,), n >= 1. The interval runs between the order statistics that a
+    binomial puts round it, whatever the values' distribution; to the ends where there are too few."""
+    ordered, n = np.sort(values), len(values)
+    spread = z * np.sqrt(n * q * (1 - q))
+    low, high = max(0, int(np.floor(n * q - spread))), min(n - 1, int(np.ceil(n * q + spread)))
+    return float(np.quantile(ordered, q)), float(ordered[low]), float(ordered[high])
 
 
 def bootstrap_intervals(

@@ -1,4 +1,4 @@
-"""A patient's age as DICOM and tables write it."""
+"""A patient's age and sex as DICOM and tables write them, and the bands in which measures are given."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 AGE = re.compile(r"0*(\d{1,3}(?:\.\d+)?)([YMWD]?)", re.IGNORECASE)
 YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 OLDEST = 150
+AGE_BANDS = ((0, 2), (2, 12), (12, 18), (18, 40), (40, 65), (65, OLDEST))
+SEXES = {"M": "male", "MALE": "male", "F": "female", "FEMALE": "female"}
 
 
 def age_years(text: str) -> float | None:
@@ -16,3 +18,8 @@ def age_years(text: str) -> float | None:
         return None
     years = float(found[1]) * YEARS[found[2].upper()]
     return years if years < OLDEST else None
+
+
+def band_name(low: int, high: int) -> str:
+    """Of ages from `low` up to but not `high`, in years."""
+    return f"{low} to {high - 1}" if high < OLDEST else f"{low} and over"

@@ -8,11 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.radiology.ages import age_years
+from ml.radiology.ages import AGE_BANDS, SEXES, age_years, band_name
 
 Bools = npt.NDArray[np.bool_]
-AGE_BANDS = ((0, 2), (2, 12), (12, 18), (18, 40), (40, 65), (65, 150))
-SEXES = {"M": "male", "MALE": "male", "F": "female", "FEMALE": "female"}
 MIN_FILMS = 20
 
 
@@ -28,8 +26,7 @@ def subgroups_of(table: pd.DataFrame) -> dict[str, Bools]:
     for sex in ("male", "female"):
         found[f"sex {sex}"] = np.array([SEXES.get(one.upper()) == sex for one in _column(table, "sex")], bool)
     for low, high in AGE_BANDS:
-        name = f"age {low} to {high - 1}" if high < AGE_BANDS[-1][1] else f"age {low} and over"
-        found[name] = (ages >= low) & (ages < high)
+        found[f"age {band_name(low, high)}"] = (ages >= low) & (ages < high)
     views = np.array([one.upper() for one in _column(table, "view")], object)
     for view in sorted({one for one in views if one})[:8]:
         found[f"view {view}"] = views == view

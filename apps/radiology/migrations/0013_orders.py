@@ -10,7 +10,7 @@ from django.db.models import F, Q
 import apps.core.clock
 
 SHOWN = Q(withdrawn=False, is_prior=False)
-TO_READ = SHOWN & Q(~Q(read_state__in=['final', 'amended']) | Q(late_films=True))
+TO_READ = SHOWN & Q(~Q(read_state__in=['final', 'amended']) | Q(late_films=True) | Q(second_read_due=True))
 # What the ORM cannot say for both databases: the beginning of a number without regard to case.
 ON_POSTGRES = {
     'study_patient_prefix': 'radiology_study (site_id, upper("PatientID"::text) text_pattern_ops)',
@@ -75,6 +75,11 @@ class Migration(migrations.Migration):
             model_name='study',
             name='late_films',
             field=models.BooleanField(db_default=False, default=False, help_text='Films came after sign-off, and nobody has said so yet.'),
+        ),
+        migrations.AddField(
+            model_name='study',
+            name='second_read_due',
+            field=models.BooleanField(db_default=False, default=False, help_text='A second reader is asked for, and none has committed.'),
         ),
         migrations.AddField(
             model_name='readingpolicy',

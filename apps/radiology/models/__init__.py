@@ -11,6 +11,18 @@ from apps.radiology.models.nodes import DicomNode
 from apps.radiology.models.orders import SHOWN, TO_READ, Priority, rank_of
 from apps.radiology.models.patients import PatientMerge
 from apps.radiology.models.peers import DicomPeer, FetchState, PriorFetch, PriorRequest
+from apps.radiology.models.quality import (
+    Adjudication,
+    CaseOpened,
+    Comparison,
+    Discrepancy,
+    Draw,
+    FrozenLabel,
+    Kind,
+    Purpose,
+    Reason,
+    SecondRead,
+)
 from apps.radiology.models.reads import (
     SIGNED,
     Addendum,
@@ -29,11 +41,11 @@ from apps.radiology.models.studies import NOT_REJECTED, OPEN, Analysis, Finding,
 from apps.radiology.models.uploads import PieceUpload
 
 __all__ = [
-    "NOT_REJECTED", "OPEN", "SHOWN", "SIGNED", "TO_READ", "Addendum", "Analysis", "Correction",
-    "CorrectionState", "DicomNode", "DicomPeer", "Export", "ExportFilm", "ExportState", "Exposure",
-    "FetchState", "FilmState", "Finding", "HandOver", "IdentityChange", "Instance", "KeptAside", "Mark",
-    "PatientMerge", "PieceUpload", "PriorFetch", "PriorRequest", "Priority",
-    "Read", "ReadState", "ReadingPolicy", "Rejection",
-    "RejectionCode", "RejectionNote", "Result", "ResultKind", "SavedView", "Side", "Status", "Study",
-    "StudyLock", "Verdict", "differences", "rank_of",
+    "NOT_REJECTED", "OPEN", "SHOWN", "SIGNED", "TO_READ", "Addendum", "Adjudication", "Analysis",
+    "CaseOpened", "Comparison", "Correction", "CorrectionState", "DicomNode", "DicomPeer", "Discrepancy",
+    "Draw", "Export", "ExportFilm", "ExportState", "Exposure", "FetchState", "FilmState", "Finding",
+    "FrozenLabel", "HandOver", "IdentityChange", "Instance", "KeptAside", "Kind", "Mark", "PatientMerge",
+    "PieceUpload", "PriorFetch", "PriorRequest", "Priority", "Purpose", "Read", "ReadState", "ReadingPolicy",
+    "Reason", "Rejection", "RejectionCode", "RejectionNote", "Result", "ResultKind", "SavedView",
+    "SecondRead", "Side", "Status", "Study", "StudyLock", "Verdict", "differences", "rank_of",
 ]  # fmt: skip

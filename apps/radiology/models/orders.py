@@ -27,8 +27,8 @@ RAISED_START = timedelta(days=1)
 
 # What the lists know: shown, and no prior that was fetched to compare another with.
 SHOWN = Q(withdrawn=False, is_prior=False)
-# On the worklist: not signed, or films came after that.
-TO_READ = SHOWN & Q(~Q(read_state__in=["final", "amended"]) | Q(late_films=True))
+# On the worklist: not signed, or films came after that, or a second reader is asked for.
+TO_READ = SHOWN & Q(~Q(read_state__in=["final", "amended"]) | Q(late_films=True) | Q(second_read_due=True))
 
 
 def rank_of(received_at: datetime, priority: str, *, raised: bool) -> datetime:

@@ -13,6 +13,8 @@ from apps.accounts.models import Site, User
 from apps.modelops.models import ModelVersion
 from apps.radiology.models.studies import Study
 
+RATE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+
 
 class ReadState(models.TextChoices):
     DRAFT = "draft", "draft"
@@ -63,6 +65,18 @@ class ReadingPolicy(models.Model):
     urgent_target_min = _bounded(240, 100_000, "The same for an urgent one.")
     routine_target_min = _bounded(1440, 100_000, "The same for a routine one.")
     exam_age_max_h = _bounded(24, 10_000, "An exam older than so many hours at receipt is marked.")
+    second_read_rate = models.FloatField(
+        default=0.0,
+        db_default=0.0,
+        validators=RATE,
+        help_text="Of signed reads, the share that a second reader is drawn for.",
+    )
+    sample_rate = models.FloatField(
+        default=0.0,
+        db_default=0.0,
+        validators=RATE,
+        help_text="Of complete studies, the share whose reads stand for all that the model did not raise.",
+    )
     analyses_priors = models.BooleanField(
         default=False, db_default=False, help_text="Let the model judge films that were fetched to compare."
     )

@@ -68,6 +68,9 @@ class Study(models.Model):
     late_films = models.BooleanField(
         default=False, db_default=False, help_text="Films came after sign-off, and nobody has said so yet."
     )
+    second_read_due = models.BooleanField(
+        default=False, db_default=False, help_text="A second reader is asked for, and none has committed."
+    )
     received_at = models.DateTimeField()
     last_received_at = models.DateTimeField(default=now)
     complete_at = models.DateTimeField(
@@ -78,6 +81,9 @@ class Study(models.Model):
         null=True, blank=True, help_text="The `changed_at` for which results were made, or none were needed."
     )
     results_retry_at = models.DateTimeField(null=True, blank=True, help_text="They failed: not before.")
+    compared_for = models.DateTimeField(
+        null=True, blank=True, help_text="The `changed_at` for which reads and model were compared."
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -98,6 +104,12 @@ class Study(models.Model):
                 fields=["changed_at"],
                 condition=Q(results_for=None) | Q(results_for__lt=models.F("changed_at")),
                 name="study_results_due",
+            ),
+            models.Index(
+                fields=["changed_at"],
+                condition=~Q(read_state="")
+                & (Q(compared_for=None) | Q(compared_for__lt=models.F("changed_at"))),
+                name="study_compare_due",
             ),
         ]
 

@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 
 from apps.audit.services import Actor, record
 from apps.core.clock import now
-from apps.radiology.models import Study
+from apps.radiology.models import Purpose, Study
+from apps.radiology.services.draws import throw
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 200
@@ -44,6 +45,8 @@ def _complete(pk: int) -> bool:
         return False
     study.complete_at = study.changed_at = now()
     study.save(update_fields=["complete_at", "changed_at"])
+    if not study.is_prior:
+        throw(study, Purpose.SAMPLE)
     detail = {"films": study.instances.count()}
     record("study.complete", site=study.site, actor=None, subject=f"study:{pk}", detail=detail)
     log.info("study_complete", study=pk)

@@ -14,9 +14,11 @@ from apps.radiology.changes import identity_in_question
 from apps.radiology.handed import told_of_ai
 from apps.radiology.models import Addendum, Analysis, Exposure, Mark, Read, ReadState, Study
 from apps.radiology.reads import Said, may_see_ai, reads_concurrently, said_by
+from apps.radiology.second_reads import second_read_is_due
 from apps.radiology.services.hand_over import take_hand_over
 from apps.radiology.services.late_films import settle_late_films
 from apps.radiology.services.locks import hold_lock, release_lock, take_lock
+from apps.radiology.services.second_reads import draw_second_read, note_second_read
 
 TEXT_MAX = 20_000
 # The furthest a study's reads have come is what its row says.
@@ -70,6 +72,7 @@ def commit_read(read: Read) -> Read:
     read.version_id = last.version_id if last else None
     read.state, read.committed_at = ReadState.PRELIMINARY, now()
     read.save(update_fields=["ai_exposure", "version", "state", "committed_at"])
+    note_second_read(read)
     _tell(read, "read.committed", exposure=read.ai_exposure)
     _sum_up(read.study)
     return read
@@ -95,6 +98,7 @@ def sign_read(read: Read) -> Read:
     _tell(read, "read.signed")
     _sum_up(read.study)
     settle_late_films(read.study, by=read.reader)
+    draw_second_read(read)
     release_lock(read.study, read.reader)
     return read
 
@@ -145,7 +149,9 @@ def _known_whose(study: Study) -> None:
 def _sum_up(study: Study) -> None:
     states = study.reads.exclude(state=ReadState.RETRACTED).values_list("state", flat=True)
     furthest = max(states, key=_FURTHER.index, default=ReadState.RETRACTED if study.reads.exists() else "")
-    Study.objects.filter(pk=study.pk).update(read_state=furthest, changed_at=now())
+    Study.objects.filter(pk=study.pk).update(
+        read_state=furthest, second_read_due=second_read_is_due(study), changed_at=now()
+    )
 
 
 def _tell(read: Read, action: str, **detail: str) -> None:

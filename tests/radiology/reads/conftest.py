@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.radiology.models import Study
+from apps.radiology.models import Read, Study
+from apps.radiology.reads import labels_to_read
 
 
 @pytest.fixture
@@ -35,3 +36,23 @@ def other(make_user) -> Client:
 
 def page_of(client: Client, study: Study) -> str:
     return client.get(f"/radiology/studies/{study.public_id}/").content.decode()
+
+
+@pytest.fixture
+def read_by():
+    """One reader's whole read of a study: `marks` before the commit, `after` it, signed at the end."""
+
+    def take(
+        client: Client, study: Study, *, text: str = "", sign: bool = True,
+        after: dict[str, str] | None = None, **marks: str,
+    ) -> Read:  # fmt: skip
+        door, labels = f"/radiology/studies/{study.public_id}/read/", labels_to_read()
+        client.post(door)
+        form = {f"verdict-{labels.index(label)}": verdict for label, verdict in marks.items()}
+        client.post(f"{door}commit/", {**form, "text": text})
+        if sign:
+            later = {f"verdict-{labels.index(label)}": verdict for label, verdict in (after or {}).items()}
+            client.post(f"{door}sign/", {**form, **later, "text": text})
+        return Read.objects.latest("committed_at")
+
+    return take

@@ -1,0 +1,51 @@
+"""Ask for a second read, by a person or by a draw, and take note of the one that was given."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.audit.services import record
+from apps.core.clock import now
+from apps.core.errors import LynceusError
+from apps.radiology.models import Purpose, Read, ReadState, SecondRead, Study
+from apps.radiology.second_reads import second_read_of
+from apps.radiology.services.draws import throw
+from apps.radiology.services.studies import touch
+
+
+@transaction.atomic
+def request_second_read(study: Study, user: User) -> SecondRead:
+    """Of a read that is committed. LynceusError 409: not_committed, second_read_exists."""
+    touch(study.pk)
+    standing = Read.objects.filter(study=study, committed_at__isnull=False).exclude(state=ReadState.RETRACTED)
+    reads = list(standing.order_by("committed_at"))
+    if not reads:
+        raise LynceusError("not_committed", "Nobody has committed a read of this study yet.", status=409)
+    if len(reads) > 1 or second_read_of(study) is not None:
+        raise LynceusError("second_read_exists", "A second read was asked for or given already.", status=409)
+    return _ask(reads[0], user)
+
+
+def draw_second_read(signed: Read) -> None:
+    """At sign-off: chance asks for a second reader where nobody has. The caller has locked the study."""
+    if SecondRead.objects.filter(read=signed).exists() or second_read_of(signed.study) is not None:
+        return
+    if throw(signed.study, Purpose.SECOND_READ):
+        _ask(signed, None)
+
+
+def note_second_read(committed: Read) -> None:
+    """What was committed is the second read that was asked for. It is somebody else's than the first: of one
+    reader a study has one read that stands."""
+    asked = second_read_of(committed.study)
+    if asked is not None:
+        SecondRead.objects.filter(pk=asked.pk, read=None).update(read=committed)
+
+
+def _ask(first: Read, by: User | None) -> SecondRead:
+    asked = SecondRead.objects.create(study=first.study, first=first, requested_by=by, at=now())
+    Study.objects.filter(pk=first.study_id).update(second_read_due=True, changed_at=now())
+    subject = f"study:{first.study_id}"
+    record("second_read.asked", site=first.study.site, actor=by, subject=subject, detail={"read": first.pk})
+    return asked

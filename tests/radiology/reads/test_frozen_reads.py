@@ -1,0 +1,167 @@
+"""From a committed read to a row of the frozen dataset, and to "Your reads in the next model"."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.core.clock import now
+from apps.modelops.models import DatasetSnapshot, ModelVersion, TrainingJob
+from apps.modelops.places import dataset_folder
+from apps.modelops.services.datasets import check_unchanged
+from apps.radiology.models import (
+    Adjudication,
+    Draw,
+    FrozenLabel,
+    Instance,
+    Purpose,
+    Read,
+    ReadState,
+    RejectionNote,
+    Study,
+)
+from apps.radiology.services.freeze_reads import part_of, patient_key
+from ml.radiology.importing import load_frozen
+
+
+def freeze(name: str = "reads") -> DatasetSnapshot:
+    call_command("freeze_reads", name=name)
+    return DatasetSnapshot.objects.get(name=name)
+
+
+@pytest.fixture
+def table(site):
+    def open_(name: str = "reads") -> pd.DataFrame:
+        return load_frozen(dataset_folder(site, "radiology", name)).table
+
+    return open_
+
+
+def test_it_works(radiologist, study, read_by, table) -> None:
+    """A read's marks, with their reader and time, beside the film they are of; what is unsure is unknown."""
+    read = read_by(radiologist, study, Effusion="present", Nodule="unsure")
+    Study.objects.update(PatientSex="F", PatientAge="061Y")
+    snapshot = freeze()
+    check_unchanged(snapshot)
+    rows = table()
+    [row] = rows.to_dict("records")
+    assert row["finding:Effusion"] == 1
+    assert "finding:Nodule" not in row
+    assert row["meta:Effusion read by"] == f"user:{read.reader_id}"
+    assert row["meta:Effusion read at"] == read.marks.get(label="Effusion").at.isoformat()
+    assert (row["meta:sex"], row["meta:age"], row["meta:view"]) == ("F", "061Y", "PA")
+    assert row["meta:selection_probability"] == "1.0"
+    assert study.PatientID not in json.dumps({key: str(value) for key, value in row.items()})
+    assert snapshot.summary["findings"]["Effusion"] == {"present": 1, "absent": 0, "unknown": 0}
+    kept = FrozenLabel.objects.get()
+    assert (kept.dataset, kept.read, kept.label, kept.present) == (snapshot, read, "Effusion", True)
+
+
+def spoil(how: str, study: Study) -> None:
+    if how == "concurrent":
+        study.reads.update(ai_exposure="full")
+    if how == "retracted":
+        study.reads.update(state=ReadState.RETRACTED)
+    if how == "draft":
+        study.reads.update(state=ReadState.DRAFT, committed_at=None, ai_exposure="")
+    if how == "withdrawn":
+        Study.objects.filter(pk=study.pk).update(withdrawn=True)
+    if how == "rejected":
+        note = RejectionNote.objects.create(
+            site=study.site, SOPInstanceUID="1.2.3", code="113001", file_sha256="", content_sha256="",
+            sender="x", received_at=now(),
+        )  # fmt: skip
+        Instance.objects.filter(study=study).update(rejected_by=note)
+    if how == "undecoded":
+        Instance.objects.filter(study=study).update(status="refused")
+
+
+@pytest.fixture
+def two(radiologist, received, judged, read_by):
+    """Two patients' studies, read alike."""
+    studies = []
+    for number in "12":
+        instance = judged(
+            received(PatientID=number, StudyInstanceUID=f"1.2.3.{number}", seed=int(number)),
+            Effusion=(0.83, 0.41), Nodule=(0.1, 0.3),
+        )  # fmt: skip
+        read_by(radiologist, instance.study, Effusion="present", Nodule="absent")
+        studies.append(instance.study)
+    return studies
+
+
+@pytest.mark.parametrize("how", ["concurrent", "retracted", "draft", "withdrawn", "rejected", "undecoded"])
+def test_what_may_not_teach_is_not_there(two, table, how) -> None:
+    """Both are frozen as they are; spoiled, the one is not."""
+    freeze("before")
+    assert set(table("before")["patient_id"]) == {patient_key(study) for study in two}
+    spoil(how, two[0])
+    freeze("after")
+    assert list(table("after")["patient_id"]) == [patient_key(two[1])]
+    assert set(FrozenLabel.objects.filter(dataset__name="after").values_list("read", flat=True)) == {
+        two[1].reads.get().pk
+    }
+
+
+def test_without_the_rules_it_would_be(two, table, monkeypatch) -> None:
+    Read.objects.filter(study=two[0]).update(ai_exposure="full")
+    monkeypatch.setattr("ml.radiology.reader_labels.why_no_label", lambda read: None)
+    monkeypatch.setattr("apps.radiology.read_labels.why_no_label", lambda read: None)
+    freeze()
+    assert len(table()) == 2
+
+
+def test_what_was_settled_goes_in_and_whom_it_overrules_does_not(two, table, make_user) -> None:
+    judge = make_user("radiologist", email="judge@north.example")
+    Adjudication.objects.create(
+        study=two[0], label="Effusion", verdict="absent", reason="overcalled", by=judge, independent=True,
+        at=now(),
+    )  # fmt: skip
+    freeze()
+    row = table().set_index("patient_id").loc[patient_key(two[0])]
+    assert row["finding:Effusion"] == 0
+    assert row["meta:Effusion adjudicated"] == "1"
+    assert row["meta:Effusion read by"] == f"user:{judge.pk}"
+    assert set(FrozenLabel.objects.filter(read__study=two[0]).values_list("label", flat=True)) == {"Nodule"}
+
+
+def test_a_patient_stays_in_one_part_for_ever(two) -> None:
+    parts = [part_of(f"{number:016x}") for number in range(4000)]
+    shares = {part: parts.count(part) / 4000 for part in ("train", "val", "test")}
+    assert shares == pytest.approx({"train": 0.7, "val": 0.15, "test": 0.15}, abs=0.02)
+    assert patient_key(two[0]) != patient_key(two[1])
+    Study.objects.filter(pk=two[1].pk).update(PatientID="1")
+    assert patient_key(two[0]) == patient_key(Study.objects.get(pk=two[1].pk))
+
+
+def test_a_drawn_study_takes_its_chance_along(two, table) -> None:
+    Study.objects.update(raised=False)
+    Draw.objects.create(study=two[0], purpose=Purpose.SAMPLE, value=0.01, probability=0.05, at=now())
+    freeze()
+    chances = table().set_index("patient_id")["meta:selection_probability"]
+    assert (chances[patient_key(two[0])], chances[patient_key(two[1])]) == ("0.05", "")
+
+
+def test_where_nothing_may_teach_it_says_so(study) -> None:
+    with pytest.raises(CommandError, match="No read of this site has a label yet"):
+        freeze()
+
+
+def test_readers_see_where_their_reads_went_and_why_not(radiologist, other, two, read_by) -> None:
+    read_by(other, two[1], Effusion="absent")
+    Read.objects.filter(study=two[0]).update(ai_exposure="full")
+    page = radiologist.get("/radiology/reads/").content.decode()
+    assert "None: what the model found was open before the commit" in page
+    assert "Not pleural effusion: two readers disagree and nobody has settled it" in page
+    assert "None of your reads is in a frozen dataset yet" in page
+    snapshot = freeze("spring")
+    job = TrainingJob.objects.create(site=snapshot.site, domain="radiology", dataset=snapshot, preset="tiny")
+    model = ModelVersion.objects.get().model
+    ModelVersion.objects.create(model=model, number=41, artefact_hash="1" * 64, dataset=snapshot, job=job)
+    page = radiologist.get("/radiology/reads/").content.decode()
+    assert "spring" in page
+    assert "version 41" in page
+    assert "None of your reads" in other.get("/radiology/reads/").content.decode()

@@ -1,0 +1,128 @@
+"""A second reader, asked for or drawn: somebody else, who knows nothing of what the first one said."""
+
+from __future__ import annotations
+
+import pytest
+from django.db.models import Exists, OuterRef
+
+from apps.audit.models import AuditEvent
+from apps.radiology import worklist
+from apps.radiology.models import Draw, Exposure, Purpose, ReadingPolicy, SecondRead, Study
+from apps.radiology.quality import Asked
+from apps.radiology.readers import kappas
+from apps.radiology.services import draws
+from apps.radiology.services.draws import throw
+from apps.radiology.services.quiet import complete_quiet_studies
+from tests.radiology.reads.conftest import page_of
+
+
+def ask(client, study):
+    return client.post(f"/radiology/studies/{study.public_id}/second-read/")
+
+
+def listed(client, study) -> bool:
+    return str(study.public_id) in client.get("/radiology/").content.decode()
+
+
+def test_it_works(radiologist, other, study, read_by, site) -> None:
+    """Asked for, it is on a colleague's list as such; they read blind; the pair counts."""
+    first = read_by(radiologist, study, text="Blunted angle.", Effusion="present", Nodule="absent")
+    assert not listed(other, study)
+    assert ask(radiologist, study).status_code == 302
+    worklist = other.get("/radiology/").content.decode()
+    assert str(study.public_id) in worklist
+    assert "second read" in worklist
+    page = page_of(other, study)
+    assert "A second read is asked for" in page
+    assert "Blunted angle." not in page
+    assert "Raised by AI: " not in page
+    second = read_by(other, study, Effusion="present", Nodule="present", sign=False)
+    assert second.ai_exposure == Exposure.RANK
+    pair = SecondRead.objects.get()
+    assert (pair.first, pair.read) == (first, second)
+    assert not listed(other, study)
+    assert "Read twice." in page_of(radiologist, study)
+    found = {one.label: one.requested for one in kappas(site, Asked().since)}
+    assert (found["Effusion"].n, found["Effusion"].observed, found["Nodule"].observed) == (1, 1.0, 0.0)
+
+
+def test_it_is_never_the_first_reader(radiologist, study, read_by) -> None:
+    read_by(radiologist, study, Effusion="present")
+    ask(radiologist, study)
+    assert not listed(radiologist, study)
+    radiologist.post("/radiology/next/")
+    read_by(radiologist, study, Effusion="absent")
+    assert SecondRead.objects.get().read is None
+
+
+def test_without_the_guard_their_list_would_ask_them(radiologist, study, read_by, monkeypatch) -> None:
+    read_by(radiologist, study, Effusion="present")
+    ask(radiologist, study)
+    anybody = Exists(SecondRead.objects.filter(study=OuterRef("pk")))
+    monkeypatch.setattr(worklist, "waits_for_second_read", lambda user: anybody)
+    assert listed(radiologist, study)
+
+
+def test_it_is_asked_for_once_and_not_before_a_commit(radiologist, other, study, press, read_by) -> None:
+    ask(radiologist, study)
+    press(study)
+    ask(radiologist, study)
+    assert not SecondRead.objects.exists()
+    press(study, "commit")
+    ask(other, study)
+    ask(radiologist, study)
+    assert SecondRead.objects.count() == 1
+
+
+def test_a_retracted_first_read_asks_for_no_second(radiologist, other, study, press, read_by) -> None:
+    read_by(radiologist, study, Effusion="present")
+    ask(radiologist, study)
+    press(study, "add", addendum="Another patient's film.", retracts="on")
+    assert "second read" not in other.get("/radiology/").content.decode()
+
+
+@pytest.fixture
+def policy(site) -> ReadingPolicy:
+    return ReadingPolicy.objects.create(site=site, second_read_rate=0.03, sample_rate=0.05)
+
+
+@pytest.mark.parametrize(("value", "asked"), [(0.029, 1), (0.03, 0)])
+def test_chance_asks_at_sign_off(radiologist, study, read_by, policy, monkeypatch, value, asked) -> None:
+    monkeypatch.setattr(draws._chance, "random", lambda: value)
+    read_by(radiologist, study, Effusion="present")
+    assert SecondRead.objects.filter(requested_by=None).count() == asked
+    thrown = Draw.objects.get(purpose=Purpose.SECOND_READ)
+    assert (thrown.value, thrown.probability) == (value, 0.03)
+    told = AuditEvent.objects.get(action="draw.thrown")
+    assert told.detail == {"purpose": "second_read", "value": value, "probability": 0.03}
+
+
+def test_what_was_thrown_holds(study, policy, monkeypatch) -> None:
+    monkeypatch.setattr(draws._chance, "random", lambda: 0.01)
+    assert throw(study, Purpose.SECOND_READ)
+    ReadingPolicy.objects.update(second_read_rate=0.0)
+    monkeypatch.setattr(draws._chance, "random", lambda: 0.99)
+    assert throw(study, Purpose.SECOND_READ)
+    assert Draw.objects.count() == 1
+
+
+def test_a_site_that_set_no_rate_draws_nothing(radiologist, study, read_by) -> None:
+    read_by(radiologist, study, Effusion="present")
+    complete_quiet_studies()
+    assert not Draw.objects.exists()
+
+
+def test_the_sample_is_drawn_when_a_study_is_complete_and_nobody_is_told(
+    radiologist, study, policy, settings, monkeypatch
+) -> None:
+    settings.LYNCEUS_STUDY_QUIET_S = 0
+    monkeypatch.setattr(draws._chance, "random", lambda: 0.04)
+    before = page_of(radiologist, study)
+    assert complete_quiet_studies() == 1
+    assert Draw.objects.get(study=study, purpose=Purpose.SAMPLE).chosen
+    Study.objects.update(complete_at=None)
+    complete_quiet_studies()
+    assert Draw.objects.count() == 1
+    for word in ("sample", "drawn", "random"):
+        assert page_of(radiologist, study).lower().count(word) == before.lower().count(word)
+    assert listed(radiologist, study)
