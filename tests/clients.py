@@ -11,7 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = {"echoscu": "dcmtk", "storescu": "dcmtk", "dsrdump": "dcmtk", "curl": "curl"}
+PACKAGES = {
+    "echoscu": "dcmtk", "storescu": "dcmtk", "storescp": "dcmtk", "dsrdump": "dcmtk", "curl": "curl",
+}  # fmt: skip
 
 
 def program(name: str) -> str:

@@ -27,15 +27,24 @@ from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJ
 from apps.radiology.headers import as_json
 from apps.radiology.models import (
     Analysis,
+    Communication,
     Correction,
+    Destination,
     DicomNode,
+    Dispatch,
+    Exposure,
     Finding,
     Instance,
     KeptAside,
     PatientMerge,
     PieceUpload,
+    Read,
     ReadingPolicy,
+    ReadState,
     RejectionNote,
+    ReportDocument,
+    ReportPolicy,
+    ReportTemplate,
     Result,
     ResultKind,
     Study,
@@ -140,6 +149,11 @@ class Things:
     source: Source
     node: DicomNode
     reading: ReadingPolicy
+    read: Read
+    communication: Communication
+    dispatch: Dispatch
+    template: ReportTemplate
+    reporting: ReportPolicy
     job: TrainingJob
     version: ModelVersion
 
@@ -153,6 +167,7 @@ def make_things(site: Site) -> Things:
     job, version = _model(site)
     _called(instance, version)
     user = User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR)
+    read = _signed(study, user)
     return Things(
         user=user,
         client=client,
@@ -176,6 +191,13 @@ def make_things(site: Site) -> Things:
         node=DicomNode.objects.create(site=site, AETitle=site.slug.upper()),
         # Concurrent, or what the model said would open to nobody here.
         reading=ReadingPolicy.objects.create(site=site, concurrent=True),
+        read=read,
+        communication=Communication.objects.create(
+            site=site, read=read, finding="x", identified_at=now()
+        ),
+        dispatch=_dispatch(read),
+        template=ReportTemplate.objects.create(site=site, name="x"),
+        reporting=ReportPolicy.objects.create(site=site),
         job=job,
         version=version,
     )  # fmt: skip
@@ -259,6 +281,28 @@ def _upload(user: User) -> PieceUpload:
     return PieceUpload.objects.create(site=user.site, user=user, name="x", size=1, touched_at=now())
 
 
+def _signed(study: Study, reader: User) -> Read:
+    return Read.objects.create(
+        study=study, reader=reader, state=ReadState.FINAL, ai_exposure=Exposure.NONE, text="x",
+        opened_at=now(), committed_at=now(), signed_at=now(),
+    )  # fmt: skip
+
+
+def _dispatch(read: Read) -> Dispatch:
+    """Of its report, which is made, and waits."""
+    site = read.study.site
+    uid, sha256 = f"1.2.6.{site.pk}", f"{site.pk + 3000:064d}"
+    path = film_path(site, sha256)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"a report")
+    document = ReportDocument.objects.create(
+        site=site, read=read, kind="sr", number=1, SOPInstanceUID=uid, SeriesInstanceUID=f"{uid}.0",
+        file_sha256=sha256, due_at=now(),
+    )  # fmt: skip
+    to = Destination.objects.create(site=site, name="PACS", AETitle="PACS", host="pacs.invalid", port=104)
+    return Dispatch.objects.create(destination=to, document=document, created_at=now(), due_at=now())
+
+
 def _result(study: Study) -> Result:
     uid, sha256 = f"1.2.5.{study.site_id}", f"{study.site_id + 2000:064d}"
     path = film_path(study.site, sha256)
@@ -322,6 +366,9 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/radiology/patients/*": {"merge_id": things.merge.pk},
         "/radiology/uploads/*": {"public_id": things.upload.public_id},
         "/radiology/results/*": {"public_id": things.result.public_id},
+        "/radiology/reports/*": {"public_id": things.read.public_id},
+        "/radiology/communications/*": {"public_id": things.communication.public_id},
+        "/radiology/deliveries/*": {"dispatch_id": things.dispatch.pk},
         "/radiology/aside/*": {"public_id": things.aside.public_id},
         "/dicom-web/*": uids,
         "/api/v1/decisions/*": {"event_id": things.decision.transaction.event_id},
@@ -338,6 +385,9 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/admin/accounts/apiclient/*": {"object_id": things.client.pk, "pk": things.client.pk},
         "/admin/radiology/dicomnode/*": {"object_id": things.node.pk},
         "/admin/radiology/readingpolicy/*": {"object_id": things.reading.pk},
+        "/admin/radiology/destination/*": {"object_id": things.dispatch.destination_id},
+        "/admin/radiology/reporttemplate/*": {"object_id": things.template.pk},
+        "/admin/radiology/reportpolicy/*": {"object_id": things.reporting.pk},
         "/admin/fraud/source/*": {"object_id": things.source.pk},
     }
     covering = [pattern for pattern in known if fnmatch(door, pattern)]

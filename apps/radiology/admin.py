@@ -1,7 +1,8 @@
 from django.contrib import admin
 
 from apps.accounts.admin import SiteBound
-from apps.radiology.models import DicomNode, ReadingPolicy
+from apps.radiology.destination_form import DestinationForm
+from apps.radiology.models import Destination, DicomNode, ReadingPolicy, ReportPolicy, ReportTemplate
 
 
 @admin.register(DicomNode)
@@ -12,3 +13,21 @@ class DicomNodeAdmin(SiteBound):
 @admin.register(ReadingPolicy)
 class ReadingPolicyAdmin(SiteBound):
     list_display = ("site", "concurrent")
+
+
+@admin.register(ReportPolicy)
+class ReportPolicyAdmin(SiteBound):
+    list_display = ("site", "organization", "escalate_after_min")
+
+
+@admin.register(ReportTemplate)
+class ReportTemplateAdmin(SiteBound):
+    list_display = ("name", "site", "is_active")
+
+
+@admin.register(Destination)
+class DestinationAdmin(SiteBound):
+    """Its bearer token is written here and shown nowhere."""
+
+    form = DestinationForm
+    list_display = ("name", "site", "AETitle", "stow_url", "sends_results", "is_active")

@@ -14,6 +14,8 @@ from apps.accounts.services import site_is_open
 from apps.core.clock import now
 from apps.modelops.selectors import champion
 from apps.radiology.changes import in_question
+from apps.radiology.communications import has_untold
+from apps.radiology.flags import signed_otherwise
 from apps.radiology.models import (
     NOT_REJECTED,
     OPEN,
@@ -54,6 +56,9 @@ def worklist_for(user: User, chosen: WorklistFilter) -> QuerySet[Study]:
         films=Count("instances", filter=Q(instances__rejected_by=None)),
         reason=Subquery(why.order_by("pk").values("reason")[:1]),
         in_question=in_question(),
+        signed_otherwise=signed_otherwise(),
+        untold=has_untold(),
+        escalated=has_untold(escalated=True),
         reader=Subquery(_held().values(name=NAME_OF_READER)[:1]),
     )
     if chosen.status:

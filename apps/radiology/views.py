@@ -22,6 +22,7 @@ from apps.radiology.filmviewer import address_of, next_address, priors_of
 from apps.radiology.models import Finding, Instance, Side, Status, Study, Verdict
 from apps.radiology.reads import lines_of, lock_on, may_see_ai, read_of, reads_concurrently
 from apps.radiology.received import Outcome
+from apps.radiology.report_panel import report_panel
 from apps.radiology.results import results_of
 from apps.radiology.selectors import (
     attention_of,
@@ -157,6 +158,7 @@ def panel_of(found: Study, user: User) -> dict[str, Any]:
         "concurrent": reads_concurrently(found.site),
         "verdicts": Verdict.choices,
         "sides": Side.choices,
+        **report_panel(found, user, read),
     }
 
 

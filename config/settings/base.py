@@ -261,6 +261,8 @@ CELERY_TASK_ROUTES = {
     "fraud.deliver_decisions": {"queue": "default"},
     "radiology.analyse_instance": {"queue": "imaging"},
     "radiology.make_results": {"queue": "default"},
+    "radiology.make_reports": {"queue": "default"},
+    "radiology.send_reports": {"queue": "default"},
     "modelops.run_next_job": {"queue": "training"},
 }
 CELERY_TASK_TIME_LIMIT = 300

@@ -8,6 +8,7 @@ import "./styles/parts.css";
 import "./styles/lists.css";
 import "./styles/model.css";
 import "./styles/read.css";
+import "./styles/report.css";
 import "./styles/viewer.css";
 import "./styles/dropzone.css";
 import htmx from "htmx.org";

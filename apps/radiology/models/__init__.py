@@ -1,3 +1,4 @@
+from apps.radiology.models.communications import Channel, Communication
 from apps.radiology.models.corrections import (
     Correction,
     CorrectionState,
@@ -5,6 +6,7 @@ from apps.radiology.models.corrections import (
     KeptAside,
     differences,
 )
+from apps.radiology.models.dispatches import Destination, Dispatch, DispatchAttempt
 from apps.radiology.models.nodes import DicomNode
 from apps.radiology.models.patients import PatientMerge
 from apps.radiology.models.reads import (
@@ -20,13 +22,23 @@ from apps.radiology.models.reads import (
     Verdict,
 )
 from apps.radiology.models.rejections import Rejection, RejectionCode, RejectionNote
+from apps.radiology.models.reports import (
+    DocumentKind,
+    ReportDocument,
+    ReportPolicy,
+    ReportSection,
+    ReportTemplate,
+    Section,
+)
 from apps.radiology.models.results import Result, ResultKind
 from apps.radiology.models.studies import NOT_REJECTED, OPEN, Analysis, Finding, Instance, Status, Study
 from apps.radiology.models.uploads import PieceUpload
 
 __all__ = [
-    "NOT_REJECTED", "OPEN", "SIGNED", "Addendum", "Analysis", "Correction", "CorrectionState", "DicomNode",
-    "Exposure", "Finding", "IdentityChange", "Instance", "KeptAside", "Mark", "PatientMerge", "PieceUpload",
-    "Read", "ReadState", "ReadingPolicy", "Rejection", "RejectionCode", "RejectionNote", "Result",
-    "ResultKind", "Side", "Status", "Study", "StudyLock", "Verdict", "differences",
+    "NOT_REJECTED", "OPEN", "SIGNED", "Addendum", "Analysis", "Channel", "Communication", "Correction",
+    "CorrectionState", "Destination", "DicomNode", "Dispatch", "DispatchAttempt", "DocumentKind", "Exposure",
+    "Finding", "IdentityChange", "Instance", "KeptAside", "Mark", "PatientMerge", "PieceUpload", "Read",
+    "ReadState", "ReadingPolicy", "Rejection", "RejectionCode", "RejectionNote", "ReportDocument",
+    "ReportPolicy", "ReportSection", "ReportTemplate", "Result", "ResultKind", "Section", "Side", "Status",
+    "Study", "StudyLock", "Verdict", "differences",
 ]  # fmt: skip
