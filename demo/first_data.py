@@ -10,6 +10,7 @@ import httpx
 from django.core.management import call_command
 
 from demo import seed
+from demo.first_reads import read_first_films
 from demo.places import Places
 from demo.prepare import SENT_AT_START
 
@@ -22,6 +23,7 @@ def send_first_data(places: Places) -> None:
         return
     films = sorted(places.films.glob("*.dcm"))[:SENT_AT_START]
     _store(films, places)
+    read_first_films()
     os.environ["LYNCEUS_WEBHOOK_SECRET"] = seed.webhook_secret()
     call_command(
         "stream_transactions", url=places.base_url, source=seed.SOURCE, rate=EVENTS_RATE,
