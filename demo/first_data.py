@@ -9,6 +9,9 @@ from pathlib import Path
 import httpx
 from django.core.management import call_command
 
+from apps.accounts.selectors import site_named
+from apps.radiology.models import Export, Study
+from apps.radiology.services.exports import request_export
 from demo import seed
 from demo.first_reads import read_first_films
 from demo.places import Places
@@ -23,6 +26,7 @@ def send_first_data(places: Places) -> None:
         return
     films = sorted(places.films.glob("*.dcm"))[:SENT_AT_START]
     _store(films, places)
+    _ask_for_a_copy()
     read_first_films()
     os.environ["LYNCEUS_WEBHOOK_SECRET"] = seed.webhook_secret()
     call_command(
@@ -30,6 +34,14 @@ def send_first_data(places: Places) -> None:
         seconds=EVENTS_S,
     )  # fmt: skip
     done.touch()
+
+
+def _ask_for_a_copy() -> None:
+    """The page of de-identified copies is not empty either."""
+    site = site_named("demo")
+    if not Export.objects.filter(site=site).exists():
+        first = Study.objects.filter(site=site).order_by("pk")[:1]
+        request_export(site, first, project="demo", labels=[], by=None)
 
 
 def _store(films: list[Path], places: Places) -> None:

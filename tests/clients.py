@@ -1,4 +1,4 @@
-"""Programs of others that the tests send films and read reports with: DCMTK's, and `curl`.
+"""Programs of others that the tests send films and read reports with: DCMTK's, Orthanc, and `curl`.
 
 `python -m tests.clients` sees to it that they are there, or ends with a sentence.
 """
@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 PACKAGES = {
-    "echoscu": "dcmtk", "storescu": "dcmtk", "storescp": "dcmtk", "dsrdump": "dcmtk", "curl": "curl",
+    "echoscu": "dcmtk", "storescu": "dcmtk", "storescp": "dcmtk", "dsrdump": "dcmtk", "Orthanc": "orthanc",
+    "curl": "curl",
 }  # fmt: skip
 
 
@@ -26,7 +27,7 @@ def program(name: str) -> str:
 def _on_path(name: str) -> str | None:
     """Not what pynetdicom brings under the same name: that is our own side of the line."""
     own = Path(sys.prefix).resolve()
-    places = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    places = [*os.environ.get("PATH", os.defpath).split(os.pathsep), "/usr/sbin"]  # Orthanc is a daemon
     others = [place for place in places if own not in (Path(place).resolve(), *Path(place).resolve().parents)]
     return shutil.which(name, path=os.pathsep.join(others))
 

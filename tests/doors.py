@@ -24,6 +24,7 @@ from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.lists import add_entry
 from apps.fraud.validation import check_events
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
+from apps.radiology.exports import archive_path
 from apps.radiology.headers import as_json
 from apps.radiology.models import (
     Analysis,
@@ -31,7 +32,10 @@ from apps.radiology.models import (
     Correction,
     Destination,
     DicomNode,
+    DicomPeer,
     Dispatch,
+    Export,
+    ExportState,
     Exposure,
     Finding,
     Instance,
@@ -148,6 +152,8 @@ class Things:
     entry: ListEntry
     source: Source
     node: DicomNode
+    peer: DicomPeer
+    export: Export
     reading: ReadingPolicy
     read: Read
     communication: Communication
@@ -189,6 +195,8 @@ def make_things(site: Site) -> Things:
         ),
         source=source,
         node=DicomNode.objects.create(site=site, AETitle=site.slug.upper()),
+        peer=DicomPeer.objects.create(site=site, AETitle=site.slug.upper(), host="127.0.0.1", port=9),
+        export=_export(site),
         # Concurrent, or what the model said would open to nobody here.
         reading=ReadingPolicy.objects.create(site=site, concurrent=True),
         read=read,
@@ -296,7 +304,8 @@ def _dispatch(read: Read) -> Dispatch:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"a report")
     document = ReportDocument.objects.create(
-        site=site, read=read, kind="sr", number=1, SOPInstanceUID=uid, SeriesInstanceUID=f"{uid}.0",
+        site=site, study=read.study, read=read, kind="sr", number=1, SOPClassUID="1.2",
+        SOPInstanceUID=uid, SeriesInstanceUID=f"{uid}.0",
         file_sha256=sha256, due_at=now(),
     )  # fmt: skip
     to = Destination.objects.create(site=site, name="PACS", AETitle="PACS", host="pacs.invalid", port=104)
@@ -313,6 +322,15 @@ def _result(study: Study) -> Result:
         SeriesInstanceUID=f"{uid}.0", TransferSyntaxUID="1.2.840.10008.1.2.1", file_sha256=sha256,
         file_bytes=8, basis=basis_of(study), made_at=now(),
     )  # fmt: skip
+
+
+def _export(site: Site) -> Export:
+    export = Export.objects.create(
+        site=site, project="x", state=ExportState.READY, asked_at=now(), due_at=now(), made_at=now()
+    )
+    archive_path(export).parent.mkdir(parents=True)
+    archive_path(export).write_bytes(b"a tar")
+    return export
 
 
 def _aside(instance: Instance) -> KeptAside:
@@ -369,6 +387,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/radiology/reports/*": {"public_id": things.read.public_id},
         "/radiology/communications/*": {"public_id": things.communication.public_id},
         "/radiology/deliveries/*": {"dispatch_id": things.dispatch.pk},
+        "/radiology/exports/*": {"public_id": things.export.public_id},
         "/radiology/aside/*": {"public_id": things.aside.public_id},
         "/dicom-web/*": uids,
         "/api/v1/decisions/*": {"event_id": things.decision.transaction.event_id},
@@ -384,6 +403,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/admin/accounts/site/*": {"object_id": things.user.site_id},
         "/admin/accounts/apiclient/*": {"object_id": things.client.pk, "pk": things.client.pk},
         "/admin/radiology/dicomnode/*": {"object_id": things.node.pk},
+        "/admin/radiology/dicompeer/*": {"object_id": things.peer.pk},
         "/admin/radiology/readingpolicy/*": {"object_id": things.reading.pk},
         "/admin/radiology/destination/*": {"object_id": things.dispatch.destination_id},
         "/admin/radiology/reporttemplate/*": {"object_id": things.template.pk},

@@ -128,7 +128,9 @@ def test_a_read_that_forgets_the_site_is_noticed(world: World, monkeypatch) -> N
     from apps.radiology import shortcuts
     from apps.radiology.models import Study
 
-    monkeypatch.setattr(shortcuts, "study_for", lambda site, public_id: Study.objects.get(public_id=public_id))
+    monkeypatch.setattr(
+        shortcuts, "study_for", lambda site, public_id: Study.objects.get(public_id=public_id)
+    )
     door = "/radiology/studies/<uuid:public_id>/"
     assert [text.split(":")[0] for text in mismatches(door, rows_of(door, ROWS), world)] == [
         f"GET {door.split(':')[0]}"

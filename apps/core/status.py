@@ -23,7 +23,7 @@ from apps.core.storage import room_left
 
 log = structlog.get_logger(__name__)
 BEAT_SILENT_S = 30
-QUEUES = ("realtime", "imaging", "training", "default")
+QUEUES = ("realtime", "imaging", "training", "exchange", "default")
 
 
 @dataclass(frozen=True, slots=True)

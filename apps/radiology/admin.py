@@ -2,7 +2,14 @@ from django.contrib import admin
 
 from apps.accounts.admin import SiteBound
 from apps.radiology.destination_form import DestinationForm
-from apps.radiology.models import Destination, DicomNode, ReadingPolicy, ReportPolicy, ReportTemplate
+from apps.radiology.models import (
+    Destination,
+    DicomNode,
+    DicomPeer,
+    ReadingPolicy,
+    ReportPolicy,
+    ReportTemplate,
+)
 
 
 @admin.register(DicomNode)
@@ -10,9 +17,14 @@ class DicomNodeAdmin(SiteBound):
     list_display = ("AETitle", "site", "is_active", "trusted_for_corrections")
 
 
+@admin.register(DicomPeer)
+class DicomPeerAdmin(SiteBound):
+    list_display = ("AETitle", "site", "host", "port", "is_active", "fetches_priors")
+
+
 @admin.register(ReadingPolicy)
 class ReadingPolicyAdmin(SiteBound):
-    list_display = ("site", "concurrent")
+    list_display = ("site", "concurrent", "analyses_priors")
 
 
 @admin.register(ReportPolicy)

@@ -18,7 +18,9 @@ class RadiologyConfig(AppConfig):
         from apps.radiology.services.communications import escalate_overdue
         from apps.radiology.services.dispatches import ring_sending
         from apps.radiology.services.documents import ring_documents
+        from apps.radiology.services.exports import ring_exports
         from apps.radiology.services.pieces import clear_uploads
+        from apps.radiology.services.priors import peers_answer, ring_prior_fetches
         from apps.radiology.services.quiet import complete_quiet_studies
         from apps.radiology.services.results import ring_results
         from ml.radiology.config import PRESETS, TrainConfig
@@ -53,8 +55,11 @@ class RadiologyConfig(AppConfig):
         register_sweeper("radiology.reports", ring_documents)
         register_sweeper("radiology.sending", ring_sending)
         register_sweeper("radiology.critical", escalate_overdue)
+        register_sweeper("radiology.priors", ring_prior_fetches)
+        register_sweeper("radiology.exports", ring_exports)
         register_sweeper("radiology.uploads", clear_uploads)
         register_sweeper("radiology.incoming", clear_half_received)
         register_check("radiology model", model_in_service)
+        register_check("DICOM peers", peers_answer)
         register_check("reports to PACS", undelivered_reports)
         register_notice(notice_of_overdue)

@@ -30,6 +30,11 @@ class StoredFile:
         return f"series/{self.SeriesInstanceUID}/instances/{self.SOPInstanceUID}"
 
 
+def stored_file(one: Instance | Result | ReportDocument) -> StoredFile:
+    path = film_path(one.site, one.file_sha256)
+    return StoredFile(one.SOPInstanceUID, one.SOPClassUID, one.SeriesInstanceUID, one.TransferSyntaxUID, path)
+
+
 def files_of(
     study: Study, reader: User | None, series_uid: str = "", instance_uid: str = ""
 ) -> list[StoredFile]:
@@ -38,16 +43,7 @@ def files_of(
     held: list[Instance | Result | ReportDocument] = [*instances_of(study), *documents_of(study, reader)]
     if may_see_ai(reader, study):
         held += results_of(study)
-    files = [
-        StoredFile(
-            one.SOPInstanceUID,
-            one.SOPClassUID,
-            one.SeriesInstanceUID,
-            one.TransferSyntaxUID,
-            film_path(one.site, one.file_sha256),
-        )
-        for one in held
-    ]
+    files = [stored_file(one) for one in held]
     return [
         file
         for file in files

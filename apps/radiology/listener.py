@@ -118,7 +118,7 @@ def on_store(event: Any) -> int:
             return UNKNOWN_NODE
         with incoming() as path:
             shutil.move(event.dataset_path, path)
-            ingest_instance(path, sender=node_sender(node))
+            ingest_instance(path, sender=node_sender(node, _originator(event)))
         return SUCCESS
     except DicomRefused as error:
         log.info("c_store_refused", code=error.code)
@@ -129,6 +129,10 @@ def on_store(event: Any) -> int:
     finally:
         Path(event.dataset_path).unlink(missing_ok=True)
         close_old_connections()
+
+
+def _originator(event: Any) -> str:
+    return str(event.request.MoveOriginatorApplicationEntityTitle or "").strip()
 
 
 def _calling(event: Any) -> str:

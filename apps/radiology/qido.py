@@ -20,10 +20,12 @@ from apps.accounts.models import Site
 from apps.audit.services import record
 from apps.radiology.accept import json_kind
 from apps.radiology.attributes import several
+from apps.radiology.contents import files_of
 from apps.radiology.dicomweb import caller_for, not_found
 from apps.radiology.headers import IDENTITY
+from apps.radiology.listed_results import listed_results, result_series, result_values
 from apps.radiology.matching import Asked, asked_in
-from apps.radiology.models import NOT_REJECTED, Instance, Study
+from apps.radiology.models import NOT_REJECTED, Instance, ReportDocument, Result, Study
 from apps.radiology.selectors import study_by_uid
 
 Values = dict[str, Any]
@@ -44,7 +46,7 @@ def studies(request: HttpRequest) -> HttpResponse:
         films = Instance.objects.filter(NOT_REJECTED, asked.film, site=caller.site)
         found = found.filter(pk__in=films.values("study"))
     page, more = _page(found.order_by("-pk"), asked)
-    rows = _study_values(page)
+    rows = _study_values(caller, page)
     answers = [_shown(rows[study.pk], asked) for study in page]
     return _answer(request, caller, kind, asked, "studies", answers, more)
 
@@ -52,14 +54,17 @@ def studies(request: HttpRequest) -> HttpResponse:
 @require_GET
 def series(request: HttpRequest, study_uid: str = "") -> HttpResponse:
     caller, kind, asked = caller_for(request), json_kind(request), asked_in(request.GET)
-    found = _films(caller.site, asked, study_uid).values("study_id", "SeriesInstanceUID").distinct()
-    page, more = _page(found.order_by("-study_id", "SeriesInstanceUID"), asked)
+    films, results = _below(caller, asked, study_uid)
+    found = films.values("study_id", "SeriesInstanceUID").distinct()
+    own = [{"study_id": pk, **values} for pk, values in result_series(results)]
+    page, more = _page(found.order_by("-study_id", "SeriesInstanceUID"), asked, own)
     rows = _series_values(page)
-    above = _study_values(Study.objects.filter(pk__in={key["study_id"] for key in page}))
+    above = _study_values(caller, Study.objects.filter(pk__in={key["study_id"] for key in page}))
     answers = []
     for key in page:
-        study = above[key["study_id"]]
-        values = rows[key["study_id"], key["SeriesInstanceUID"]]
+        study_pk = key.pop("study_id")
+        study = above[study_pk]
+        values = rows.get((study_pk, key["SeriesInstanceUID"]), key)
         values["RetrieveURL"] = f"{study['RetrieveURL']}/series/{key['SeriesInstanceUID']}"
         answers.append(_shown({**study, **values}, asked, within=bool(study_uid)))
     return _answer(request, caller, kind, asked, "series", answers, more)
@@ -68,14 +73,15 @@ def series(request: HttpRequest, study_uid: str = "") -> HttpResponse:
 @require_GET
 def instances(request: HttpRequest, study_uid: str = "", series_uid: str = "") -> HttpResponse:
     caller, kind, asked = caller_for(request), json_kind(request), asked_in(request.GET)
-    found = _films(caller.site, asked, study_uid, series_uid)
-    page, more = _page(found.order_by("-study_id", "SeriesInstanceUID", "SOPInstanceUID"), asked)
-    above = _study_values(Study.objects.filter(pk__in={film.study_id for film in page}))
+    films, results = _below(caller, asked, study_uid, series_uid)
+    found = films.order_by("-study_id", "SeriesInstanceUID", "SOPInstanceUID")
+    page, more = _page(found, asked, results)
+    above = _study_values(caller, Study.objects.filter(pk__in={one.study_id for one in page}))
     answers = []
-    for film in page:
-        study = above[film.study_id]
-        values = _film_values(film, study["RetrieveURL"])
-        answers.append(_shown({**study, **values}, asked, within=bool(study_uid)))
+    for one in page:
+        study = above[one.study_id]
+        tell = _film_values if isinstance(one, Instance) else result_values
+        answers.append(_shown({**study, **tell(one, study["RetrieveURL"])}, asked, within=bool(study_uid)))
     return _answer(request, caller, kind, asked, "instances", answers, more)
 
 
@@ -83,32 +89,53 @@ def _studies(site: Site, asked: Asked) -> QuerySet[Study]:
     return Study.objects.filter(asked.study, site=site, withdrawn=False)
 
 
-def _films(site: Site, asked: Asked, study_uid: str, series_uid: str = "") -> QuerySet[Instance]:
-    """LynceusError 404 where the address names a study or series that is not here."""
-    found = Instance.objects.filter(NOT_REJECTED, site=site, study__in=_studies(site, asked))
-    if study_uid:
-        study = study_by_uid(site, study_uid)
-        found = found.filter(study=study)
-        within = Instance.objects.filter(NOT_REJECTED, study=study)
-        if study is None or (series_uid and not within.filter(SeriesInstanceUID=series_uid).exists()):
+def _below(
+    caller: Caller, asked: Asked, study_uid: str, series_uid: str = ""
+) -> tuple[QuerySet[Instance], list[Result | ReportDocument]]:
+    """Films, and of one study the results made of it too. LynceusError 404 where the address names a study or
+    series that is not here."""
+    films = _films(caller.site, asked)
+    if not study_uid:
+        return films, []
+    study = study_by_uid(caller.site, study_uid)
+    if study is None:
+        raise not_found()
+    matched = _studies(caller.site, asked).filter(pk=study.pk)
+    results = listed_results(caller, list(matched), asked.film)
+    films = films.filter(study=study)
+    if series_uid:
+        if not any(file.SeriesInstanceUID == series_uid for file in files_of(study, caller.user)):
             raise not_found()
-    return found.filter(asked.film, **({"SeriesInstanceUID": series_uid} if series_uid else {}))
+        films = films.filter(SeriesInstanceUID=series_uid)
+        results = [one for one in results if one.SeriesInstanceUID == series_uid]
+    return films, results
 
 
-def _page(found: QuerySet[Any, Any], asked: Asked) -> tuple[list[Any], bool]:
-    """And whether there is more."""
-    rows = list(found[asked.offset : asked.offset + asked.limit + 1])
+def _films(site: Site, asked: Asked) -> QuerySet[Instance]:
+    return Instance.objects.filter(NOT_REJECTED, asked.film, site=site, study__in=_studies(site, asked))
+
+
+def _page(found: QuerySet[Any, Any], asked: Asked, behind: Sequence[Any] = ()) -> tuple[list[Any], bool]:
+    """What is found, then what comes `behind`; and whether there is more."""
+    wanted = asked.limit + 1
+    rows = list(found[asked.offset : asked.offset + wanted])
+    if behind and len(rows) < wanted:
+        start = max(0, asked.offset - found.count())
+        rows += behind[start : start + wanted - len(rows)]
     return rows[: asked.limit], len(rows) > asked.limit
 
 
-def _study_values(found: Iterable[Study]) -> dict[int, Values]:
-    """By study, what there is to say of it; of its films in one query for all."""
+def _study_values(caller: Caller, found: Iterable[Study]) -> dict[int, Values]:
+    """By study, what there is to say of it; of its films in one query for all, and so of its results."""
     by_pk = {study.pk: study for study in found}
     films = Instance.objects.filter(NOT_REJECTED, study__in=by_pk)
     counted: Any = films.values("study_id", "SeriesInstanceUID", "Modality", "SOPClassUID")
     groups: dict[int, list[Values]] = defaultdict(list)
     for group in counted.annotate(n=Count("pk")):
         groups[group["study_id"]].append(group)
+    for one in listed_results(caller, list(by_pk.values())):
+        told = {name: getattr(one, name) for name in ("SeriesInstanceUID", "Modality", "SOPClassUID")}
+        groups[one.study_id].append({**told, "n": 1})
     return {pk: _one_study(study, groups[pk]) for pk, study in by_pk.items()}
 
 

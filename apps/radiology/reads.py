@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -64,6 +65,15 @@ def may_see_ai(user: User | None, study: Study) -> bool:
     if user is None or reads_concurrently(study.site):
         return True
     return Read.objects.filter(study=study, reader=user, committed_at__isnull=False).exists()
+
+
+def opened_to(user: User | None, studies: Collection[Study]) -> set[int]:
+    """The keys of those of one site where `may_see_ai`. Always as many queries."""
+    keys = {study.pk for study in studies}
+    if user is None or reads_concurrently(user.site):
+        return keys
+    mine = Read.objects.filter(study__in=keys, reader=user, committed_at__isnull=False)
+    return set(mine.values_list("study_id", flat=True))
 
 
 def read_of(study: Study, user: User) -> Read | None:

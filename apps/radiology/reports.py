@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,9 +10,8 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from apps.accounts.models import Site, User
-from apps.radiology.flags import changes_since, identity_changed
+from apps.radiology.flags import changes_since, flagged_reads, identity_changed
 from apps.radiology.models import (
-    SIGNED,
     Addendum,
     Communication,
     DocumentKind,
@@ -139,16 +138,25 @@ def reports_on(study: Study, user: User) -> list[Read]:
 
 def document_of(read: Read) -> ReportDocument | None:
     """The report in force, once its file is made; none while it is in doubt whose it is."""
-    made = read.documents.select_related("site", "read__study__site").exclude(file_sha256="")
-    found = made.filter(superseded_at=None, kind=DocumentKind.REPORT).first()
-    return None if found is None or identity_changed(read) else found
+    return documents_in_force().filter(read=read).first()
 
 
 def documents_of(study: Study, user: User | None) -> list[ReportDocument]:
-    if not may_see_reports(user, study):
-        return []
-    signed = study.reads.filter(state__in=SIGNED).order_by("pk")
-    return [found for read in signed if (found := document_of(read)) is not None]
+    return list(shown_documents(user, [study]).order_by("pk"))
+
+
+def shown_documents(user: User | None, studies: Collection[Study]) -> QuerySet[ReportDocument]:
+    """Of these studies, but where `may_see_reports` says no."""
+    shown = documents_in_force().filter(study__in=[study.pk for study in studies])
+    mine = Read.objects.filter(reader=user, state=ReadState.DRAFT)
+    return shown if user is None else shown.exclude(study__in=mine.values("study"))
+
+
+def documents_in_force() -> QuerySet[ReportDocument]:
+    """Made, not superseded, and in no doubt whose they are."""
+    made = ReportDocument.objects.select_related("site").exclude(file_sha256="")
+    flagged = flagged_reads().values("pk")
+    return made.filter(superseded_at=None, kind=DocumentKind.REPORT).exclude(read__in=flagged)
 
 
 def documents_due(at: datetime) -> QuerySet[ReportDocument]:

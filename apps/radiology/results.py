@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
@@ -12,7 +14,16 @@ from apps.accounts.models import Site
 from apps.core.clock import now
 from apps.radiology.changes import in_question
 from apps.radiology.headers import WHOSE
-from apps.radiology.models import NOT_REJECTED, OPEN, Analysis, ReportDocument, Result, Status, Study
+from apps.radiology.models import (
+    NOT_REJECTED,
+    OPEN,
+    Analysis,
+    Instance,
+    ReportDocument,
+    Result,
+    Status,
+    Study,
+)
 
 
 def latest_analyses(study: Study) -> dict[int, Analysis]:
@@ -24,13 +35,22 @@ def latest_analyses(study: Study) -> dict[int, Analysis]:
 
 def basis_of(study: Study) -> str:
     """SHA-256 over all that a result says: whose study it is, its films, and what was said of each."""
-    films = study.instances.filter(NOT_REJECTED).order_by("pk")
+    return bases_of([study])[study.pk]
+
+
+def bases_of(studies: Collection[Study]) -> dict[int, str]:
+    """The same of each. Always two queries."""
+    films = Instance.objects.filter(NOT_REJECTED, study__in=[study.pk for study in studies]).order_by("pk")
     latest = Analysis.objects.filter(instance__in=films, instance__status=Status.ANALYSED).order_by("pk")
     said = dict(latest.values_list("instance_id", "pk"))
-    rows = [
-        [pk, *row, said.get(pk)]
-        for pk, *row in films.values_list("pk", "file_sha256", "SeriesInstanceUID", "status", "reason_code")
-    ]
+    rows: dict[int, list[Any]] = {study.pk: [] for study in studies}
+    kept = ("study_id", "pk", "file_sha256", "SeriesInstanceUID", "status", "reason_code")
+    for study_id, pk, *row in films.values_list(*kept):
+        rows[study_id].append([pk, *row, said.get(pk)])
+    return {study.pk: _hash(study, rows[study.pk]) for study in studies}
+
+
+def _hash(study: Study, rows: list[Any]) -> str:
     whose = {name: getattr(study, name) for name in WHOSE}
     return hashlib.sha256(json.dumps([whose, rows]).encode()).hexdigest()
 
@@ -40,6 +60,16 @@ def results_of(study: Study) -> list[Result]:
     in_force = study.results.filter(superseded_at=None).select_related("site", "instance")
     held = list(in_force.order_by("-kind", "pk"))
     return [one for one in held if one.basis == basis_of(study)] if held else []
+
+
+def results_by_study(studies: Collection[Study]) -> dict[int, list[Result]]:
+    """As `results_of` of each; a study without any is left out. Always as many queries."""
+    held: dict[int, list[Result]] = {}
+    found = Result.objects.filter(study__in=[study.pk for study in studies], superseded_at=None)
+    for one in found.order_by("-kind", "pk"):
+        held.setdefault(one.study_id, []).append(one)
+    bases = bases_of([study for study in studies if study.pk in held])
+    return {pk: [one for one in results if one.basis == bases[pk]] for pk, results in held.items()}
 
 
 def result_for(site: Site, public_id: UUID) -> Result | None:

@@ -31,7 +31,8 @@ from apps.radiology.models import (
     StudyLock,
 )
 
-TO_READ = ~Q(read_state__in=SIGNED)
+NEW_WORK = Q(is_prior=False)
+TO_READ = ~Q(read_state__in=SIGNED) & NEW_WORK
 NAME_OF_READER = Coalesce(NullIf("by__full_name", Value("")), "by__email", output_field=CharField())
 RANK = ("-raised", "received_at", "pk")  # the model raises a study, and never lowers one
 
@@ -51,7 +52,7 @@ def worklist_for(user: User, chosen: WorklistFilter) -> QuerySet[Study]:
     why = Instance.objects.filter(NOT_REJECTED, study=OuterRef("pk"), status=OuterRef("status")).exclude(
         reason=""
     )
-    found = _read(Study.objects.filter(site=user.site_id, withdrawn=False), user, chosen.reading)
+    found = _read(Study.objects.filter(NEW_WORK, site=user.site_id, withdrawn=False), user, chosen.reading)
     found = found.annotate(
         films=Count("instances", filter=Q(instances__rejected_by=None)),
         reason=Subquery(why.order_by("pk").values("reason")[:1]),
@@ -99,7 +100,7 @@ def next_on_worklist(study: Study) -> Study | None:
 def next_to_read(user: User) -> Study | None:
     """The first of the worklist that is unread, whole, and nobody else's at the moment."""
     free = Study.objects.filter(
-        ~Exists(_held().exclude(by=user)), ~in_question(), site=user.site_id, withdrawn=False
+        NEW_WORK, ~Exists(_held().exclude(by=user)), ~in_question(), site=user.site_id, withdrawn=False
     )
     return free.filter(read_state__in=("", ReadState.RETRACTED)).order_by(*RANK).first()
 

@@ -6,19 +6,16 @@ import asyncio
 import json
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
-from django.conf import settings
 
 from apps.core.encryption import decrypt
+from apps.radiology.contents import StoredFile
 from apps.radiology.models import Destination
 
 CONNECT_S, ANSWER_S = 5.0, 10.0
 ANSWER_MAX_BYTES = 64 * 1024
-SUCCESS, DUPLICATE = 0x0000, 0x0111
-# PS3.4 table B.2-1: stored, with something about it that was coerced or not looked at.
-WARNINGS = (0xB000, 0xB006, 0xB007)
+DUPLICATE = 0x0111
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,51 +27,38 @@ class Sent:
     taken: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    path: Path
-    sop_class_uid: str
-    sop_instance_uid: str
+@dataclass(slots=True)
+class _Peer:
+    AETitle: str
+    host: str
+    port: int
 
 
-def send(destination: Destination, outgoing: Outgoing) -> Sent:
+def send(destination: Destination, file: StoredFile) -> Sent:
     """What is there already under its SOPInstanceUID was taken before: we are the only maker of it."""
-    if destination.stow_url:
-        return _by_stow(destination, outgoing)
-    return _by_c_store(destination, outgoing)
+    return _by_stow(destination, file) if destination.stow_url else _by_c_store(destination, file)
 
 
-def _by_c_store(destination: Destination, outgoing: Outgoing) -> Sent:
-    # Not at the top: the web process sends nothing.
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-    from pynetdicom import AE, _config
+def _by_c_store(destination: Destination, file: StoredFile) -> Sent:
+    from apps.radiology import scu  # not at the top: the web process sends nothing
 
-    _config.LOG_HANDLER_LEVEL = "none"  # identifiers would be logged
-    entity = AE(ae_title=settings.LYNCEUS_DICOM_AET)
-    entity.connection_timeout = entity.acse_timeout = CONNECT_S
-    entity.dimse_timeout = entity.network_timeout = ANSWER_S
-    entity.add_requested_context(outgoing.sop_class_uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-    association = entity.associate(destination.host, destination.port or 0, ae_title=destination.AETitle)
-    if not association.is_established:
-        answered = bool(association.is_rejected or association.acceptor.primitive)
-        return Sent("association rejected" if answered else "no association", answered)
+    peer = _Peer(destination.AETitle, destination.host, destination.port or 0)
     try:
-        status = association.send_c_store(outgoing.path).get("Status")
-    except ValueError:
-        return Sent("object not supported")  # no presentation context for its class
-    finally:
-        association.release()
+        sent = scu.store([file], peer)
+    except scu.PeerFailed as failure:
+        return Sent(failure.code, answered=failure.code != "away")
+    [status] = sent.statuses
     if status is None:
         return Sent("no answer", answered=False)
-    return Sent(f"0x{status:04X}", taken=status in (SUCCESS, DUPLICATE, *WARNINGS))
+    return Sent(f"0x{status:04X}", taken=sent.complete or status == DUPLICATE)
 
 
-def _by_stow(destination: Destination, outgoing: Outgoing) -> Sent:
+def _by_stow(destination: Destination, file: StoredFile) -> Sent:
     boundary = uuid.uuid4().hex
     body = b"".join(
         [
             f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode(),
-            outgoing.path.read_bytes(),
+            file.path.read_bytes(),
             f"\r\n--{boundary}--\r\n".encode(),
         ]
     )
@@ -90,7 +74,7 @@ def _by_stow(destination: Destination, outgoing: Outgoing) -> Sent:
         status, answer = asyncio.run(_post(destination.stow_url, body, headers))
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as failure:
         return Sent(type(failure).__name__[:40], answered=False)
-    reason = _failure(answer, outgoing.sop_instance_uid)
+    reason = _failure(answer, file.SOPInstanceUID)
     said = str(status) if reason is None else f"{status} 0x{reason:04X}"
     return Sent(said, taken=reason == DUPLICATE or (reason is None and 200 <= status < 300))
 

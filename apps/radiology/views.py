@@ -20,6 +20,7 @@ from apps.core.errors import LynceusError
 from apps.radiology.changes import aside_of, identity_history, other_studies_of, proposals_of, rejections_of
 from apps.radiology.filmviewer import address_of, next_address, priors_of
 from apps.radiology.models import Finding, Instance, Side, Status, Study, Verdict
+from apps.radiology.peers import prior_fetches_of
 from apps.radiology.reads import lines_of, lock_on, may_see_ai, read_of, reads_concurrently
 from apps.radiology.received import Outcome
 from apps.radiology.report_panel import report_panel
@@ -130,6 +131,7 @@ def study(request: HttpRequest, public_id: UUID) -> HttpResponse:
     following = next_on_worklist(found)
     context |= {"active": "worklist", "next": following, "next_address": next_address(following)}
     context |= {**changes_of(found), **panel_of(found, user), "others": other_studies_of(found)}
+    context["prior_fetches"] = prior_fetches_of(found)
     return render(request, "radiology/study.html", context)
 
 

@@ -16,6 +16,7 @@ from config.settings.env import (
     int_env,
     list_env,
     networks_env,
+    origins_env,
     secret_env,
     socket_path,
     zone_env,
@@ -57,6 +58,7 @@ LYNCEUS_UPLOAD_MAX_MB = int_env("LYNCEUS_UPLOAD_MAX_MB", 1024, low=1, high=16_38
 LYNCEUS_STUDY_QUIET_S = int_env("LYNCEUS_STUDY_QUIET_S", 10, low=0, high=3600)
 LYNCEUS_DECODE_MEMORY_MB = int_env("LYNCEUS_DECODE_MEMORY_MB", 2048, low=256, high=65_536)
 LYNCEUS_DECODERS = int_env("LYNCEUS_DECODERS", min(4, os.cpu_count() or 1), low=1, high=32)
+LYNCEUS_DICOMWEB_ORIGINS = origins_env("LYNCEUS_DICOMWEB_ORIGINS")
 LYNCEUS_DECODE_TIMEOUT_S = int_env("LYNCEUS_DECODE_TIMEOUT_S", 60, low=1, high=240)
 
 # --- Database -----------------------------------------------------------------------------------
@@ -116,6 +118,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.core.middleware.content_security_policy",
     "apps.core.middleware.page_methods",
+    "apps.radiology.cors.dicomweb_origins",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -255,14 +258,16 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_start": 0,
 }
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES = [Queue(name) for name in ("realtime", "imaging", "training", "default")]
+CELERY_TASK_QUEUES = [Queue(name) for name in ("realtime", "imaging", "training", "exchange", "default")]
 CELERY_TASK_ROUTES = {
     "fraud.decide_pending": {"queue": "realtime"},
     "fraud.deliver_decisions": {"queue": "default"},
     "radiology.analyse_instance": {"queue": "imaging"},
     "radiology.make_results": {"queue": "default"},
     "radiology.make_reports": {"queue": "default"},
-    "radiology.send_reports": {"queue": "default"},
+    "radiology.send_reports": {"queue": "exchange"},
+    "radiology.fetch_priors": {"queue": "exchange"},
+    "radiology.make_exports": {"queue": "exchange"},
     "modelops.run_next_job": {"queue": "training"},
 }
 CELERY_TASK_TIME_LIMIT = 300

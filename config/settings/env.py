@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import re
 import secrets
 import zoneinfo
 from pathlib import Path
@@ -13,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 SOCKET_MAX_BYTES = 100  # sun_path of unix(7) holds 108, on macOS 104
 
 
@@ -53,6 +55,14 @@ def networks_env(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Networ
         return [ipaddress.ip_network(part) for part in list_env(name, [])]
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be networks such as 10.1.0.0/16, by comma.") from None
+
+
+def origins_env(name: str) -> list[str]:
+    """Origins as browsers write them: a scheme, a host, perhaps a port, no path."""
+    origins = list_env(name, [])
+    if not all(ORIGIN.fullmatch(origin) for origin in origins):
+        raise ImproperlyConfigured(f"{name} must be origins such as https://viewer.example.org, by comma.")
+    return origins
 
 
 def zone_env(name: str, default: str) -> str:

@@ -85,7 +85,8 @@ def test_status_names_the_dead_broker(client: Client, make_user) -> None:
     assert "unknown: the broker is down" in page.content.decode()
     document = client.get("/status/", headers={"accept": "application/json"}).json()
     assert {check["name"]: check["ok"] for check in document["checks"]}["broker"] is False
-    assert [queue["name"] for queue in document["queues"]] == ["realtime", "imaging", "training", "default"]
+    queues = ["realtime", "imaging", "training", "exchange", "default"]
+    assert [queue["name"] for queue in document["queues"]] == queues
 
 
 @pytest.mark.django_db

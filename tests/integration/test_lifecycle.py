@@ -40,9 +40,14 @@ def test_every_queue_has_a_worker(demo: Running) -> None:
     with demo.as_person("operator") as client:
         status = client.get("/status/", headers={"Accept": "application/json"}).json()
     assert {queue["name"]: queue["workers"] for queue in status["queues"]} == {
-        "realtime": 1, "imaging": 1, "training": 1, "default": 1,
+        "realtime": 1, "imaging": 1, "training": 1, "exchange": 1, "default": 1,
     }  # fmt: skip
     assert [check["name"] for check in status["checks"] if not check["ok"]] == []
+
+
+def test_the_copy_asked_for_at_the_start_is_made_by_its_worker(demo: Running) -> None:
+    with demo.as_person("radiologist") as client:
+        eventually(lambda: "chip good" in client.get("/radiology/exports/").text, of="the copy")
 
 
 def test_a_second_demo_over_the_same_data_is_turned_away(demo: Running) -> None:

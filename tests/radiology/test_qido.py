@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from apps.audit.models import AuditEvent
 from apps.radiology import matching, qido
+from apps.radiology.selectors import study_by_uid
 from apps.radiology.services.patients import merge_patients
 from tests.radiology.dicomweb import JSON, instance_of, read, series_of, study_of
 from tests.radiology.test_rejections import QUALITY, note
@@ -296,7 +297,8 @@ def test_another_site_finds_nothing(ask, three, other_token) -> None:
 def test_without_the_check_of_the_site_it_would(ask, three, other_token, site, monkeypatch) -> None:
     real_studies, real_films = qido._studies, qido._films
     monkeypatch.setattr(qido, "_studies", lambda _, asked: real_studies(site, asked))
-    monkeypatch.setattr(qido, "_films", lambda _, *where: real_films(site, *where))
+    monkeypatch.setattr(qido, "_films", lambda _, asked: real_films(site, asked))
+    monkeypatch.setattr(qido, "study_by_uid", lambda _, uid: study_by_uid(site, uid))
     assert [ask(level, token=other_token).status_code for level in LISTS] == [200] * 3
     assert [ask(path, token=other_token).status_code for path in within(three[0])] == [200] * 3
 

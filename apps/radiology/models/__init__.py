@@ -7,8 +7,10 @@ from apps.radiology.models.corrections import (
     differences,
 )
 from apps.radiology.models.dispatches import Destination, Dispatch, DispatchAttempt
+from apps.radiology.models.exports import Export, ExportFilm, ExportState, FilmState
 from apps.radiology.models.nodes import DicomNode
 from apps.radiology.models.patients import PatientMerge
+from apps.radiology.models.peers import DicomPeer, FetchState, PriorFetch, PriorRequest
 from apps.radiology.models.reads import (
     SIGNED,
     Addendum,
@@ -23,6 +25,7 @@ from apps.radiology.models.reads import (
 )
 from apps.radiology.models.rejections import Rejection, RejectionCode, RejectionNote
 from apps.radiology.models.reports import (
+    DOCUMENT_CLASS,
     DocumentKind,
     ReportDocument,
     ReportPolicy,
@@ -35,10 +38,11 @@ from apps.radiology.models.studies import NOT_REJECTED, OPEN, Analysis, Finding,
 from apps.radiology.models.uploads import PieceUpload
 
 __all__ = [
-    "NOT_REJECTED", "OPEN", "SIGNED", "Addendum", "Analysis", "Channel", "Communication", "Correction",
-    "CorrectionState", "Destination", "DicomNode", "Dispatch", "DispatchAttempt", "DocumentKind", "Exposure",
-    "Finding", "IdentityChange", "Instance", "KeptAside", "Mark", "PatientMerge", "PieceUpload", "Read",
-    "ReadState", "ReadingPolicy", "Rejection", "RejectionCode", "RejectionNote", "ReportDocument",
-    "ReportPolicy", "ReportSection", "ReportTemplate", "Result", "ResultKind", "Section", "Side", "Status",
-    "Study", "StudyLock", "Verdict", "differences",
+    "DOCUMENT_CLASS", "NOT_REJECTED", "OPEN", "SIGNED", "Addendum", "Analysis", "Channel", "Communication",
+    "Correction", "CorrectionState", "Destination", "DicomNode", "DicomPeer", "Dispatch", "DispatchAttempt",
+    "DocumentKind", "Export", "ExportFilm", "ExportState", "Exposure", "FetchState", "FilmState",
+    "Finding", "IdentityChange", "Instance", "KeptAside", "Mark", "PatientMerge", "PieceUpload",
+    "PriorFetch", "PriorRequest", "Read", "ReadState", "ReadingPolicy", "Rejection", "RejectionCode",
+    "RejectionNote", "ReportDocument", "ReportPolicy", "ReportSection", "ReportTemplate", "Result",
+    "ResultKind", "Section", "Side", "Status", "Study", "StudyLock", "Verdict", "differences",
 ]  # fmt: skip

@@ -53,6 +53,9 @@ class ReadingPolicy(models.Model):
     concurrent = models.BooleanField(
         default=False, help_text="Show what the model says before the radiologist has said anything."
     )
+    analyses_priors = models.BooleanField(
+        default=False, db_default=False, help_text="Let the model judge films that were fetched to compare."
+    )
 
     class Meta:
         verbose_name_plural = "reading policies"

@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from pydicom.uid import ExplicitVRLittleEndian
 
 from apps.accounts.models import Site
 from apps.radiology.models.reads import Read
@@ -88,7 +89,7 @@ class DocumentKind(models.TextChoices):
     REJECTION = "ko", "rejection note"
 
 
-CLASS_OF = {
+DOCUMENT_CLASS = {
     DocumentKind.REPORT: "1.2.840.10008.5.1.4.1.1.88.22",  # Enhanced SR
     DocumentKind.REJECTION: "1.2.840.10008.5.1.4.1.1.88.59",  # Key Object Selection
 }
@@ -102,11 +103,14 @@ class ReportDocument(models.Model):
     """
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="documents")
     read = models.ForeignKey(Read, on_delete=models.PROTECT, related_name="documents")
+    SOPClassUID = models.CharField(max_length=64)
     kind = models.CharField(max_length=2, choices=DocumentKind.choices)
     number = models.PositiveSmallIntegerField(help_text="Of the read's documents, from 1.")
     SOPInstanceUID = models.CharField(max_length=64)
     SeriesInstanceUID = models.CharField(max_length=64)
+    TransferSyntaxUID = models.CharField(max_length=64, default=str(ExplicitVRLittleEndian))
     header = models.JSONField(null=True, blank=True)
     file_sha256 = models.CharField(max_length=64, blank=True)
     file_bytes = models.PositiveBigIntegerField(default=0)
@@ -128,15 +132,3 @@ class ReportDocument(models.Model):
 
     def __str__(self) -> str:
         return f"report document {self.pk}"
-
-    @property
-    def study(self) -> Study:
-        return self.read.study
-
-    @property
-    def SOPClassUID(self) -> str:  # noqa: N802 - a DICOM keyword
-        return CLASS_OF[DocumentKind(self.kind)]
-
-    @property
-    def TransferSyntaxUID(self) -> str:  # noqa: N802 - a DICOM keyword
-        return "1.2.840.10008.1.2.1"

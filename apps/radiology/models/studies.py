@@ -49,6 +49,9 @@ class Study(models.Model):
     raised = models.BooleanField(default=False, help_text="A finding is at or above its operating point.")
     raised_by = models.JSONField(default=list, help_text="Those findings' labels, the strongest first.")
     withdrawn = models.BooleanField(default=False, help_text="Every film was rejected: nothing shows it.")
+    is_prior = models.BooleanField(
+        default=False, db_default=False, help_text="Fetched to compare another with: no new work."
+    )
     read_state = models.CharField(
         max_length=12, blank=True, help_text="Of the furthest read; empty while nobody has begun one."
     )

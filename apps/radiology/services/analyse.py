@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError
 from apps.radiology.decoding import reduce_apart, start_decoders
 from apps.radiology.inference import NoAnswer, admits, current_champion, predict
 from apps.radiology.limits import file_limits
-from apps.radiology.models import Instance, Status
+from apps.radiology.models import Instance, ReadingPolicy, Status
 from apps.radiology.services.claims import (
     NO_MODEL,
     RENEW_S,
@@ -26,6 +26,7 @@ from apps.radiology.services.claims import (
     take_over,
 )
 from apps.radiology.services.outcomes import Outcome, finish
+from apps.radiology.services.priors import NOT_ANALYSED as PRIOR
 from apps.radiology.store import clear_incoming, film_path, write_picture
 from ml.radiology.contracts import DicomRefused, InstanceHeader, SmallFilm
 from ml.radiology.dicom import gate, read_header
@@ -160,7 +161,8 @@ def _judge_apart(read: Sequence[Ready | Outcome]) -> None:
 
 def _judge(read: Sequence[Ready | Outcome]) -> None:
     outcomes = [one for one in read if isinstance(one, Outcome)]
-    ready = [one for one in read if isinstance(one, Ready)]
+    ready, priors = _without_priors([one for one in read if isinstance(one, Ready)])
+    outcomes += priors
     model = current_champion() if ready else NoAnswer("no_model")
     if isinstance(model, NoAnswer):
         # They stay received: the sweeper rings again once a model serves.
@@ -180,6 +182,18 @@ def _judge(read: Sequence[Ready | Outcome]) -> None:
         else:
             outcomes.append(Outcome(one.instance, Status.NOT_ANALYSED, verdict.code, verdict.reason))
     finish(outcomes)
+
+
+def _without_priors(ready: list[Ready]) -> tuple[list[Ready], list[Outcome]]:
+    """The model does not judge what was fetched to compare with, unless the site wants it to."""
+    sites = {one.instance.site_id for one in ready if one.instance.study.is_prior}
+    if not sites:
+        return ready, []
+    wanted = ReadingPolicy.objects.filter(site__in=sites, analyses_priors=True)
+    spared = sites - set(wanted.values_list("site_id", flat=True))
+    mine = [one for one in ready if one.instance.study.is_prior and one.instance.site_id in spared]
+    outcomes = [Outcome(one.instance, Status.NOT_ANALYSED, *PRIOR) for one in mine]
+    return [one for one in ready if one not in mine], outcomes
 
 
 def _waits_in_vain(pk: int) -> bool:

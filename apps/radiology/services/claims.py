@@ -92,7 +92,7 @@ def _free() -> Q:
 
 @transaction.atomic
 def _take(chosen: QuerySet[Instance]) -> list[Instance]:
-    taken = list(chosen.select_related("site"))
+    taken = list(chosen.select_related("site", "study"))
     if not taken:
         return []
     # Another one with each claim, so that a worker which comes back too late changes nothing.

@@ -19,6 +19,7 @@ from apps.core.bell import ring
 from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.radiology.changes import identity_in_question
+from apps.radiology.contents import stored_file
 from apps.radiology.dispatches import due_dispatches
 from apps.radiology.flags import identity_changed
 from apps.radiology.models import (
@@ -32,8 +33,7 @@ from apps.radiology.models import (
     Study,
 )
 from apps.radiology.results import results_of
-from apps.radiology.sending import Outgoing, Sent, send
-from apps.radiology.store import film_path
+from apps.radiology.sending import Sent, send
 
 log = structlog.get_logger(__name__)
 TASK = "radiology.send_reports"
@@ -161,9 +161,8 @@ def _send(dispatch: Dispatch) -> Sent:
     if dispatch.attempts > len(WAITS) + 1:
         return Sent("sender died")  # the last attempt was never written down
     held = dispatch.held
-    path = film_path(held.site, held.file_sha256)
     try:
-        return send(dispatch.destination, Outgoing(path, held.SOPClassUID, held.SOPInstanceUID))
+        return send(dispatch.destination, stored_file(held))
     except LynceusError as refusal:
         return Sent(refusal.code)
     except OSError as failure:

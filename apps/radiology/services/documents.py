@@ -15,6 +15,7 @@ from apps.core.clock import now
 from apps.radiology.flags import identity_changed
 from apps.radiology.headers import as_json, header_of
 from apps.radiology.models import (
+    DOCUMENT_CLASS,
     NOT_REJECTED,
     DocumentKind,
     Instance,
@@ -46,8 +47,10 @@ def add_document(read: Read, kind: DocumentKind) -> None:
     read.documents.filter(superseded_at=None).update(superseded_at=now())
     document = ReportDocument.objects.create(
         site=read.study.site,
+        study=read.study,
         read=read,
         kind=kind,
+        SOPClassUID=DOCUMENT_CLASS[kind],
         number=last.number + 1 if last else 1,
         SOPInstanceUID=new_uid(),
         SeriesInstanceUID=last.SeriesInstanceUID if last and last.kind == kind else new_uid(),
@@ -77,7 +80,7 @@ def make_due_documents() -> None:
 
 def _make(pk: int) -> None:
     """Written outside a transaction; filed if it still says what was signed."""
-    found = ReportDocument.objects.select_related("site", "read__reader", "read__study__site")
+    found = ReportDocument.objects.select_related("site", "study__site", "read__reader", "read__study__site")
     document = found.get(pk=pk)
     made = _rejection(document) if document.kind == DocumentKind.REJECTION else _report(document)
     if made is None:

@@ -17,6 +17,7 @@ from apps.radiology.received import Ingested, Outcome, Received, measure, measur
 from apps.radiology.results import result_by_uid
 from apps.radiology.services.identity import change_identity, follow_merges, may_join
 from apps.radiology.services.line import stand_in_line
+from apps.radiology.services.priors import as_asked, came_again
 from apps.radiology.services.quiet import film_arrived
 from apps.radiology.services.rejections import note_against, take_rejection
 from apps.radiology.services.resends import take_resend
@@ -66,7 +67,10 @@ def ingest_instance(path: Path, *, sender: Sender, study_uid: str = "") -> Inges
             # Another sender was faster with the same instance.
             if (known := _known(sender, header)) is None:
                 raise
-    return take_resend(known, measure_film(path, header), sender)
+    taken = take_resend(known, measure_film(path, header), sender)
+    if known.study.is_prior:
+        came_again(known.study_id, sender)
+    return taken
 
 
 def _check_study(sent: str, named: str) -> None:
@@ -146,4 +150,5 @@ def _study_of(file: Received, sender: Sender) -> tuple[Study, bool]:
         kind = IdentityChange.Kind.CORRECTION
         change_identity(study, identity, kind=kind, by=None, actor=sender.actor, sender=sender.name)
     follow_merges(study, actor=sender.actor)
+    as_asked(study, made, sender)
     return study, made

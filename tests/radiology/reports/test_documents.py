@@ -173,6 +173,18 @@ def test_wado_gives_it_out_but_to_who_reads_the_study_blind(signed, client, toke
     assert other.get(page).status_code == 200
 
 
+def test_qido_lists_it_to_those_to_whom_wado_gives_it(signed, other) -> None:
+    door = f"/dicom-web/studies/{signed.study.StudyInstanceUID}/instances"
+
+    def reports() -> list[str]:
+        listed = other.get(door, {"Modality": "SR"}).content
+        return [one["00080018"]["Value"][0] for one in json.loads(listed or b"[]")]
+
+    assert reports() == [document(signed).SOPInstanceUID]
+    other.post(f"/radiology/studies/{signed.study.public_id}/read/")
+    assert reports() == []
+
+
 def test_without_the_guard_a_second_reader_would_see_it(signed, other, monkeypatch) -> None:
     other.post(f"/radiology/studies/{signed.study.public_id}/read/")
     monkeypatch.setattr("apps.radiology.reports.may_see_reports", lambda user, study: True)

@@ -107,4 +107,4 @@ def test_without_the_guard_it_would_be(study, sign, make_user, monkeypatch) -> N
 
 def test_without_the_look_the_report_would_not_say_so(moved, radiologist, monkeypatch) -> None:
     monkeypatch.setattr("apps.radiology.reports.identity_changed", lambda read: False)
-    assert flagged_at(radiologist, moved) == ["study", "worklist", "changes"]
+    assert flagged_at(radiologist, moved) == ["study", "worklist", "changes", "dicom"]

@@ -20,7 +20,7 @@ from apps.core.clock import now
 from apps.core.encryption import encrypt
 from apps.core.status import run_checks
 from apps.core.sweep import sweep_all
-from apps.radiology import sending
+from apps.radiology import scu, sending
 from apps.radiology.models import Destination, Dispatch, DispatchAttempt, Read, RejectionNote, Result
 from apps.radiology.services import dispatches
 from apps.radiology.services.patients import move_study
@@ -123,7 +123,7 @@ def test_who_is_away_or_says_no_delays_nobody(pacs, stow, sign, study, site) -> 
     assert len(list(pacs.iterdir())) == 1
     waits = Dispatch.objects.filter(delivered_at=None)
     said = DispatchAttempt.objects.filter(dispatch__in=waits).values_list("said", flat=True)
-    assert sorted(said) == ["503", "no association"]
+    assert sorted(said) == ["503", "away"]
     assert all(one.due_at > now() for one in waits)
     send_reports.run()
     assert len(stow.heard) == 1
@@ -136,6 +136,7 @@ def test_who_is_away_or_says_no_delays_nobody(pacs, stow, sign, study, site) -> 
 def test_who_takes_the_call_and_says_nothing_is_hung_up_on(sign, study, received, site, monkeypatch) -> None:
     monkeypatch.setattr(sending, "CONNECT_S", 0.2)
     monkeypatch.setattr(sending, "ANSWER_S", 0.2)
+    monkeypatch.setattr(scu, "ACSE_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         enter(site, name="Silent", AETitle="SILENT", host="127.0.0.1", port=port)
@@ -144,7 +145,7 @@ def test_who_takes_the_call_and_says_nothing_is_hung_up_on(sign, study, received
         sign(received().study)
         work()
     assert DispatchAttempt.objects.count() == 2  # one each: the second report waits with the first
-    assert "no association" in DispatchAttempt.objects.values_list("said", flat=True)
+    assert "away" in DispatchAttempt.objects.values_list("said", flat=True)
     assert all(one.due_at > now() for one in Dispatch.objects.all())
 
 

@@ -1,0 +1,182 @@
+"""Lynceus as the one who asks: C-ECHO, C-FIND, C-MOVE and C-STORE at another application entity.
+
+Every call opens an association of its own and ends within time-outs; what comes back is another's word and is
+read within limits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from django.conf import settings
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
+from pynetdicom import AE, _config
+
+from apps.radiology.contents import StoredFile
+from ml.radiology.dicom import text_of
+
+VERIFICATION = UID("1.2.840.10008.1.1")
+# Study Root (PS3.4 C.6.2.3).
+FIND, MOVE = UID("1.2.840.10008.5.1.4.1.2.2.1"), UID("1.2.840.10008.5.1.4.1.2.2.2")
+CONNECT_S, ACSE_S, DIMSE_S, NETWORK_S = 5, 10, 30, 60
+MATCHES_MAX = 5000
+CONTEXTS_MAX = 128  # of one association (PS3.8 9.3.2.2)
+SUCCESS, CANCEL = 0x0000, 0xFE00
+Asked = dict[str, str]
+Row = dict[str, str]
+
+
+class Peer(Protocol):
+    """Who is asked: another's AE title, and where it listens."""
+
+    AETitle: str
+    host: str
+    port: int
+
+
+class PeerFailed(Exception):
+    """`code`: away (no line), refused (the association), broken (in the midst), status (it said no), or
+    too_much (more answers than are read). `message` is for a person and names no patient."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a C-MOVE said at its end, of its sub-operations."""
+
+    completed: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Of a C-STORE for each file: its status, None where no answer came. A warning is stored."""
+
+    statuses: tuple[int | None, ...]
+
+    @property
+    def complete(self) -> bool:
+        return all(status is not None and _stored(status) for status in self.statuses)
+
+
+def echo(peer: Peer) -> None:
+    """Raises PeerFailed."""
+    with _associated(peer, [(VERIFICATION, None)]) as line:
+        _check(line.send_c_echo(), peer)
+
+
+def find(peer: Peer, level: str, asked: Asked) -> list[Row]:
+    """C-FIND at the Study Root: `asked` by keyword, an empty value asks for it. The answers by the same
+    keywords, a text each. Raises PeerFailed."""
+    query = Dataset()
+    query.QueryRetrieveLevel = level
+    query.SpecificCharacterSet = "ISO_IR 192"
+    for keyword, value in asked.items():
+        setattr(query, keyword, value.split("\\") if "\\" in value else value)
+    found: list[Row] = []
+    with _associated(peer, [(FIND, None)]) as line:
+        for status, answer in line.send_c_find(query, FIND):
+            if not _pending(status, peer) or answer is None:
+                continue
+            if len(found) == MATCHES_MAX:
+                line.abort()
+                raise PeerFailed("too_much", f"{peer.AETitle} has more than {MATCHES_MAX} matches.")
+            found.append({keyword: text_of(answer, keyword) for keyword in asked})
+    return found
+
+
+def move(peer: Peer, level: str, asked: Asked, *, until: float, enough: Callable[[], bool]) -> Moved:
+    """C-MOVE to our own listener. Cancelled once `enough()` or the monotonic clock passes `until`; what came
+    by then has come. Raises PeerFailed."""
+    query = Dataset()
+    query.QueryRetrieveLevel = level
+    for keyword, value in asked.items():
+        setattr(query, keyword, value)
+    completed = failed = 0
+    cancelled = False
+    with _associated(peer, [(MOVE, None)]) as line:
+        for status, _ in line.send_c_move(query, settings.LYNCEUS_DICOM_AET, MOVE, msg_id=1):
+            going_on = _pending(status, peer, also=(CANCEL, 0xB000))
+            completed = int(status.get("NumberOfCompletedSuboperations", completed) or 0)
+            failed = int(status.get("NumberOfFailedSuboperations", failed) or 0)
+            if going_on and not cancelled and (time.monotonic() > until or enough()):
+                line.send_c_cancel(1, query_model=MOVE)
+                cancelled = True
+    return Moved(completed, failed)
+
+
+def store(files: Sequence[StoredFile], peer: Peer) -> Sent:
+    """C-STORE each file as it lies, of at most 128 kinds. Raises PeerFailed where no line comes about."""
+    kinds = sorted({(file.SOPClassUID, file.TransferSyntaxUID) for file in files})
+    with _associated(peer, kinds[:CONTEXTS_MAX]) as line:
+        return Sent(tuple(_store_one(line, file.path) for file in files))
+
+
+def _store_one(line: Any, path: Path) -> int | None:
+    if not line.is_established:
+        return None
+    try:
+        return getattr(line.send_c_store(path), "Status", None)
+    except (ValueError, InvalidDicomError):  # no context for it was accepted; it came without a preamble
+        return None
+
+
+def _stored(status: int) -> bool:
+    """Success, or a warning: 0x0001, 0x0107, 0x0116 and 0xBxxx (PS3.7 annex C)."""
+    return status in (SUCCESS, 0x0001, 0x0107, 0x0116) or status >> 12 == 0xB
+
+
+@contextmanager
+def _associated(peer: Peer, contexts: Sequence[tuple[str, str | None]]) -> Iterator[Any]:
+    _config.LOG_HANDLER_LEVEL = "none"  # identifiers would be logged
+    _config.STORE_SEND_CHUNKED_DATASET = True  # a file's size never is the process's memory
+    entity = AE(ae_title=settings.LYNCEUS_DICOM_AET)
+    entity.connection_timeout, entity.acse_timeout = CONNECT_S, ACSE_S
+    entity.dimse_timeout, entity.network_timeout = DIMSE_S, NETWORK_S
+    for name, syntax in contexts:
+        entity.add_requested_context(name, syntax)
+    line = entity.associate(peer.host, peer.port, ae_title=peer.AETitle)
+    if not line.is_established:
+        raise _no_line(peer, line)
+    try:
+        if not line.accepted_contexts:
+            raise PeerFailed("refused", f"{peer.AETitle} does not offer what was asked of it.")
+        yield line
+    finally:
+        if line.is_established:
+            line.release()
+
+
+def _no_line(peer: Peer, line: Any) -> PeerFailed:
+    if line.is_rejected:
+        return PeerFailed("refused", f"{peer.AETitle} refused the association: does it know our AE title?")
+    return PeerFailed("away", f"{peer.AETitle} does not answer.")
+
+
+def _pending(status: Any, peer: Peer, also: tuple[int, ...] = ()) -> bool:
+    """Whether there is more to come. Raises PeerFailed unless the end is a success, or one of `also`."""
+    code = getattr(status, "Status", None)
+    if code in (0xFF00, 0xFF01):
+        return True
+    if code not in also:
+        _check(status, peer)
+    return False
+
+
+def _check(status: Any, peer: Peer) -> None:
+    code = getattr(status, "Status", None)
+    if code is None:
+        raise PeerFailed("broken", f"{peer.AETitle} hung up, or did not answer in time.")
+    if code != SUCCESS:
+        raise PeerFailed("status", f"{peer.AETitle} answered with status 0x{code:04X}.")
