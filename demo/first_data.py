@@ -14,6 +14,7 @@ from apps.accounts.selectors import site_named
 from apps.radiology.models import Export, Study
 from apps.radiology.services.exports import request_export
 from demo import seed
+from demo.first_reads import read_first_films
 from demo.places import Places
 from demo.prepare import SENT_AT_START
 
@@ -37,6 +38,7 @@ def send_first_data(places: Places) -> None:
     _store(films, places)
     _order(films, places)
     _ask_for_a_copy()
+    read_first_films()
     os.environ["LYNCEUS_WEBHOOK_SECRET"] = seed.webhook_secret()
     call_command(
         "stream_transactions", url=places.base_url, source=seed.SOURCE, rate=EVENTS_RATE,

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 PACKAGES = {
-    "echoscu": "dcmtk", "storescu": "dcmtk", "dsrdump": "dcmtk", "Orthanc": "orthanc", "curl": "curl",
+    "echoscu": "dcmtk", "storescu": "dcmtk", "storescp": "dcmtk", "dsrdump": "dcmtk", "Orthanc": "orthanc",
+    "curl": "curl",
 }  # fmt: skip
 
 

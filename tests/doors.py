@@ -28,12 +28,16 @@ from apps.radiology.exports import archive_path
 from apps.radiology.headers import as_json
 from apps.radiology.models import (
     Analysis,
+    Communication,
     Correction,
+    Destination,
     DicomNode,
     DicomPeer,
     Discrepancy,
+    Dispatch,
     Export,
     ExportState,
+    Exposure,
     Finding,
     Instance,
     KeptAside,
@@ -41,7 +45,11 @@ from apps.radiology.models import (
     PieceUpload,
     Read,
     ReadingPolicy,
+    ReadState,
     RejectionNote,
+    ReportDocument,
+    ReportPolicy,
+    ReportTemplate,
     Result,
     ResultKind,
     Study,
@@ -148,6 +156,11 @@ class Things:
     peer: DicomPeer
     export: Export
     reading: ReadingPolicy
+    read: Read
+    communication: Communication
+    dispatch: Dispatch
+    template: ReportTemplate
+    reporting: ReportPolicy
     job: TrainingJob
     version: ModelVersion
 
@@ -162,6 +175,7 @@ def make_things(site: Site) -> Things:
     _called(instance, version)
     user = User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR)
     _disputed(study, user)
+    read = _signed(study, user)
     return Things(
         user=user,
         client=client,
@@ -187,6 +201,13 @@ def make_things(site: Site) -> Things:
         export=_export(site),
         # Concurrent, or what the model said would open to nobody here.
         reading=ReadingPolicy.objects.create(site=site, concurrent=True),
+        read=read,
+        communication=Communication.objects.create(
+            site=site, read=read, finding="x", identified_at=now()
+        ),
+        dispatch=_dispatch(read),
+        template=ReportTemplate.objects.create(site=site, name="x"),
+        reporting=ReportPolicy.objects.create(site=site),
         job=job,
         version=version,
     )  # fmt: skip
@@ -275,6 +296,29 @@ def _upload(user: User) -> PieceUpload:
     return PieceUpload.objects.create(site=user.site, user=user, name="x", size=1, touched_at=now())
 
 
+def _signed(study: Study, reader: User) -> Read:
+    return Read.objects.create(
+        study=study, reader=reader, state=ReadState.FINAL, ai_exposure=Exposure.NONE, text="x",
+        opened_at=now(), committed_at=now(), signed_at=now(),
+    )  # fmt: skip
+
+
+def _dispatch(read: Read) -> Dispatch:
+    """Of its report, which is made, and waits."""
+    site = read.study.site
+    uid, sha256 = f"1.2.6.{site.pk}", f"{site.pk + 3000:064d}"
+    path = film_path(site, sha256)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"a report")
+    document = ReportDocument.objects.create(
+        site=site, study=read.study, read=read, kind="sr", number=1, SOPClassUID="1.2",
+        SOPInstanceUID=uid, SeriesInstanceUID=f"{uid}.0",
+        file_sha256=sha256, due_at=now(),
+    )  # fmt: skip
+    to = Destination.objects.create(site=site, name="PACS", AETitle="PACS", host="pacs.invalid", port=104)
+    return Dispatch.objects.create(destination=to, document=document, created_at=now(), due_at=now())
+
+
 def _result(study: Study) -> Result:
     uid, sha256 = f"1.2.5.{study.site_id}", f"{study.site_id + 2000:064d}"
     path = film_path(study.site, sha256)
@@ -349,6 +393,9 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/radiology/views/*": {"view_id": 1},
         "/radiology/uploads/*": {"public_id": things.upload.public_id},
         "/radiology/results/*": {"public_id": things.result.public_id},
+        "/radiology/reports/*": {"public_id": things.read.public_id},
+        "/radiology/communications/*": {"public_id": things.communication.public_id},
+        "/radiology/deliveries/*": {"dispatch_id": things.dispatch.pk},
         "/radiology/exports/*": {"public_id": things.export.public_id},
         "/radiology/aside/*": {"public_id": things.aside.public_id},
         "/dicom-web/*": uids,
@@ -367,6 +414,9 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/admin/radiology/dicomnode/*": {"object_id": things.node.pk},
         "/admin/radiology/dicompeer/*": {"object_id": things.peer.pk},
         "/admin/radiology/readingpolicy/*": {"object_id": things.reading.pk},
+        "/admin/radiology/destination/*": {"object_id": things.dispatch.destination_id},
+        "/admin/radiology/reporttemplate/*": {"object_id": things.template.pk},
+        "/admin/radiology/reportpolicy/*": {"object_id": things.reporting.pk},
         "/admin/fraud/source/*": {"object_id": things.source.pk},
     }
     covering = [pattern for pattern in known if fnmatch(door, pattern)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,14 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+# What the top bar says on every page: a sentence and where it leads, or None.
+Notice = Callable[[Any], tuple[str, str] | None]
+_notices: list[Notice] = []
 PLACES = (
     ("radiology:worklist", "Worklist", "film", "worklist", "g w", {"radiologist"}),
     ("radiology:upload", "Send films", "upload", "upload", "g u", {"radiologist"}),
+    ("radiology:communications", "Critical", "alert", "communications", "g t", {"radiologist"}),
+    ("radiology:deliveries", "Deliveries", "link", "deliveries", "g d", {"radiologist", "operator"}),
     ("radiology:changes", "Changes", "refresh", "changes", "g c", {"radiologist", "operator"}),
     ("radiology:discrepancies", "Discrepancies", "compare", "discrepancies", "g d", {"radiologist"}),
     ("radiology:quality", "Quality", "chart", "quality", "g q", {"radiologist", "ml_admin"}),
@@ -25,6 +31,11 @@ PLACES = (
 )
 
 
+def register_notice(ask: Notice) -> None:
+    """`ask(user)` is called for every page of somebody signed in: it must be cheap."""
+    _notices.append(ask)
+
+
 def shell(request: HttpRequest) -> dict[str, Any]:
     role = getattr(getattr(request, "user", None), "role", None)
     nav = []
@@ -35,7 +46,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             except NoReverseMatch:
                 continue
             nav.append({"url": url, "label": label, "icon": icon, "active_key": key, "shortcut": shortcut})
-    shown = {"nav": nav, "demo": settings.LYNCEUS_DEMO}
+    said = [ask(request.user) for ask in _notices] if role else []
+    shown = {"nav": nav, "demo": settings.LYNCEUS_DEMO, "notices": list(filter(None, said))}
     if settings.LYNCEUS_DEMO and role is None:
         shown["demo_accounts"] = _demo_accounts()
     return shown

@@ -5,14 +5,20 @@ class RadiologyConfig(AppConfig):
     name = "apps.radiology"
 
     def ready(self) -> None:
+        from apps.core.context import register_notice
         from apps.core.node import register_beginning
         from apps.core.status import register_check, register_queue_age
         from apps.core.sweep import register_sweeper
         from apps.modelops.registry import Domain, Phase, register_domain
+        from apps.radiology.communications import notice_of_overdue
+        from apps.radiology.dispatches import undelivered_reports
         from apps.radiology.selectors import model_in_service, queue_age
         from apps.radiology.services.analyse import begin, clear_half_received
         from apps.radiology.services.claims import ring_overdue
+        from apps.radiology.services.communications import escalate_overdue
         from apps.radiology.services.compare import compare_due_studies
+        from apps.radiology.services.dispatches import ring_sending
+        from apps.radiology.services.documents import ring_documents
         from apps.radiology.services.exports import ring_exports
         from apps.radiology.services.pieces import clear_uploads
         from apps.radiology.services.priors import peers_answer, ring_prior_fetches
@@ -48,9 +54,14 @@ class RadiologyConfig(AppConfig):
         register_sweeper("radiology.quiet", complete_quiet_studies)
         register_sweeper("radiology.results", ring_results)
         register_sweeper("radiology.compare", compare_due_studies)
+        register_sweeper("radiology.reports", ring_documents)
+        register_sweeper("radiology.sending", ring_sending)
+        register_sweeper("radiology.critical", escalate_overdue)
         register_sweeper("radiology.priors", ring_prior_fetches)
         register_sweeper("radiology.exports", ring_exports)
         register_sweeper("radiology.uploads", clear_uploads)
         register_sweeper("radiology.incoming", clear_half_received)
         register_check("radiology model", model_in_service)
         register_check("DICOM peers", peers_answer)
+        register_check("reports to PACS", undelivered_reports)
+        register_notice(notice_of_overdue)

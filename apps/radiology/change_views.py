@@ -21,6 +21,7 @@ from apps.radiology.changes import (
     rejection_for,
     rejections_at,
 )
+from apps.radiology.flags import flagged_at
 from apps.radiology.headers import as_json
 from apps.radiology.late import late_films_of
 from apps.radiology.limits import file_limits
@@ -47,6 +48,7 @@ def changes(request: HttpRequest) -> HttpResponse:
         "proposals": proposals_at(user.site),
         "aside": aside_at(user.site),
         "rejections": rejections_at(user.site),
+        "flagged": flagged_at(user.site),
         "active": "changes",
     }
     return render(request, "radiology/changes.html", context)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.accounts.models import User
-from apps.radiology.models import Instance, Result, Study
+from apps.radiology.models import Instance, ReportDocument, Result, Study
 from apps.radiology.reads import may_see_ai
+from apps.radiology.reports import documents_of
 from apps.radiology.results import results_of
 from apps.radiology.selectors import instances_of
 from apps.radiology.store import film_path
@@ -29,24 +30,20 @@ class StoredFile:
         return f"series/{self.SeriesInstanceUID}/instances/{self.SOPInstanceUID}"
 
 
+def stored_file(one: Instance | Result | ReportDocument) -> StoredFile:
+    path = film_path(one.site, one.file_sha256)
+    return StoredFile(one.SOPInstanceUID, one.SOPClassUID, one.SeriesInstanceUID, one.TransferSyntaxUID, path)
+
+
 def files_of(
     study: Study, reader: User | None, series_uid: str = "", instance_uid: str = ""
 ) -> list[StoredFile]:
-    """Every film in use, or those of one series, or one; and what was made of their findings, once that is
-    open to the `reader`, if a person asks."""
-    held: list[Instance | Result] = [*instances_of(study)]
+    """Every film in use, or those of one series, or one; the signed reports; and what was made of the model's
+    findings, once that is open to the `reader`, if a person asks."""
+    held: list[Instance | Result | ReportDocument] = [*instances_of(study), *documents_of(study, reader)]
     if may_see_ai(reader, study):
         held += results_of(study)
-    files = [
-        StoredFile(
-            one.SOPInstanceUID,
-            one.SOPClassUID,
-            one.SeriesInstanceUID,
-            one.TransferSyntaxUID,
-            film_path(one.site, one.file_sha256),
-        )
-        for one in held
-    ]
+    files = [stored_file(one) for one in held]
     return [
         file
         for file in files

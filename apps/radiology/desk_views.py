@@ -16,7 +16,7 @@ from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, User
 from apps.core.errors import LynceusError
 from apps.radiology.forms import SavedViewForm, WorklistForm
-from apps.radiology.read_views import keep_form
+from apps.radiology.read_views import is_whole, keep_form
 from apps.radiology.reads import read_for, reads_concurrently
 from apps.radiology.services.hand_over import hand_over as hand_over_study
 from apps.radiology.services.late_films import settle_late_films
@@ -57,7 +57,7 @@ def hand_over(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Leave the study to `to`, a colleague's number, or to whoever is next. What was marked is kept first."""
     study, user = study_or_404(request, public_id), user_of(request)
     read = read_for(user, public_id)
-    if read is not None and read.is_open and "text" in request.POST:
+    if read is not None and read.is_open and is_whole(request):
         keep_form(request, read)
     hand_over_study(study, user, to=_colleague(request, user), note=request.POST.get("note", ""))
     messages.success(request, "Handed over.")

@@ -20,7 +20,7 @@ from apps.accounts.models import Role
 from apps.core.errors import LynceusError
 from apps.radiology.accept import DICOM_JSON
 from apps.radiology.limits import file_limits
-from apps.radiology.models import Instance, Result
+from apps.radiology.models import Instance, ReportDocument, Result
 from apps.radiology.multipart import Parts, boundary_of
 from apps.radiology.received import InstanceConflict
 from apps.radiology.results import results_of
@@ -95,7 +95,7 @@ def _store_one(request: HttpRequest, caller: Caller, path: Path, study_uid: str)
     return Stored(instance.SOPClassUID, instance.SOPInstanceUID, url=url)
 
 
-def _instance_url(request: HttpRequest, instance: Instance | Result) -> str:
+def _instance_url(request: HttpRequest, instance: Instance | Result | ReportDocument) -> str:
     study_uid = instance.study.StudyInstanceUID
     return request.build_absolute_uri(
         f"/dicom-web/studies/{study_uid}/series/{instance.SeriesInstanceUID}/instances/{instance.SOPInstanceUID}"

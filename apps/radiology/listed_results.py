@@ -8,8 +8,9 @@ from typing import Any
 from django.db.models import Case, CharField, Q, QuerySet, Value, When
 
 from apps.accounts.auth import Caller
-from apps.radiology.models import Result, ResultKind, Study
+from apps.radiology.models import ReportDocument, Result, ResultKind, Study
 from apps.radiology.reads import opened_to
+from apps.radiology.reports import shown_documents
 from apps.radiology.results import results_by_study
 
 # As their headers have it (`ml.radiology.structured_report`, `secondary_capture`).
@@ -18,20 +19,31 @@ _NOT_KEPT = ("BodyPartExamined", "ViewPosition", "SeriesDescription")
 Values = dict[str, Any]
 
 
-def listed_results(caller: Caller, studies: Collection[Study], film: Q | None = None) -> list[Result]:
-    """Of these studies, those that match `film`, with `Modality`. Always as many queries."""
+def listed_results(
+    caller: Caller, studies: Collection[Study], film: Q | None = None
+) -> list[Result | ReportDocument]:
+    """Of these studies, those that match `film`, with `Modality`; then signed reports. Always as many
+    queries."""
     opened = opened_to(caller.user, studies)
     fresh = results_by_study([study for study in studies if study.pk in opened])
     keys = [one.pk for results in fresh.values() for one in results]
-    return list(_as_instances(keys).filter(film or Q()).order_by("SeriesInstanceUID", "SOPInstanceUID"))
+    found = _as_instances(keys).filter(film or Q()).order_by("SeriesInstanceUID", "SOPInstanceUID")
+    signed = shown_documents(caller.user, studies).annotate(Modality=_text("SR"), **_empty())
+    return [*found, *signed.filter(film or Q()).order_by("SeriesInstanceUID", "SOPInstanceUID")]
 
 
 def _as_instances(keys: list[int]) -> QuerySet[Result]:
     kinds = [When(kind=kind, then=Value(modality)) for kind, modality in MODALITY.items()]
-    empty = {name: Value("", CharField()) for name in _NOT_KEPT}
-    return Result.objects.filter(pk__in=keys).annotate(
-        Modality=Case(*kinds, output_field=CharField()), **empty
-    )
+    modality = Case(*kinds, output_field=CharField())
+    return Result.objects.filter(pk__in=keys).annotate(Modality=modality, **_empty())
+
+
+def _empty() -> dict[str, Value]:
+    return {name: _text("") for name in _NOT_KEPT}
+
+
+def _text(value: str) -> Value:
+    return Value(value, CharField())
 
 
 def result_values(result: Any, below: str) -> Values:

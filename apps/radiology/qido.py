@@ -25,7 +25,7 @@ from apps.radiology.dicomweb import caller_for, not_found
 from apps.radiology.headers import IDENTITY
 from apps.radiology.listed_results import listed_results, result_series, result_values
 from apps.radiology.matching import Asked, asked_in
-from apps.radiology.models import NOT_REJECTED, Instance, Result, Study
+from apps.radiology.models import NOT_REJECTED, Instance, ReportDocument, Result, Study
 from apps.radiology.selectors import study_by_uid
 
 Values = dict[str, Any]
@@ -80,7 +80,7 @@ def instances(request: HttpRequest, study_uid: str = "", series_uid: str = "") -
     answers = []
     for one in page:
         study = above[one.study_id]
-        tell = result_values if isinstance(one, Result) else _film_values
+        tell = _film_values if isinstance(one, Instance) else result_values
         answers.append(_shown({**study, **tell(one, study["RetrieveURL"])}, asked, within=bool(study_uid)))
     return _answer(request, caller, kind, asked, "instances", answers, more)
 
@@ -91,7 +91,7 @@ def _studies(site: Site, asked: Asked) -> QuerySet[Study]:
 
 def _below(
     caller: Caller, asked: Asked, study_uid: str, series_uid: str = ""
-) -> tuple[QuerySet[Instance], list[Result]]:
+) -> tuple[QuerySet[Instance], list[Result | ReportDocument]]:
     """Films, and of one study the results made of it too. LynceusError 404 where the address names a study or
     series that is not here."""
     films = _films(caller.site, asked)

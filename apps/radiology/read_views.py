@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
@@ -13,10 +14,11 @@ from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.radiology.models import Read, Side, Verdict
+from apps.radiology.models import Read, Section, Side, Verdict
 from apps.radiology.reads import Said, labels_to_read, read_for, said_by
 from apps.radiology.services.locks import hold_lock, release_lock
 from apps.radiology.services.reads import add_addendum, begin_read, commit_read, keep_draft, sign_read
+from apps.radiology.services.report_text import Written, keep_sections
 from apps.radiology.shortcuts import study_or_404
 from apps.radiology.worklist import next_to_read
 
@@ -54,8 +56,8 @@ def begin_next(request: HttpRequest) -> HttpResponse:
 @role_required(Role.RADIOLOGIST)
 def keep(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """What stands on the panel, kept as it is marked."""
-    read = _read(request, public_id)
-    keep_draft(read, *_form(request, read))
+    read = own_read(request, public_id)
+    keep_form(request, read)
     return render(request, "radiology/read_kept.html", {"kept_at": now()})
 
 
@@ -71,8 +73,8 @@ def hold(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @require_POST
 @role_required(Role.RADIOLOGIST)
 def commit(request: HttpRequest, public_id: UUID) -> HttpResponse:
-    read = _read(request, public_id)
-    keep_draft(read, *_form(request, read))
+    read = own_read(request, public_id)
+    keep_form(request, read)
     commit_read(read)
     return redirect("radiology:study", public_id)
 
@@ -80,9 +82,9 @@ def commit(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @require_POST
 @role_required(Role.RADIOLOGIST)
 def sign(request: HttpRequest, public_id: UUID) -> HttpResponse:
-    read = _read(request, public_id)
-    keep_draft(read, *_form(request, read))
-    sign_read(read)
+    read = own_read(request, public_id)
+    keep_form(request, read)
+    sign_read(read, without_communication="without" in request.POST, seen=request.POST.get("identity", ""))
     messages.success(request, "Signed.")
     return redirect("radiology:study", public_id)
 
@@ -92,7 +94,7 @@ def sign(request: HttpRequest, public_id: UUID) -> HttpResponse:
 def add(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """An addendum; with `retracts` the read was of the wrong patient and counts no more."""
     add_addendum(
-        _read(request, public_id), request.POST.get("addendum", ""), retracts="retracts" in request.POST
+        own_read(request, public_id), request.POST.get("addendum", ""), retracts="retracts" in request.POST
     )
     return redirect("radiology:study", public_id)
 
@@ -103,14 +105,32 @@ def release(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Leave the draft as it stands and let others read the study."""
     found, user = study_or_404(request, public_id), user_of(request)
     read = read_for(user, public_id)
-    if read is not None and read.is_open and "text" in request.POST and hold_lock(found, user):
-        keep_draft(read, *_form(request, read))  # what was marked since it was last kept
+    if read is not None and read.is_open and is_whole(request) and hold_lock(found, user):
+        keep_form(request, read)  # what was marked since it was last kept
     release_lock(found, user)
     return redirect("radiology:worklist")
 
 
+def is_whole(request: HttpRequest) -> bool:
+    """Whether the panel's form was sent, and not the bare button."""
+    return any(name == "text" or name.startswith("section-") for name in request.POST)
+
+
+@transaction.atomic
 def keep_form(request: HttpRequest, read: Read) -> None:
     keep_draft(read, *_form(request, read))
+    if read.sections.exists():
+        keep_sections(read, _written(request))
+
+
+def _written(request: HttpRequest) -> dict[str, Written]:
+    """What stands in the sections of a report that began from a template."""
+    sent = request.POST
+    return {
+        name: Written(sent[f"section-{name}"], adopted=f"adopted-{name}" in sent)
+        for name in Section.values
+        if f"section-{name}" in sent
+    }
 
 
 def _form(request: HttpRequest, read: Read) -> tuple[dict[str, Said], str]:
@@ -124,7 +144,8 @@ def _form(request: HttpRequest, read: Read) -> tuple[dict[str, Said], str]:
     return said, request.POST.get("text", "")
 
 
-def _read(request: HttpRequest, public_id: UUID) -> Read:
+def own_read(request: HttpRequest, public_id: UUID) -> Read:
+    """404 where this radiologist has begun none."""
     found = read_for(user_of(request), public_id)
     if found is None:
         raise Http404

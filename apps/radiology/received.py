@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from apps.radiology.models import Instance, RejectionNote, Result
+from apps.radiology.models import Instance, RejectionNote, ReportDocument, Result
 from ml.radiology.contracts import DicomRefused, InstanceHeader
 from ml.radiology.dicom import content_sha256
 
@@ -44,7 +44,7 @@ class Ingested:
     outcome: Outcome
     instance: Instance | None = None
     note: RejectionNote | None = None
-    result: Result | None = None
+    result: Result | ReportDocument | None = None
 
 
 class InstanceConflict(DicomRefused):

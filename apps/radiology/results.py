@@ -14,7 +14,16 @@ from apps.accounts.models import Site
 from apps.core.clock import now
 from apps.radiology.changes import in_question
 from apps.radiology.headers import WHOSE
-from apps.radiology.models import NOT_REJECTED, OPEN, Analysis, Instance, Result, Status, Study
+from apps.radiology.models import (
+    NOT_REJECTED,
+    OPEN,
+    Analysis,
+    Instance,
+    ReportDocument,
+    Result,
+    Status,
+    Study,
+)
 
 
 def latest_analyses(study: Study) -> dict[int, Analysis]:
@@ -69,10 +78,12 @@ def result_for(site: Site, public_id: UUID) -> Result | None:
     return result if result is not None and result in results_of(result.study) else None
 
 
-def result_by_uid(site: Site, sop_instance_uid: str) -> Result | None:
-    """Superseded or not."""
+def result_by_uid(site: Site, sop_instance_uid: str) -> Result | ReportDocument | None:
+    """Superseded or not; a signed report too."""
     found = Result.objects.select_related("study", "site")
-    return found.filter(site=site, SOPInstanceUID=sop_instance_uid).first()
+    result = found.filter(site=site, SOPInstanceUID=sop_instance_uid).first()
+    signed = ReportDocument.objects.select_related("site", "read__study")
+    return result or signed.filter(site=site, SOPInstanceUID=sop_instance_uid).first()
 
 
 def studies_due() -> QuerySet[Study]:

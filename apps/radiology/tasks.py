@@ -1,6 +1,8 @@
 from celery import shared_task
 
 from apps.radiology.services.analyse import analyse_instance as analyse
+from apps.radiology.services.dispatches import send_due
+from apps.radiology.services.documents import make_due_documents
 from apps.radiology.services.fetch import fetch_due_priors
 from apps.radiology.services.make_exports import make_due_exports
 from apps.radiology.services.results import make_due_results
@@ -14,6 +16,16 @@ def analyse_instance(pk: int) -> None:
 @shared_task(name="radiology.make_results")
 def make_results() -> None:
     make_due_results()
+
+
+@shared_task(name="radiology.make_reports")
+def make_reports() -> None:
+    make_due_documents()
+
+
+@shared_task(name="radiology.send_reports")
+def send_reports() -> None:
+    send_due()
 
 
 @shared_task(name="radiology.fetch_priors")

@@ -25,6 +25,7 @@ from apps.radiology.models import Finding, Instance, Side, Status, Study, Verdic
 from apps.radiology.peers import prior_fetches_of
 from apps.radiology.reads import lines_of, lock_on, may_see_ai, read_of, reads_concurrently
 from apps.radiology.received import Outcome
+from apps.radiology.report_panel import report_panel
 from apps.radiology.results import results_of
 from apps.radiology.second_reads import second_read_panel
 from apps.radiology.selectors import (
@@ -165,6 +166,7 @@ def panel_of(found: Study, user: User) -> dict[str, Any]:
         "sides": Side.choices,
         **handed_of(found, user),
         **second_read_panel(found, user),
+        **report_panel(found, user, read),
     }
 
 

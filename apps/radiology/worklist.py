@@ -27,6 +27,8 @@ from apps.accounts.models import Site, User
 from apps.core.clock import now
 from apps.modelops.selectors import champion
 from apps.radiology.changes import in_question
+from apps.radiology.communications import has_untold
+from apps.radiology.flags import signed_otherwise
 from apps.radiology.models import (
     NOT_REJECTED,
     OPEN,
@@ -218,6 +220,9 @@ def _told(studies: QuerySet[Study], user: User) -> QuerySet[Study]:
         films=Coalesce(Subquery(counted), 0),
         reason=Subquery(why[:1]),
         in_question=in_question(),
+        signed_otherwise=signed_otherwise(),
+        untold=has_untold(),
+        escalated=has_untold(escalated=True),
         second_read=ExpressionWrapper(waits_for_second_read(user), BooleanField()),
         reader=Subquery(_held().values(name=_named("by"))[:1]),
         reader_id=Subquery(_held().values("by_id")[:1]),

@@ -264,6 +264,8 @@ CELERY_TASK_ROUTES = {
     "fraud.deliver_decisions": {"queue": "default"},
     "radiology.analyse_instance": {"queue": "imaging"},
     "radiology.make_results": {"queue": "default"},
+    "radiology.make_reports": {"queue": "default"},
+    "radiology.send_reports": {"queue": "exchange"},
     "radiology.fetch_priors": {"queue": "exchange"},
     "radiology.make_exports": {"queue": "exchange"},
     "modelops.run_next_job": {"queue": "training"},

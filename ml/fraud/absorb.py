@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ml.fraud.contracts import Label, Reversal
-from ml.fraud.features import SETTLED, SURPRISE_US, Moment, deviation_of
+from ml.fraud.contracts import Event, Label, Reversal
+from ml.fraud.features import SETTLED, SURPRISE_US, deviation_of, entry_code, hashed
 from ml.fraud.state import RECENT, CardState, Known, TerminalState
 from ml.fraud.windows import DAYS, HOURS, day_of, hour_of, shift, window
 
@@ -16,24 +16,26 @@ ABOUT = 14  # days
 MEMORY = 250  # events; older amounts fade from the typical one
 
 
-def absorb(moment: Moment, known: Known) -> None:
+def absorb(event: Event, known: Known) -> None:
     """Let the event into all states. One that comes late counts in the buckets of its own time."""
-    event, hour, day, amount, card = moment.event, moment.hour, moment.day, moment.amount, known.card
-    unusual = _absorb_amount(moment, card)
+    hour, day, card = hour_of(event), day_of(event), known.card
+    amount, amount_log = event.amount_minor, math.log1p(event.amount_minor / 100)
+    unusual = _absorb_amount(event, card, amount_log)
     _absorb_signs(card, hour, day, amount <= SMALL_MINOR, unusual)
-    card.windows.add(hour, day, amount, moment.terminal)
+    by_card, terminal = hashed(event.card_token), hashed(event.terminal_id)
+    card.windows.add(hour, day, amount, terminal)
     for windows in (known.terminal.windows, known.merchant, known.device):
         if windows is not None:
-            windows.add(hour, day, amount, moment.card)
-    card.country, card.entry_mode = moment.country, moment.entry_mode
+            windows.add(hour, day, amount, by_card)
+    card.country, card.entry_mode = hashed(event.country), entry_code(event.entry_mode)
     if event.latitude is not None and event.longitude is not None:
         card.latitude, card.longitude = event.latitude, event.longitude
-    _remember(card.terminals, moment.terminal, hour)
-    _remember(card.merchants, moment.merchant, hour)
-    _remember(card.devices, moment.device, hour)
-    _remember(card.countries, moment.country, hour)
+    _remember(card.terminals, terminal, hour)
+    _remember(card.merchants, hashed(event.merchant_id), hour)
+    _remember(card.devices, hashed(event.device_id), hour)
+    _remember(card.countries, card.country, hour)
     card.last_us = max(card.last_us, event.occurred_at_us)
-    _absorb_terminal(moment, known.terminal)
+    _absorb_terminal(event, known.terminal, amount_log)
 
 
 def take_back(reversal: Reversal, known: Known) -> None:
@@ -94,14 +96,13 @@ def _unusual_about(card: CardState, day: int) -> int:
     return sum(window(card.day_unusual, card.windows.days.newest, day + ABOUT, 2 * ABOUT))
 
 
-def _absorb_amount(moment: Moment, card: CardState) -> bool:
+def _absorb_amount(event: Event, card: CardState, amount_log: float) -> bool:
     """Returns whether the amount was far above what is typical of the card."""
-    amount, amount_log, at_us = moment.amount, moment.amount_log, moment.event.occurred_at_us
-    gap_us = at_us - card.last_us if card.n else 0
+    amount, gap_us = event.amount_minor, event.occurred_at_us - card.last_us if card.n else 0
     deviation = deviation_of(amount, card)
     card.surprise = card.surprise * math.exp(-max(0, gap_us) / SURPRISE_US) + max(0.0, deviation - 2)
     if unusual := card.n >= SETTLED and amount > UNUSUAL * card.typical:
-        card.unusual_us = max(card.unusual_us, at_us)
+        card.unusual_us = max(card.unusual_us, event.occurred_at_us)
     card.n += 1
     step = amount_log - card.mean_log
     card.mean_log += step / card.n
@@ -125,10 +126,10 @@ def _absorb_signs(card: CardState, hour: int, day: int, small: bool, unusual: bo
         card.day_unusual[max(back, 0)] += unusual
 
 
-def _absorb_terminal(moment: Moment, terminal: TerminalState) -> None:
+def _absorb_terminal(event: Event, terminal: TerminalState, amount_log: float) -> None:
     terminal.n += 1
-    terminal.mean_log += (moment.amount_log - terminal.mean_log) / min(terminal.n, 500)
-    terminal.last_us = max(terminal.last_us, moment.event.occurred_at_us)
+    terminal.mean_log += (amount_log - terminal.mean_log) / min(terminal.n, 500)
+    terminal.last_us = max(terminal.last_us, event.occurred_at_us)
 
 
 def _remember(used: dict[int, int], key: int, hour: int) -> None:

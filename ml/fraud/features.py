@@ -11,11 +11,10 @@ from __future__ import annotations
 import math
 import zlib
 from functools import lru_cache
-from typing import NamedTuple
 
 from ml.fraud.contracts import Event
 from ml.fraud.state import CardState, Known, TerminalState
-from ml.fraud.windows import DAY_US, HOUR_US, NONE, SPANS, Figures, Windows, day_of, hour_of, window
+from ml.fraud.windows import DAY_US, HOUR_US, NONE, SPANS, Windows, day_of, hour_of, window
 
 MAX_SPEED_KMH = 20_000.0
 SETTLED = 5  # events until a typical amount is trusted
@@ -75,60 +74,34 @@ def hashed(text: str) -> int:
     return (zlib.crc32(text.encode()) or 1) if text else 0
 
 
-class Moment(NamedTuple):
-    """What features and states both ask of an event, worked out once. Texts are `hashed`."""
-
-    event: Event
-    hour: int
-    day: int
-    amount: int
-    amount_log: float
-    card: int
-    terminal: int
-    merchant: int
-    device: int
-    country: int
-    entry_mode: int
-
-
-def moment_of(event: Event) -> Moment:
-    return Moment(
-        event, hour_of(event), day_of(event), event.amount_minor, math.log1p(event.amount_minor / 100),
-        hashed(event.card_token), hashed(event.terminal_id), hashed(event.merchant_id),
-        hashed(event.device_id), hashed(event.country), _ENTRY_CODES.get(event.entry_mode, 0),
-    )  # fmt: skip
-
-
-def values_of(moment: Moment, known: Known) -> list[float]:
-    """Features (N_FEATURES,) of an event, given everything before it and nothing after; kept as float32."""
-    event, hour, day, card, terminal = moment.event, moment.hour, moment.day, known.card, known.terminal
-    typical = math.log1p(card.typical / 100)
+def values_of(event: Event, known: Known) -> list[float]:
+    """Features (N_FEATURES,) of `event`, given everything before it and nothing after; kept as float32."""
+    hour, day, card = hour_of(event), day_of(event), known.card
     return [
-        *_amount(moment, card, typical),
-        *_card_windows(moment, card, typical),
-        *_unusual(moment, card),
-        *_habits(moment, card),
+        *_amount(event, card),
+        *_card_windows(event, card, hour, day),
+        *_unusual(event, card, hour, day),
+        *_habits(event, card),
         *_clock(event.occurred_at_us + event.utc_offset_us),
         *_entry(event.entry_mode),
-        *_happened(terminal.windows, hour, day),
-        math.log1p(terminal.n),
-        moment.amount_log - terminal.mean_log if terminal.n else 0.0,
-        *_happened(known.merchant, hour, day),
-        *_happened(known.device, hour, day),
-        *_frauds(card, terminal, day, event.utc_offset_us),
+        *_place(known.terminal.windows, hour, day),
+        *_terminal(event, known.terminal),
+        *_place(known.merchant, hour, day),
+        *_place(known.device, hour, day),
+        *_frauds(card, known.terminal, day, event.utc_offset_us),
     ]
 
 
-def _amount(moment: Moment, card: CardState, typical: float) -> tuple[float, ...]:
-    amount_log = moment.amount_log
+def _amount(event: Event, card: CardState) -> tuple[float, ...]:
+    amount_log = math.log1p(event.amount_minor / 100)
     if not card.n:
         return amount_log, 0.0, 0.0, 0.0, 0.0
     deviation = math.sqrt(card.m2_log / card.n) if card.n > 1 else 0.5
     return (
         amount_log,
         max(-8.0, min(8.0, (amount_log - card.mean_log) / (deviation + 0.1))),
-        amount_log - typical,
-        deviation_of(moment.amount, card),
+        amount_log - math.log1p(card.typical / 100),
+        deviation_of(event.amount_minor, card),
         amount_log - math.log1p(card.max_minor / 100),
     )
 
@@ -140,85 +113,93 @@ def deviation_of(amount_minor: int, card: CardState) -> float:
     return max(-12.0, min(12.0, (amount_minor - card.typical) / (math.sqrt(card.spread) + 100.0)))
 
 
+def _card_windows(event: Event, card: CardState, hour: int, day: int) -> tuple[float, ...]:
+    """Means and largest against the typical amount: what is much for one card is little for another."""
+    figures = card.windows.figures(hour, day)
+    typical = math.log1p(card.typical / 100)
+    amount = math.log1p(event.amount_minor / 100)
+    if figures is NONE:
+        return *_NOTHING_HAPPENED, amount - typical if card.n else 0.0, _pause(event, card)
+    n_1, n_24, n_7, n_30, sum_1, sum_24, sum_7, sum_30, max_1, max_24, max_7, max_30, *seen = figures
+    log1p = math.log1p
+    mean_30 = log1p(sum_30 / n_30 / 100)
+    return (
+        n_1, n_24, n_7, n_30,
+        log1p(sum_1 / 100), log1p(sum_24 / 100), log1p(sum_7 / 100), log1p(sum_30 / 100),
+        log1p(sum_1 / n_1 / 100) - typical if n_1 else 0.0,
+        log1p(sum_24 / n_24 / 100) - typical if n_24 else 0.0,
+        log1p(sum_7 / n_7 / 100) - typical if n_7 else 0.0,
+        mean_30 - typical,
+        log1p(max_1 / 100) - typical if n_1 else 0.0,
+        log1p(max_24 / 100) - typical if n_24 else 0.0,
+        log1p(max_7 / 100) - typical if n_7 else 0.0,
+        log1p(max_30 / 100) - typical,
+        *seen,
+        amount - mean_30,
+        _pause(event, card),
+    )  # fmt: skip
+
+
 _NOTHING_HAPPENED = (0.0,) * (len(STATISTICS) * len(SPANS))
 
 
-def _card_windows(moment: Moment, card: CardState, typical: float) -> tuple[float, ...]:
-    """Means and largest against the typical amount: what is much for one card is little for another."""
-    event, figures = moment.event, card.windows.figures(moment.hour, moment.day)
-    pause = math.log1p(max(0, event.occurred_at_us - card.last_us) / 1e6) if card.n else -1.0
-    if figures is NONE:
-        return *_NOTHING_HAPPENED, moment.amount_log - typical if card.n else 0.0, pause
-    mean_30 = math.log1p(figures[7] / figures[3] / 100)
-    return *_over_spans(figures, typical), moment.amount_log - mean_30, pause
+def _pause(event: Event, card: CardState) -> float:
+    return math.log1p(max(0, event.occurred_at_us - card.last_us) / 1e6) if card.n else -1.0
 
 
-def _happened(windows: Windows | None, hour: int, day: int) -> tuple[float, ...]:
-    """At a terminal, a merchant or a device."""
+def _place(windows: Windows | None, hour: int, day: int) -> tuple[float, ...]:
+    """What happened at a terminal, a merchant or a device."""
     figures = windows.figures(hour, day) if windows else NONE
-    return _NOTHING_HAPPENED if figures is NONE else _over_spans(figures, 0.0)
-
-
-def _over_spans(figures: Figures, typical: float) -> tuple[float, ...]:
-    """The STATISTICS over the SPANS; means and largest as logarithms against a typical one."""
+    if figures is NONE:
+        return _NOTHING_HAPPENED
     n_1, n_24, n_7, n_30, sum_1, sum_24, sum_7, sum_30, max_1, max_24, max_7, max_30, *seen = figures
     log1p = math.log1p
-    all_30, mean_30, most_30 = (
-        log1p(sum_30 / 100), log1p(sum_30 / n_30 / 100) - typical, log1p(max_30 / 100) - typical
-    )  # fmt: skip
-    all_1 = all_24 = mean_1 = mean_24 = most_1 = most_24 = all_7 = mean_7 = most_7 = 0.0
-    if n_7:
-        all_7, mean_7, most_7 = (
-            log1p(sum_7 / 100), log1p(sum_7 / n_7 / 100) - typical, log1p(max_7 / 100) - typical
-        )  # fmt: skip
-    if n_24:
-        all_24, mean_24, most_24 = (
-            log1p(sum_24 / 100), log1p(sum_24 / n_24 / 100) - typical, log1p(max_24 / 100) - typical
-        )  # fmt: skip
-    if n_1:
-        all_1, mean_1, most_1 = (
-            log1p(sum_1 / 100), log1p(sum_1 / n_1 / 100) - typical, log1p(max_1 / 100) - typical
-        )  # fmt: skip
     return (
-        n_1, n_24, n_7, n_30, all_1, all_24, all_7, all_30, mean_1, mean_24, mean_7, mean_30,
-        most_1, most_24, most_7, most_30, *seen,
+        n_1, n_24, n_7, n_30,
+        log1p(sum_1 / 100), log1p(sum_24 / 100), log1p(sum_7 / 100), log1p(sum_30 / 100),
+        log1p(sum_1 / n_1 / 100) if n_1 else 0.0, log1p(sum_24 / n_24 / 100) if n_24 else 0.0,
+        log1p(sum_7 / n_7 / 100) if n_7 else 0.0, log1p(sum_30 / n_30 / 100),
+        log1p(max_1 / 100), log1p(max_24 / 100), log1p(max_7 / 100), log1p(max_30 / 100),
+        *seen,
     )  # fmt: skip
 
 
-def _unusual(moment: Moment, card: CardState) -> tuple[float, ...]:
-    at_us, hour = moment.event.occurred_at_us, moment.hour
-    gap_us = max(0, at_us - card.last_us) if card.n else 0
-    days = card.windows.days.newest, moment.day
+def _unusual(event: Event, card: CardState, hour: int, day: int) -> tuple[float, ...]:
+    gap_us = max(0, event.occurred_at_us - card.last_us) if card.n else 0
+    since_us = event.occurred_at_us - card.unusual_us
+    days = card.windows.days.newest, day
     of_late: tuple[int, ...] = (0, 0, 0)
     if card.unusual_us:  # most cards never had one
         of_late = tuple(sum(window(card.day_unusual, *days, size)) for size in (2, 7, 14))
-    newest = card.windows.hours.newest
     return (
-        sum(window(card.hour_small, newest, hour, 2)) if hour - newest < 2 else 0,
+        sum(window(card.hour_small, card.windows.hours.newest, hour, 2)),
         *of_late,
-        min(LONG_AGO_DAYS, max(0, at_us - card.unusual_us) / DAY_US),
+        min(LONG_AGO_DAYS, max(0, since_us) / DAY_US),
         card.surprise * math.exp(-gap_us / SURPRISE_US),
         math.log1p(card.n),
     )
 
 
-def _habits(moment: Moment, card: CardState) -> tuple[float, ...]:
-    if not card.n:
-        return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, *_travel(moment.event, card, 0)
-    country = moment.country
+def _habits(event: Event, card: CardState) -> tuple[float, ...]:
+    known, country = card.n > 0, hashed(event.country)
     return (
-        float(moment.terminal not in card.terminals),
-        float(moment.merchant not in card.merchants),
-        float(moment.device != 0 and moment.device not in card.devices),
-        float(country != 0 and country not in card.countries),
-        float(card.country != country),
-        float(card.entry_mode != moment.entry_mode),
-        *_travel(moment.event, card, moment.event.occurred_at_us - card.last_us),
+        float(known and hashed(event.terminal_id) not in card.terminals),
+        float(known and hashed(event.merchant_id) not in card.merchants),
+        float(known and bool(event.device_id) and hashed(event.device_id) not in card.devices),
+        float(known and bool(event.country) and country not in card.countries),
+        float(known and card.country != country),
+        float(known and card.entry_mode != entry_code(event.entry_mode)),
+        *_travel(event, card, event.occurred_at_us - card.last_us if known else 0),
     )
 
 
 def _entry(mode: str) -> tuple[float, float, float]:
     return float(mode == "magstripe"), float(mode == "manual"), float(mode in ("ecommerce", "on_file"))
+
+
+def _terminal(event: Event, terminal: TerminalState) -> tuple[float, float]:
+    amount = math.log1p(event.amount_minor / 100)
+    return math.log1p(terminal.n), amount - terminal.mean_log if terminal.n else 0.0
 
 
 _NOTHING_KNOWN_TERMINAL = (
@@ -270,6 +251,10 @@ def _frauds(card: CardState, terminal: TerminalState, day: int, offset_us: int) 
 
 def _days_since(at_us: int, day: int) -> float:
     return min(LONG_AGO_DAYS, float(day - at_us // DAY_US))
+
+
+def entry_code(entry_mode: str) -> int:
+    return _ENTRY_CODES.get(entry_mode, 0)
 
 
 def _travel(event: Event, card: CardState, elapsed_us: int) -> tuple[float, float]:

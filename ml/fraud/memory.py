@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ml.fraud.absorb import absorb, absorb_label, take_back
 from ml.fraud.contracts import Event, Label, Reversal
-from ml.fraud.features import moment_of, values_of
+from ml.fraud.features import values_of
 from ml.fraud.state import CardState, Known, TerminalState
 from ml.fraud.windows import Windows
 
@@ -95,9 +95,8 @@ class Memory:
     def advance(self, event: Event) -> list[float]:
         """The event's features, (N_FEATURES,); the states then know of it."""
         known = self.about(event)
-        moment = moment_of(event)
-        features = values_of(moment, known)
-        absorb(moment, known)
+        features = values_of(event, known)
+        absorb(event, known)
         return features
 
     def hear(self, label: Label) -> None:

@@ -59,7 +59,7 @@ class Buckets:
     total: list[int] = field(default_factory=list)
     largest: list[int] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
-    # What `over` found before a bucket, and before which: the next events mostly fall into the same.
+    # What `over` found before the newest bucket, and for which: most events come on a day that had one.
     before: Eight = field(default=_EMPTY, compare=False)
     before_of: int = field(default=NEVER, compare=False)
 
@@ -70,8 +70,6 @@ class Buckets:
     def add(self, bucket: int, amount: int, bit: int, kept: int) -> None:
         """Nothing where the bucket is older than the `kept` ones up to the newest."""
         at = self.at
-        if bucket != self.before_of:
-            self.before_of = NEVER
         if not at or bucket > at[-1]:
             at.append(bucket)
             self.n.append(1)
@@ -83,7 +81,10 @@ class Buckets:
                 for column in (at, self.n, self.total, self.largest, self.seen):
                     del column[:gone]
             return
-        place = len(at) - 1 if at[-1] == bucket else bisect_left(at, bucket)
+        if at[-1] == bucket:
+            place = len(at) - 1
+        else:
+            place, self.before_of = bisect_left(at, bucket), NEVER
         if at[place] == bucket:
             self.n[place] += 1
             self.total[place] += amount
@@ -110,14 +111,10 @@ class Buckets:
         at = self.at
         if not at or at[-1] <= until - long:
             return None
-        newest = at[-1]
-        if newest > until:
-            return self._over(until, short, long, bisect_right(at, until))
+        if at[-1] != until:
+            return self._over(until, short, long, len(at) if at[-1] < until else bisect_right(at, until))
         if self.before_of != until:
-            end = len(at) - 1 if newest == until else len(at)
-            self.before, self.before_of = self._over(until, short, long, end) or _EMPTY, until
-        if newest < until:
-            return self.before
+            self.before, self.before_of = self._over(until, short, long, len(at) - 1) or _EMPTY, until
         n_s, sum_s, max_s, seen_s, n_l, sum_l, max_l, seen_l = self.before
         n, total, largest, seen = self.n[-1], self.total[-1], self.largest[-1], self.seen[-1]
         return (

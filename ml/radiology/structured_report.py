@@ -76,7 +76,7 @@ def make_report(
     with pydicom.config.disable_value_validation():
         comment = f"Films analysed: {len(films)} of {films_in_study}. {PRELIMINARY} {RESEARCH_USE}"
         report = _Report(
-            evidence=[_evidence(film.header) for film in films],
+            evidence=[evidence_of(film.header) for film in films],
             content=_content(films, [(codes.DCM.Summary, statement), (codes.DCM.Comment, comment)]),
             series_instance_uid=place.SeriesInstanceUID,
             series_number=SERIES_NUMBER,
@@ -86,7 +86,7 @@ def make_report(
             is_complete=False,
             is_final=False,
             is_verified=False,
-            previous_versions=None if previous is None else [_reference(previous)],
+            previous_versions=None if previous is None else [reference_to(previous)],
             coding_schemes=own_codes(),
             **equipment(film.algorithm for film in films),
         )
@@ -170,7 +170,7 @@ def _container(name: DicomCode, items: Sequence[ContentItem]) -> ContainerConten
     return container
 
 
-def _evidence(header: InstanceHeader) -> Dataset:
+def evidence_of(header: InstanceHeader) -> Dataset:
     data = Dataset()
     for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID"):
         setattr(data, keyword, getattr(header, keyword))
@@ -180,7 +180,7 @@ def _evidence(header: InstanceHeader) -> Dataset:
     return data
 
 
-def _reference(place: Place) -> Dataset:
+def reference_to(place: Place) -> Dataset:
     data = Dataset()
     for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
         setattr(data, keyword, getattr(place, keyword))

@@ -82,6 +82,29 @@ def test_an_open_study_page_offers_the_report_once_the_study_is_complete(
     )  # fmt: skip
 
 
+def test_a_report_from_a_template_is_kept_as_it_is_written_and_becomes_a_page(
+    demo: Running, open_as: Open
+) -> None:
+    with open_as("radiologist") as page:
+        send(page, named("film.dcm", synthetic_film(98, 0).content))
+        page.locator(".files li").first.get_by_role("link").click()
+        page.get_by_role("button", name="Read this study").click()
+        page.get_by_label("Template").select_option("chest_pa")
+        page.get_by_role("button", name="Use").click()
+        page.get_by_label("Impression").fill("As drawn.")
+        expect(page.locator("#read-kept time")).to_be_visible()
+        page.reload()
+        expect(page.get_by_label("Impression")).to_have_value("As drawn.")
+        page.get_by_role("button", name="Commit read").click()
+        page.get_by_role("button", name="Sign").click()
+        page.get_by_role("dialog").get_by_role("button", name="Sign").click()
+        page.get_by_role("link", name="Your report").click()
+        report = page.locator("article")
+        expect(report).to_contain_text("As drawn.")
+        expect(report).not_to_contain_text("Pleura:")
+        expect(report).to_contain_text("Not a medical device")
+
+
 def test_a_zip_gives_each_film_its_own_row(demo: Running, open_as: Open) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

@@ -14,6 +14,7 @@ from pynetdicom import AE
 
 from apps.radiology import listener, scu
 from apps.radiology.listener import start_listener
+from apps.radiology.models import DOCUMENT_CLASS
 from apps.radiology.services.results import CLASS_OF
 from ml.radiology.parsing import _check_readable
 
@@ -110,4 +111,5 @@ def test_the_clients_ask_for_what_is_told(monkeypatch) -> None:
 
 
 def test_what_is_made_is_told() -> None:
-    assert [uid for _, uid, _ in table("## 4. What is made")] == [str(uid) for uid in CLASS_OF.values()]
+    made = [*CLASS_OF.values(), *DOCUMENT_CLASS.values()]
+    assert [uid for _, uid, _ in table("## 4. What is made")] == [str(uid) for uid in made]

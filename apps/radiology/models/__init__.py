@@ -1,3 +1,4 @@
+from apps.radiology.models.communications import Channel, Communication
 from apps.radiology.models.corrections import (
     Correction,
     CorrectionState,
@@ -6,6 +7,7 @@ from apps.radiology.models.corrections import (
     differences,
 )
 from apps.radiology.models.desk import HandOver, SavedView
+from apps.radiology.models.dispatches import Destination, Dispatch, DispatchAttempt
 from apps.radiology.models.exports import Export, ExportFilm, ExportState, FilmState
 from apps.radiology.models.nodes import DicomNode
 from apps.radiology.models.orders import SHOWN, TO_READ, Priority, rank_of
@@ -36,16 +38,27 @@ from apps.radiology.models.reads import (
     Verdict,
 )
 from apps.radiology.models.rejections import Rejection, RejectionCode, RejectionNote
+from apps.radiology.models.reports import (
+    DOCUMENT_CLASS,
+    DocumentKind,
+    ReportDocument,
+    ReportPolicy,
+    ReportSection,
+    ReportTemplate,
+    Section,
+)
 from apps.radiology.models.results import Result, ResultKind
 from apps.radiology.models.studies import NOT_REJECTED, OPEN, Analysis, Finding, Instance, Status, Study
 from apps.radiology.models.uploads import PieceUpload
 
 __all__ = [
-    "NOT_REJECTED", "OPEN", "SHOWN", "SIGNED", "TO_READ", "Addendum", "Adjudication", "Analysis",
-    "CaseOpened", "Comparison", "Correction", "CorrectionState", "DicomNode", "DicomPeer", "Discrepancy",
+    "DOCUMENT_CLASS", "NOT_REJECTED", "OPEN", "SHOWN", "SIGNED", "TO_READ", "Addendum", "Adjudication",
+    "Analysis", "CaseOpened", "Channel", "Communication", "Comparison", "Correction", "CorrectionState",
+    "Destination", "DicomNode", "DicomPeer", "Discrepancy", "Dispatch", "DispatchAttempt", "DocumentKind",
     "Draw", "Export", "ExportFilm", "ExportState", "Exposure", "FetchState", "FilmState", "Finding",
     "FrozenLabel", "HandOver", "IdentityChange", "Instance", "KeptAside", "Kind", "Mark", "PatientMerge",
     "PieceUpload", "PriorFetch", "PriorRequest", "Priority", "Purpose", "Read", "ReadState", "ReadingPolicy",
-    "Reason", "Rejection", "RejectionCode", "RejectionNote", "Result", "ResultKind", "SavedView",
-    "SecondRead", "Side", "Status", "Study", "StudyLock", "Verdict", "differences", "rank_of",
+    "Reason", "Rejection", "RejectionCode", "RejectionNote", "ReportDocument", "ReportPolicy",
+    "ReportSection", "ReportTemplate", "Result", "ResultKind", "SavedView", "SecondRead", "Section", "Side",
+    "Status", "Study", "StudyLock", "Verdict", "differences", "rank_of",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from apps.accounts.models import Site, User
 from apps.audit.services import Actor, record
 from apps.core.clock import now
 from apps.radiology.headers import IDENTITY
-from apps.radiology.models import IdentityChange, PatientMerge, Study
+from apps.radiology.models import SIGNED, IdentityChange, PatientMerge, Study
 
 Patient = tuple[str, str]
 # What is a patient's own; the age is of the day of the study.
@@ -45,6 +45,9 @@ def change_identity(
     detail = {"kind": str(kind), "fields": fields, "sender": sender}
     subject = f"study:{study.pk}"
     record("study.identity_changed", site=study.site, actor=actor, subject=subject, detail=detail)
+    for read_id in study.reads.filter(state__in=SIGNED).values_list("pk", flat=True):
+        # It stays flagged until its reader adds to it or retracts it.
+        record("read.flagged", site=study.site, actor=actor, subject=subject, detail={"read": read_id})
 
 
 def may_join(study: Study, identity: Mapping[str, Any]) -> bool:

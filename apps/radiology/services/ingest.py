@@ -12,7 +12,7 @@ from apps.core.bell import ring
 from apps.core.clock import now
 from apps.radiology.headers import as_json, film_of, identity_of
 from apps.radiology.limits import file_limits
-from apps.radiology.models import IdentityChange, Instance, Result, Study
+from apps.radiology.models import IdentityChange, Instance, ReportDocument, Result, Study
 from apps.radiology.received import Ingested, Outcome, Received, measure, measure_film
 from apps.radiology.results import result_by_uid
 from apps.radiology.services.identity import change_identity, follow_merges, may_join
@@ -79,7 +79,7 @@ def _check_study(sent: str, named: str) -> None:
         raise DicomRefused("other_study", "The image belongs to another study than the one named.")
 
 
-def _result(sender: Sender, class_uid: str, uid: str, study_uid: str) -> Result | None:
+def _result(sender: Sender, class_uid: str, uid: str, study_uid: str) -> Result | ReportDocument | None:
     """The result made here that has come back, whatever was done to its header on the way."""
     result = result_by_uid(sender.site, uid)
     if result is None or result.SOPClassUID != class_uid:

@@ -11,14 +11,19 @@ from apps.audit.services import record
 from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.radiology.changes import identity_in_question
+from apps.radiology.flags import identity_changed, identity_mark
 from apps.radiology.handed import told_of_ai
-from apps.radiology.models import Addendum, Analysis, Exposure, Mark, Read, ReadState, Study
+from apps.radiology.models import Addendum, Analysis, DocumentKind, Exposure, Mark, Read, ReadState, Study
 from apps.radiology.reads import Said, may_see_ai, reads_concurrently, said_by
 from apps.radiology.second_reads import second_read_is_due
+from apps.radiology.services.communications import check_communicated
+from apps.radiology.services.dispatches import dispatch_results
+from apps.radiology.services.documents import add_document
 from apps.radiology.services.hand_over import take_hand_over
 from apps.radiology.services.late_films import settle_late_films
 from apps.radiology.services.locks import hold_lock, release_lock, take_lock
 from apps.radiology.services.second_reads import draw_second_read, note_second_read
+from apps.radiology.services.studies import touch
 
 TEXT_MAX = 20_000
 # The furthest a study's reads have come is what its row says.
@@ -47,7 +52,7 @@ def begin_read(study: Study, user: User, *, over: bool = False) -> Read:
 def keep_draft(read: Read, said: Mapping[str, Said], text: str) -> None:
     """Add a mark for each finding of which something else is said now. LynceusError 409 read_closed,
     study_locked; 422 text_too_long."""
-    read = _opened(read)
+    read = opened(read)
     if len(text) > TEXT_MAX:
         raise LynceusError("text_too_long", f"A report has at most {TEXT_MAX:,} characters.", status=422)
     before, at = said_by(read), now()
@@ -62,7 +67,7 @@ def keep_draft(read: Read, said: Mapping[str, Said], text: str) -> None:
 @transaction.atomic
 def commit_read(read: Read) -> Read:
     """From here on the model's answer is open to this reader, and what was marked before counts as blind."""
-    read = _opened(read)
+    read = opened(read)
     if read.committed_at is not None:
         return read
     _known_whose(read.study)
@@ -87,18 +92,27 @@ def _exposure(read: Read, last: Analysis | None) -> Exposure:
 
 
 @transaction.atomic
-def sign_read(read: Read) -> Read:
-    """LynceusError 409 not_committed, identity_in_question."""
-    read = _opened(read)
+def sign_read(read: Read, *, without_communication: bool = False, seen: str = "") -> Read:
+    """`seen` is `flags.identity_mark` of what the reader looked at, where they say so. LynceusError 409
+    not_committed, identity_in_question, identity_changed, not_communicated."""
+    read = opened(read)
     if read.committed_at is None:
         raise LynceusError("not_committed", "Commit the read before you sign it.", status=409)
+    touch(read.study_id)  # from here to the commit nobody changes whose it is
     _known_whose(read.study)
+    if seen and seen != identity_mark(read.study):
+        raise LynceusError(
+            "identity_changed", "Patient or study data changed while you read: look again.", status=409
+        )
+    untold = check_communicated(read, without=without_communication)
     read.state, read.signed_at = ReadState.FINAL, now()
     read.save(update_fields=["state", "signed_at"])
-    _tell(read, "read.signed")
+    _tell(read, "read.signed", **({"untold": untold} if untold else {}))
     _sum_up(read.study)
     settle_late_films(read.study, by=read.reader)
     draw_second_read(read)
+    add_document(read, DocumentKind.REPORT)
+    dispatch_results(read.study)
     release_lock(read.study, read.reader)
     return read
 
@@ -113,16 +127,19 @@ def add_addendum(read: Read, text: str, *, retracts: bool = False) -> Read:
     if not text.strip() or len(text) > TEXT_MAX:
         code = "text_too_long" if text.strip() else "empty_text"
         raise LynceusError(code, f"Write 1 to {TEXT_MAX:,} characters.", status=422)
+    touch(read.study_id)
+    knows = {"identity": "changed since"} if identity_changed(read) else {}
     Addendum.objects.create(read=read, by=read.reader, text=text.strip(), retracts=retracts, at=now())
     read.state = ReadState.RETRACTED if retracts else ReadState.AMENDED
     read.save(update_fields=["state"])
-    _tell(read, "read.retracted" if retracts else "read.amended")
+    _tell(read, "read.retracted" if retracts else "read.amended", **knows)
     _sum_up(read.study)
     settle_late_films(read.study, by=read.reader)
+    add_document(read, DocumentKind.REJECTION if retracts else DocumentKind.REPORT)
     return read
 
 
-def _opened(read: Read) -> Read:
+def opened(read: Read) -> Read:
     """Locked for its own reader, who holds the study."""
     read = _locked(read)
     if not read.is_open:
@@ -154,6 +171,6 @@ def _sum_up(study: Study) -> None:
     )
 
 
-def _tell(read: Read, action: str, **detail: str) -> None:
+def _tell(read: Read, action: str, **detail: str | int) -> None:
     told = {"read": read.pk, **detail}
     record(action, site=read.study.site, actor=read.reader, subject=f"study:{read.study_id}", detail=told)

@@ -25,6 +25,7 @@ from apps.radiology.headers import header_of
 from apps.radiology.models import NOT_REJECTED, Analysis, Instance, Result, ResultKind, Study
 from apps.radiology.results import basis_of, latest_analyses, studies_due
 from apps.radiology.selectors import findings_of, findings_of_study
+from apps.radiology.services.dispatches import dispatch_results
 from apps.radiology.store import film_path, flush, incoming, keep, picture_path
 from ml.radiology.contracts import Algorithm, FindingScore, Place, ReadFilm
 from ml.radiology.vocabulary import statement
@@ -140,8 +141,8 @@ def _make(material: _Material, stack: ExitStack) -> Iterator[_Made]:
     from ml.radiology.secondary_capture import make_capture
     from ml.radiology.structured_report import make_report
 
-    study, at = material.study, now().astimezone(_zone(material.study))
-    place = _new_place(study, ResultKind.REPORT, _new_uid())
+    study, at = material.study, now().astimezone(zone_of(material.study))
+    place = _new_place(study, ResultKind.REPORT, new_uid())
     report = make_report(
         [one.film for one in material.read],
         statement=material.said,
@@ -151,7 +152,7 @@ def _make(material: _Material, stack: ExitStack) -> Iterator[_Made]:
         at=at,
     )
     yield _Made(ResultKind.REPORT, place, _written(report, stack), material.read)
-    series = _new_uid()
+    series = new_uid()
     for number, one in enumerate((one for one in material.read if one.film.overlays), 1):
         place = _new_place(study, ResultKind.CAPTURE, series)
         picture = picture_path(study.site, one.instance.file_sha256).read_bytes()
@@ -173,6 +174,7 @@ def _finish(material: _Material, made: list[_Made]) -> None:
         _file(study, material.basis, one)
     study.changed_at = now()  # open pages show them
     _mark(study)
+    dispatch_results(study)
     detail = {"objects": [str(one.kind) for one in made]}
     record("result.made", site=study.site, actor=None, subject=f"study:{study.pk}", detail=detail)
     log.info("results_made", study=study.pk, objects=len(made))
@@ -216,12 +218,12 @@ def _mark(study: Study) -> None:
     study.save(update_fields=["changed_at", "results_for", "results_retry_at"])
 
 
-def _new_uid() -> str:
+def new_uid() -> str:
     return f"2.25.{uuid.uuid4().int}"
 
 
 def _new_place(study: Study, kind: ResultKind, series_uid: str) -> Place:
-    return Place(CLASS_OF[kind], _new_uid(), series_uid, study.StudyInstanceUID)
+    return Place(CLASS_OF[kind], new_uid(), series_uid, study.StudyInstanceUID)
 
 
 def _place_of(result: Result | None) -> Place | None:
@@ -238,7 +240,7 @@ def _written(content: bytes, stack: ExitStack) -> Path:
     return path
 
 
-def _zone(study: Study) -> tzinfo:
+def zone_of(study: Study) -> tzinfo:
     """Of the study's own times: what its films say, else the site's."""
     try:
         offset = datetime.strptime(study.TimezoneOffsetFromUTC, "%z").utcoffset()
