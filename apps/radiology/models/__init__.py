@@ -19,6 +19,7 @@ from apps.radiology.models.reads import (
     StudyLock,
     Verdict,
 )
+from apps.radiology.models.regions import Region, Shape
 from apps.radiology.models.rejections import Rejection, RejectionCode, RejectionNote
 from apps.radiology.models.results import Result, ResultKind
 from apps.radiology.models.studies import NOT_REJECTED, OPEN, Analysis, Finding, Instance, Status, Study
@@ -27,6 +28,6 @@ from apps.radiology.models.uploads import PieceUpload
 __all__ = [
     "NOT_REJECTED", "OPEN", "SIGNED", "Addendum", "Analysis", "Correction", "CorrectionState", "DicomNode",
     "Exposure", "Finding", "IdentityChange", "Instance", "KeptAside", "Mark", "PatientMerge", "PieceUpload",
-    "Read", "ReadState", "ReadingPolicy", "Rejection", "RejectionCode", "RejectionNote", "Result",
-    "ResultKind", "Side", "Status", "Study", "StudyLock", "Verdict", "differences",
+    "Read", "ReadState", "ReadingPolicy", "Region", "Rejection", "RejectionCode", "RejectionNote", "Result",
+    "ResultKind", "Shape", "Side", "Status", "Study", "StudyLock", "Verdict", "differences",
 ]  # fmt: skip

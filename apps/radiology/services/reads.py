@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 
@@ -13,7 +13,9 @@ from apps.core.errors import LynceusError
 from apps.radiology.changes import identity_in_question
 from apps.radiology.models import Addendum, Analysis, Exposure, Mark, Read, ReadState, Study
 from apps.radiology.reads import Said, may_see_ai, reads_concurrently, said_by
+from apps.radiology.regions import Drawn
 from apps.radiology.services.locks import hold_lock, release_lock, take_lock
+from apps.radiology.services.regions import keep_regions
 
 TEXT_MAX = 20_000
 # The furthest a study's reads have come is what its row says.
@@ -38,9 +40,10 @@ def begin_read(study: Study, user: User, *, over: bool = False) -> Read:
 
 
 @transaction.atomic
-def keep_draft(read: Read, said: Mapping[str, Said], text: str) -> None:
-    """Add a mark for each finding of which something else is said now. LynceusError 409 read_closed,
-    study_locked; 422 text_too_long."""
+def keep_draft(read: Read, said: Mapping[str, Said], text: str, drawn: Sequence[Drawn] | None = None) -> None:
+    """Add a mark for each finding of which something else is said now, and a row for each region drawn or
+    taken away (None: nothing is said of regions). LynceusError 409 read_closed, study_locked; 422
+    text_too_long, bad_region."""
     read = _opened(read)
     if len(text) > TEXT_MAX:
         raise LynceusError("text_too_long", f"A report has at most {TEXT_MAX:,} characters.", status=422)
@@ -50,6 +53,8 @@ def keep_draft(read: Read, said: Mapping[str, Said], text: str) -> None:
              after_reveal=read.committed_at is not None)
         for label, one in said.items() if one != before.get(label, Said())
     )  # fmt: skip
+    if drawn is not None:
+        keep_regions(read, drawn, list(said), at)
     Read.objects.filter(pk=read.pk).update(text=text)
 
 
