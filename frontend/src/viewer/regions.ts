@@ -46,6 +46,7 @@ export class Regions {
   draw(shape: Shape): void {
     const label = this.chosen?.dataset.finding;
     if (!label) return this.say("Choose a finding on the read panel first.");
+    this.pane.element.scrollIntoView({ block: "nearest" });
     this.say(`${this.says(label)}: ${shape === "box" ? "drag a box" : "draw round it"}. Esc stops.`);
     this.outlines.start(shape, (points) => this.add({ label, instance: this.instance, frame: this.pane.frameNumber, shape, points }));
   }
