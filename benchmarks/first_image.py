@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 from contextlib import closing
@@ -92,7 +93,8 @@ def main() -> None:
         "first_image_s": warm["first_image_p50_s"], "full_depth_s": warm["full_depth_p50_s"],
         "cold_first_image_s": cold["first_image_p50_s"], "cold_full_depth_s": cold["full_depth_p50_s"],
     }  # fmt: skip
-    report("first_image", table, measures, rounds=rounds, megabytes=MEGABYTES)
+    load = os.getloadavg()[1]  # five minutes: what else the machine did meanwhile
+    report("first_image", table, measures, rounds=rounds, megabytes=MEGABYTES, load=load)
 
 
 def first_image_s(place: Place, rounds: int = 9) -> float:
