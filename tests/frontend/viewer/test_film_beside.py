@@ -52,7 +52,8 @@ def test_the_priors_window_follows_by_its_own_values_until_it_is_let_go(with_pri
     def window(pane: int) -> str:
         return with_prior.locator(".film .readout").nth(pane).inner_text()
 
-    given = window(1)
+    given = "Window of the file\nW 4000 L 2000"
+    expect(with_prior.locator(".film .readout")).to_have_text([given, given])
     with_prior.keyboard.press("i")
     expect(corner(with_prior, "bottom-left", 1)).to_contain_text("inverted")
     with_prior.get_by_label("Window of the film").select_option("Lungs")
