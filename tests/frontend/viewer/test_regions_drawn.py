@@ -18,6 +18,7 @@ from apps.radiology.models import Side, Verdict
 from apps.radiology.reads import Line, Said
 from tests.frontend.films import viewer
 from tests.frontend.viewer.conftest import drag
+from tests.frontend.viewer.test_film_viewer import touch
 
 STUDY = UUID(int=1)
 KEEP = f"/radiology/studies/{STUDY}/read/keep/"
@@ -161,3 +162,18 @@ def test_signed_it_is_shown_and_no_more_drawn(draw) -> None:
     expect(page.locator(".outlines polygon.selected")).to_have_count(1)
     page.keyboard.press("d")
     expect(page.locator(".outlines polygon")).to_have_count(1)
+
+
+def test_on_a_phone_the_film_comes_into_view_and_a_finger_draws(draw, kept) -> None:
+    page = draw()
+    page.set_viewport_size({"width": 390, "height": 700})
+    page.get_by_role("button", name="Draw a box for nodule on the film").click()
+    box = page.locator(".film .screen").bounding_box()
+    assert box
+    assert -1 <= box["y"] < box["y"] + box["height"] <= 701
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch(page, *([(x + step, y + step)] for step in range(0, 61, 20)))
+    expect(page.locator("#read-kept")).to_have_text("kept 1")
+    [region] = kept[0]["regions"]
+    assert (region["label"], region["shape"]) == ("Nodule", "box")
+    assert near(pixels(page), region["points"])
