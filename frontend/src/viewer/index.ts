@@ -89,8 +89,8 @@ export class Viewer {
   private fillBar(): void {
     const { bar } = this;
     for (const [key, label, sign, pointer] of POINTERS) bar.add(key, label, sign, () => this.point(pointer));
-    bar.add("o", "Box round the chosen finding", "box", () => this.regions.draw("box"));
-    bar.add("e", "Contour round the chosen finding", "contour", () => this.regions.draw("contour"));
+    bar.add("e", "Box round the chosen finding", "box", () => this.regions.draw("box"));
+    bar.add("E", "Contour round the chosen finding", "contour", () => this.regions.draw("contour"));
     bar.add("d", "Delete what is selected, or all measurements", "erase", () => this.delete());
     bar.gap();
     bar.element.append(this.looks);
@@ -114,7 +114,7 @@ export class Viewer {
     bar.add("q", "Prior follows the window", "follow", () => this.link({ window: !this.together.window }));
     bar.add("x", "Full screen", "expand", () => void this.fullScreen());
     bar.show("b", (this.priors?.options.length ?? 0) > 1);
-    for (const key of ["o", "e"]) bar.show(key, this.regions.isOpen);
+    for (const key of ["e", "E"]) bar.show(key, this.regions.isOpen);
     for (const key of ["y", "q"]) bar.show(key, false);
     if (this.priors) bar.element.append(this.priors);
   }

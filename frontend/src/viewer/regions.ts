@@ -135,7 +135,7 @@ export class Regions {
     for (const row of this.rows) {
       const { finding = "", says = "" } = row.dataset;
       const drawn = this.all.filter(({ label }) => label === finding);
-      const draw = make("button", { type: "button", class: "ghost small", "aria-label": `Draw a box for ${says} on the film`, title: "Draw on the film (o, e)" });
+      const draw = make("button", { type: "button", class: "ghost small", "aria-label": `Draw a box for ${says} on the film`, title: "Draw on the film (e, E)" });
       draw.append(icon("box"));
       draw.addEventListener("click", () => { this.choose(row); this.draw("box"); });
       replace(row.querySelector(".drawn"), [...(this.isOpen ? [draw] : []), ...drawn.flatMap((one, at) => this.entry(one, at + 1, says))]);

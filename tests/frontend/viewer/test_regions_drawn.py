@@ -84,10 +84,10 @@ def near(one: set[tuple[int, int]], points: list[list[float]]) -> bool:
 
 def test_a_box_is_drawn_for_the_chosen_finding_and_stays_on_its_pixels(draw, kept) -> None:
     page = draw()
-    page.keyboard.press("o")
+    page.keyboard.press("e")
     expect(page.locator(".draw-note")).to_have_text("Choose a finding on the read panel first.")
     page.get_by_role("rowheader", name="Pleural effusion").click()
-    page.keyboard.press("o")
+    page.keyboard.press("e")
     expect(page.locator(".draw-note")).to_have_text("pleural effusion: drag a box. Esc stops.")
     drag(page, -80, 60)  # from the middle of the film to the left and down
     expect(page.locator("#read-kept")).to_have_text("kept 1")
@@ -123,12 +123,12 @@ def test_a_draft_opened_again_has_its_regions_and_each_can_be_taken_away(draw, k
 def test_a_contour_is_drawn_too_and_escape_stops(draw, kept) -> None:
     page = draw()
     page.get_by_role("radio", name="nodule: unsure").check()
-    page.keyboard.press("e")
+    page.keyboard.press("E")
     page.keyboard.press("Escape")
     expect(page.locator(".draw-note")).to_be_hidden()
     drag(page, 60, 0)  # the window's, not a contour
     expect(page.locator(".outlines polygon")).to_have_count(0)
-    page.keyboard.press("e")
+    page.keyboard.press("E")
     box = page.locator(".film .screen").bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
