@@ -175,9 +175,9 @@ def test_it_is_dragged_and_magnified(look) -> None:
 def test_it_fills_the_screen_and_leaves_it(look) -> None:
     page = look()
     page.keyboard.press("x")
-    page.wait_for_function("document.fullscreenElement?.matches('.viewer')")
+    page.wait_for_function("() => document.fullscreenElement?.matches('.viewer')")
     page.keyboard.press("x")
-    page.wait_for_function("document.fullscreenElement === null")
+    page.wait_for_function("() => document.fullscreenElement === null")
 
 
 def test_letters_in_the_image_are_told_of_and_mirrored_when_it_is_flipped(look) -> None:

@@ -138,7 +138,7 @@ def test_a_contour_is_drawn_too_and_escape_stops(draw, kept) -> None:
         page.mouse.move(x + dx, y + dy, steps=8)
     page.mouse.up()
     expect(page.locator(".outlines polygon")).to_have_count(1)
-    page.wait_for_function("document.querySelector('#read-kept').textContent === 'kept 2'")
+    expect(page.locator("#read-kept")).to_have_text("kept 2")
     [region] = kept[-1]["regions"]
     assert (region["label"], region["shape"], kept[-1]["verdict-1"]) == ("Nodule", "contour", "unsure")
     assert 12 < len(region["points"]) <= 200
