@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,8 +65,8 @@ class Drawn:
             yield self.film(size, number, KINDS[number // len(SIZES) % len(KINDS)])
 
 
-def draw() -> Drawn:
-    return Drawn({size: [_drawn(size, number) for number in range(DRAWN)] for size in SIZES})
+def draw(sizes: Sequence[float] = SIZES) -> Drawn:
+    return Drawn({size: [_drawn(size, number) for number in range(DRAWN)] for size in sizes})
 
 
 def _drawn(size: float, number: int) -> pydicom.Dataset:

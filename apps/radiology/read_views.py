@@ -16,6 +16,7 @@ from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.radiology.models import Read, Section, Side, Verdict
 from apps.radiology.reads import Said, labels_to_read, read_for, said_by
+from apps.radiology.regions import Drawn, drawn_from
 from apps.radiology.services.locks import hold_lock, release_lock
 from apps.radiology.services.reads import add_addendum, begin_read, commit_read, keep_draft, sign_read
 from apps.radiology.services.report_text import Written, keep_sections
@@ -133,15 +134,19 @@ def _written(request: HttpRequest) -> dict[str, Written]:
     }
 
 
-def _form(request: HttpRequest, read: Read) -> tuple[dict[str, Said], str]:
-    """What was marked of the findings asked for, by the number of each; a word that is no answer is none."""
+def _form(request: HttpRequest, read: Read) -> tuple[dict[str, Said], str, list[Drawn] | None]:
+    """What was marked of the findings asked for, by the number of each; a word that is no answer is none.
+    What is drawn and not marked is present. A panel without a viewer says nothing of regions."""
+    drawn = drawn_from(request.POST["regions"]) if "regions" in request.POST else None
+    outlined = {one.label for one in drawn or ()}
     said = {}
     for number, label in enumerate(dict.fromkeys([*labels_to_read(), *said_by(read)])):
         verdict = request.POST.get(f"verdict-{number}", "")
         side = request.POST.get(f"side-{number}", "")
-        verdict = verdict if verdict in Verdict.values else ""
+        unmarked = Verdict.PRESENT.value if label in outlined else ""
+        verdict = verdict if verdict in Verdict.values else unmarked
         said[label] = Said(verdict, side if verdict and side in Side.values else "")
-    return said, request.POST.get("text", "")
+    return said, request.POST.get("text", ""), drawn
 
 
 def own_read(request: HttpRequest, public_id: UUID) -> Read:

@@ -25,6 +25,7 @@ from apps.radiology.models import Finding, Instance, Side, Status, Study, Verdic
 from apps.radiology.peers import prior_fetches_of
 from apps.radiology.reads import lines_of, lock_on, may_see_ai, read_of, reads_concurrently
 from apps.radiology.received import Outcome
+from apps.radiology.regions import as_text, drawn_by
 from apps.radiology.report_panel import report_panel
 from apps.radiology.results import results_of
 from apps.radiology.second_reads import second_read_panel
@@ -160,6 +161,7 @@ def panel_of(found: Study, user: User) -> dict[str, Any]:
         "lock": lock,
         "holds": lock is not None and lock.by_id == user.pk,
         "lines": lines_of(read) if read else [],
+        "regions": as_text(drawn_by(read)) if read else "",
         "addenda": read.addenda.order_by("pk") if read else [],
         "concurrent": reads_concurrently(found.site),
         "verdicts": Verdict.choices,

@@ -47,7 +47,7 @@ export function openSheet(): void {
   for (const [keys, text] of [...lines, ...ALWAYS]) {
     list.append(make("li", {}, make("span", {}, text), keycaps(keys)));
   }
-  show(make("dialog", { class: "dialog sheet", "aria-label": "Keyboard" }, make("h2", {}, "Keyboard"), list));
+  show(make("dialog", { class: "dialog sheet", tabindex: "0", "aria-label": "Keyboard" }, make("h2", {}, "Keyboard"), list));
 }
 
 function show(dialog: HTMLDialogElement): void {

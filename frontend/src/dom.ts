@@ -10,8 +10,11 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/** What takes letters: a radio button or a checkbox leaves them to the page. */
+const FIELD = "input:not([type='radio'], [type='checkbox']), select, textarea";
+
 export function isTyping(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && (target.isContentEditable || target.matches("input, select, textarea"));
+  return target instanceof HTMLElement && (target.isContentEditable || target.matches(FIELD));
 }
 
 export function csrfToken(): string {

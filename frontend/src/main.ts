@@ -30,9 +30,11 @@ function mount(root: ParentNode): void {
   startDropzones(root);
   for (const element of root.querySelectorAll<HTMLElement>("[data-viewer]:not([data-mounted])")) {
     element.dataset.mounted = "";
-    // The film is on its way while the viewer's large chunk is.
-    void import("./viewer/film").then(({ filmAt }) => filmAt(element.dataset.film ?? "").catch(() => undefined));
-    void import("./viewer/index").then(({ Viewer }) => new Viewer(element));
+    // The film is asked for before the viewer's large chunk takes the thread.
+    void import("./viewer/film").then(({ filmAt }) => {
+      filmAt(element.dataset.film ?? "").catch(() => undefined);
+      return import("./viewer/index");
+    }).then(({ Viewer }) => new Viewer(element));
   }
   for (const element of root.querySelectorAll<HTMLElement>("[data-chart]:not([data-mounted])")) {
     element.dataset.mounted = "";

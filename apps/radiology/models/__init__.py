@@ -37,6 +37,7 @@ from apps.radiology.models.reads import (
     StudyLock,
     Verdict,
 )
+from apps.radiology.models.regions import Region, Shape
 from apps.radiology.models.rejections import Rejection, RejectionCode, RejectionNote
 from apps.radiology.models.reports import (
     DOCUMENT_CLASS,
@@ -58,7 +59,7 @@ __all__ = [
     "Draw", "Export", "ExportFilm", "ExportState", "Exposure", "FetchState", "FilmState", "Finding",
     "FrozenLabel", "HandOver", "IdentityChange", "Instance", "KeptAside", "Kind", "Mark", "PatientMerge",
     "PieceUpload", "PriorFetch", "PriorRequest", "Priority", "Purpose", "Read", "ReadState", "ReadingPolicy",
-    "Reason", "Rejection", "RejectionCode", "RejectionNote", "ReportDocument", "ReportPolicy",
-    "ReportSection", "ReportTemplate", "Result", "ResultKind", "SavedView", "SecondRead", "Section", "Side",
-    "Status", "Study", "StudyLock", "Verdict", "differences", "rank_of",
+    "Reason", "Region", "Rejection", "RejectionCode", "RejectionNote", "ReportDocument", "ReportPolicy",
+    "ReportSection", "ReportTemplate", "Result", "ResultKind", "SavedView", "SecondRead", "Section", "Shape",
+    "Side", "Status", "Study", "StudyLock", "Verdict", "differences", "rank_of",
 ]  # fmt: skip

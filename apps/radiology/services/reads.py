@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 
@@ -15,6 +15,7 @@ from apps.radiology.flags import identity_changed, identity_mark
 from apps.radiology.handed import told_of_ai
 from apps.radiology.models import Addendum, Analysis, DocumentKind, Exposure, Mark, Read, ReadState, Study
 from apps.radiology.reads import Said, may_see_ai, reads_concurrently, said_by
+from apps.radiology.regions import Drawn
 from apps.radiology.second_reads import second_read_is_due
 from apps.radiology.services.communications import check_communicated
 from apps.radiology.services.dispatches import dispatch_results
@@ -22,6 +23,7 @@ from apps.radiology.services.documents import add_document
 from apps.radiology.services.hand_over import take_hand_over
 from apps.radiology.services.late_films import settle_late_films
 from apps.radiology.services.locks import hold_lock, release_lock, take_lock
+from apps.radiology.services.regions import keep_regions
 from apps.radiology.services.second_reads import draw_second_read, note_second_read
 from apps.radiology.services.studies import touch
 
@@ -49,9 +51,10 @@ def begin_read(study: Study, user: User, *, over: bool = False) -> Read:
 
 
 @transaction.atomic
-def keep_draft(read: Read, said: Mapping[str, Said], text: str) -> None:
-    """Add a mark for each finding of which something else is said now. LynceusError 409 read_closed,
-    study_locked; 422 text_too_long."""
+def keep_draft(read: Read, said: Mapping[str, Said], text: str, drawn: Sequence[Drawn] | None = None) -> None:
+    """Add a mark for each finding of which something else is said now, and a row for each region drawn or
+    taken away (None: nothing is said of regions). LynceusError 409 read_closed, study_locked; 422
+    text_too_long, bad_region."""
     read = opened(read)
     if len(text) > TEXT_MAX:
         raise LynceusError("text_too_long", f"A report has at most {TEXT_MAX:,} characters.", status=422)
@@ -61,6 +64,8 @@ def keep_draft(read: Read, said: Mapping[str, Said], text: str) -> None:
              after_reveal=read.committed_at is not None)
         for label, one in said.items() if one != before.get(label, Said())
     )  # fmt: skip
+    if drawn is not None:
+        keep_regions(read, drawn, list(said), at)
     Read.objects.filter(pk=read.pk).update(text=text)
 
 

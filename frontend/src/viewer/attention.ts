@@ -1,6 +1,6 @@
 /** Where the model looked, laid over the film: off until somebody asks, and said to be what it is. */
 import { make } from "../dom";
-import { origin, type Pane } from "./pane";
+import type { Pane } from "./pane";
 
 const START_OPACITY = 1;
 
@@ -48,10 +48,8 @@ export class Attention {
   place(): void {
     const { film } = this.pane;
     if (!film || this.picture.hidden) return;
-    const [x, y, start] = this.pane.axes();
     this.picture.style.width = `${film.width}px`;
     this.picture.style.height = `${film.height}px`;
-    const [left, top] = [start[0] - (x[0] + y[0]) * origin(), start[1] - (x[1] + y[1]) * origin()];
-    this.picture.style.transform = `matrix(${x[0]}, ${x[1]}, ${y[0]}, ${y[1]}, ${left}, ${top})`;
+    this.picture.style.transform = `matrix(${this.pane.onScreen().join()})`;
   }
 }

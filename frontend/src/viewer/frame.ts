@@ -15,7 +15,7 @@ export class Frame {
   private readonly window = make("div", { class: "corner bottom-left", "aria-live": "off" });
   private readonly facts = make("div", { class: "corner bottom-right" });
   private readonly probed = make("div", { class: "probed" });
-  private readonly readout = make("div", {});
+  private readonly readout = make("div", { class: "readout" });
   private readonly banner = make("div", { class: "banner" });
   private readonly marks = make("div", { class: "marks" });
   private readonly message = make("p", { class: "message", role: "status" });
@@ -23,6 +23,7 @@ export class Frame {
   private readonly letters = Object.fromEntries(EDGES.map((edge) => [edge, make("div", { class: `edge at-${edge}`, "aria-hidden": "true" })]));
   private sides: Sides | null = null;
   private isSynthetic = false;
+  private hasBurnedIn = false;
   private spacing: Spacing | null = null;
 
   constructor(private readonly root: HTMLElement) {
@@ -48,6 +49,7 @@ export class Frame {
     this.sides = sidesOf(of);
     this.root.ariaLabel = `Film, ${studyLines(of).join(", ")}`;
     this.isSynthetic = isSynthetic(of);
+    this.hasBurnedIn = text(of, "00280301") === "YES";
   }
 
   /** Of a prior: that it is one, its date and how long before. Stands over the film, never in a corner. */
@@ -100,6 +102,7 @@ export class Frame {
     const marks = [
       this.isSynthetic && ["synthetic", "SYNTHETIC"],
       turned && ["changed", `${turned} on this screen only`],
+      this.hasBurnedIn && ["burned", turned.startsWith("FLIPPED") ? "Letters in the image are mirrored" : "Letters burned into the image"],
       !this.sides && ["missing", "Orientation not stated in the file"],
     ].filter((mark): mark is [string, string] => Array.isArray(mark));
     this.marks.replaceChildren(...marks.map(([kind, words]) => make("span", { class: `mark ${kind}` }, words)));

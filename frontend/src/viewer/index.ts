@@ -6,8 +6,11 @@ import { Attention } from "./attention";
 import { Bar } from "./bar";
 import { filmAt } from "./film";
 import { registerFilms } from "./images";
+import { OWN_LOOK } from "./looks";
 import { Pane } from "./pane";
-import { choosePointer, makeTools, type Pointer } from "./tools";
+import { Regions } from "./regions";
+import { Together } from "./together";
+import { choosePointer, deleteMeasurements, makeTools, type Pointer } from "./tools";
 import { priorText } from "./words";
 
 const ZOOM_STEP = 1.25;
@@ -25,11 +28,11 @@ export class Viewer {
   private readonly looks = make("select", { "aria-label": "Window of the film" });
   private readonly current: Pane;
   private readonly attention: Attention;
+  private readonly regions: Regions;
+  private readonly together = new Together((pane) => (pane === this.current ? this.prior : this.current));
   private readonly group;
   private prior: Pane | null = null;
   private active: Pane;
-  private linked = true;
-  private following = false;
   private readonly priors: HTMLSelectElement | null;
   private readonly sizes = new ResizeObserver(() => this.resized());
   private readonly gone = new AbortController();
@@ -45,9 +48,10 @@ export class Viewer {
     root.querySelector("[data-loading]")?.replaceWith(this.panes);
     this.panes.after(this.bar.element);
     this.engine = new RenderingEngine(root.id);
-    this.group = makeTools((id, dx, dy) => this.pane(id)?.adjust(dx, dy));
+    this.group = makeTools((id, dx, dy) => this.adjust(this.pane(id), dx, dy));
     this.current = this.active = this.addPane("current");
     this.attention = new Attention(this.current);
+    this.regions = new Regions(this.current, root.dataset.instance ?? "", this.gone.signal);
     this.fillBar();
     this.listen();
     this.point("window");
@@ -85,11 +89,13 @@ export class Viewer {
   private fillBar(): void {
     const { bar } = this;
     for (const [key, label, sign, pointer] of POINTERS) bar.add(key, label, sign, () => this.point(pointer));
-    bar.add("d", "Delete measurements", "erase", () => this.deleteMeasurements());
+    bar.add("e", "Box round the chosen finding", "box", () => this.regions.draw("box"));
+    bar.add("E", "Contour round the chosen finding", "contour", () => this.regions.draw("contour"));
+    bar.add("d", "Delete what is selected, or all measurements", "erase", () => this.delete());
     bar.gap();
     bar.element.append(this.looks);
     bar.add("u", "VOI LUT or window of the file, on or off", "LUT", () => this.toggleGiven());
-    bar.add("i", "Invert", "invert", () => this.active.invert());
+    bar.add("i", "Invert", "invert", () => this.invert());
     bar.gap();
     bar.add("-", "Zoom out", "minus", () => this.active.zoomTo(this.active.scale / ZOOM_STEP));
     bar.add("+", "Zoom in", "plus", () => this.active.zoomTo(this.active.scale * ZOOM_STEP));
@@ -99,15 +105,17 @@ export class Viewer {
     bar.add("]", "Turn right", "right", () => this.active.turn({ rotation: this.active.pose.rotation + 90 }));
     bar.add("h", "Flip left to right", "mirror", () => this.active.turn({ flipHorizontal: !this.active.pose.flipHorizontal }));
     bar.add("v", "Flip top to bottom", "upend", () => this.active.turn({ flipVertical: !this.active.pose.flipVertical }));
-    bar.add("0", "Reset", "refresh", () => void this.active.reset());
+    bar.add("0", "Reset", "refresh", () => this.together.windowed(this.active, (pane) => void pane.reset()));
     bar.gap();
     bar.add(",", "Image before", "<", () => this.step(-1));
     bar.add(".", "Next image", ">", () => this.step(1));
     bar.add("b", "Compare with the prior", "compare", () => this.togglePrior());
-    bar.add("y", "Prior follows zoom and pan", "link", () => this.link(!this.linked));
+    bar.add("y", "Prior follows zoom and pan", "link", () => this.link({ place: !this.together.place }));
+    bar.add("q", "Prior follows the window", "follow", () => this.link({ window: !this.together.window }));
     bar.add("x", "Full screen", "expand", () => void this.fullScreen());
     bar.show("b", (this.priors?.options.length ?? 0) > 1);
-    bar.show("y", false);
+    for (const key of ["e", "E"]) bar.show(key, this.regions.isOpen);
+    for (const key of ["y", "q"]) bar.show(key, false);
     if (this.priors) bar.element.append(this.priors);
   }
 
@@ -115,7 +123,7 @@ export class Viewer {
     const { signal } = this.gone;
     this.looks.addEventListener("change", () => {
       const look = this.active.film?.looks[this.looks.selectedIndex];
-      if (look) void this.active.choose(look);
+      if (look) this.together.windowed(this.active, (pane) => pane.chooseNamed(look.name));
     });
     this.priors?.addEventListener("change", () => this.showPrior(this.priors?.value ?? ""));
     this.panes.addEventListener("keydown", (event) => this.arrow(event));
@@ -129,7 +137,16 @@ export class Viewer {
     const step = steps[event.key];
     if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    this.active.adjust(...step);
+    this.adjust(this.active, ...step);
+  }
+
+  private adjust(pane: Pane | undefined, dx: number, dy: number): void {
+    if (pane) this.together.windowed(pane, (one) => one.adjust(dx, dy));
+  }
+
+  private invert(): void {
+    const isOn = !this.active.inverted;
+    this.together.windowed(this.active, (pane) => pane.invert(isOn));
   }
 
   private activate(pane: Pane): void {
@@ -141,9 +158,8 @@ export class Viewer {
 
   private toggleGiven(): void {
     const { film, look } = this.active;
-    const other = film?.looks.find((one) => one.name === "Whole film");
-    const [given] = film?.looks ?? [];
-    if (given && other) void this.active.choose(look === given && given !== other ? other : given);
+    const isGiven = film?.looks[0] === look;
+    this.together.windowed(this.active, (pane) => pane.chooseNamed(isGiven ? OWN_LOOK : pane.film?.looks[0]?.name ?? ""));
   }
 
   private step(by: number): void {
@@ -172,31 +188,27 @@ export class Viewer {
     }
     this.panes.classList.toggle("two", this.prior !== null);
     this.bar.press("b", this.prior !== null);
-    this.bar.show("y", this.prior !== null);
-    this.link(this.linked);
+    for (const key of ["y", "q"]) this.bar.show(key, this.prior !== null);
+    this.link({});
   }
 
-  private link(isOn: boolean): void {
-    this.linked = isOn;
-    this.bar.press("y", isOn);
-  }
-
-  /** The other pane shows the same part of its film, at the same size of it. */
-  private follow(led: Pane): void {
-    const other = led === this.current ? this.prior : this.current;
-    if (!this.linked || this.following || led !== this.active || !other?.film || !led.film) return;
-    this.following = true;
-    other.placeLike(led);
-    this.following = false;
+  private link(change: Partial<Pick<Together, "place" | "window">>): void {
+    Object.assign(this.together, change);
+    this.bar.press("y", this.together.place);
+    this.bar.press("q", this.together.window);
   }
 
   private changed(pane: Pane): void {
     if (pane === this.prior && pane.attributes && this.current.attributes) {
       pane.frame.headline(priorText(pane.attributes, this.current.attributes));
     }
-    if (pane === this.current) this.attention.place();
-    this.follow(pane);
-    if (pane === this.active) this.reflect();
+    if (pane === this.current) {
+      this.attention.place();
+      this.regions.place();
+    }
+    if (pane !== this.active) return;
+    this.together.follow(pane);
+    this.reflect();
   }
 
   private reflect(): void {
@@ -208,7 +220,7 @@ export class Viewer {
     }
     if (film && look) this.looks.selectedIndex = film.looks.indexOf(look);
     this.bar.press("i", inverted);
-    this.bar.press("u", film?.looks[0] === look && look?.name !== "Whole film");
+    this.bar.press("u", film?.looks[0] === look && look?.name !== OWN_LOOK);
     this.bar.press("h", pose.flipHorizontal);
     this.bar.press("v", pose.flipVertical);
     for (const key of [",", "."]) this.bar.show(key, frameCount > 1);
@@ -222,8 +234,9 @@ export class Viewer {
     for (const one of document.querySelectorAll("button[data-attention]")) one.setAttribute("aria-pressed", String(isOn && one === button));
   }
 
-  private deleteMeasurements(): void {
-    annotation.state.removeAllAnnotations();
+  private delete(): void {
+    if (this.regions.removeSelected()) return;
+    deleteMeasurements();
     this.engine.render();
   }
 

@@ -9,6 +9,9 @@ import { lookedUp, table } from "./luts";
 const SATURATED = 0.98; // a window that leaves less than the rest in shades shows nothing
 const EPSILON = 1e-9;
 
+/** Of the film's values alone, whatever the file says. */
+export const OWN_LOOK = "Whole film";
+
 export interface Range { lower: number; upper: number }
 /** One way to show a film. A `curve` (grey of each level, 0 to 1) is drawn over all of its own range. */
 export interface Look { name: string; range: Range; curve?: Float32Array }
@@ -82,7 +85,7 @@ function showsSomething(look: Look, levels: Levels): boolean {
 /** Windows for radiographs by the share of pixels on either side: detectors have no common scale. */
 function ownLooks(levels: Levels): Look[] {
   const span = (name: string, low: number, high: number): Look => ({ name, range: percentiles(levels, low, high) });
-  return [span("Whole film", 0.5, 99.5), span("Lungs", 0.5, 70), span("Mediastinum and bone", 35, 99.9)];
+  return [span(OWN_LOOK, 0.5, 99.5), span("Lungs", 0.5, 70), span("Mediastinum and bone", 35, 99.9)];
 }
 
 function percentiles(levels: Levels, low: number, high: number): Range {

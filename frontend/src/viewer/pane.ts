@@ -38,8 +38,8 @@ export class Pane {
     this.frame = new Frame(this.element);
     engine.enableElement({ viewportId: id, element: screen, type: Enums.ViewportType.STACK, defaultOptions: { background: [0, 0, 0] } });
     screen.addEventListener(Enums.Events.IMAGE_RENDERED, () => this.drawn());
-    screen.addEventListener("pointermove", (event) => this.probe(event));
-    screen.addEventListener("pointerleave", () => this.frame.value(""));
+    this.element.addEventListener("pointermove", (event) => this.probe(event));
+    this.element.addEventListener("pointerleave", () => this.frame.value(""));
     screen.addEventListener("dblclick", () => this.fit());
     // Cornerstone would swallow every key pressed inside its element: the page's keys must reach the page.
     screen.addEventListener("focusin", () => this.element.focus({ preventScroll: true }));
@@ -115,6 +115,12 @@ export class Pane {
     this.changed(this);
   }
 
+  /** The film's own of this name, where it has one. */
+  chooseNamed(name: string): void {
+    const look = this.film?.looks.find((one) => one.name === name);
+    if (look) void this.choose(look);
+  }
+
   private apply(range: Range): void {
     this.viewport.setProperties({ voiRange: range, invert: this.inverted });
     this.viewport.render();
@@ -135,8 +141,8 @@ export class Pane {
     this.apply({ lower: middle - width / 2, upper: middle + width / 2 });
   }
 
-  invert(): void {
-    this.inverted = !this.inverted;
+  invert(isOn = !this.inverted): void {
+    this.inverted = isOn;
     this.viewport.setProperties({ invert: this.inverted });
     this.viewport.render();
     this.changed(this);
@@ -229,6 +235,20 @@ export class Pane {
     return [[x[0] - origin[0], x[1] - origin[1]], [y[0] - origin[0], y[1] - origin[1]], origin];
   }
 
+  /** A matrix from the film's pixels as shown, from its upper left corner, to CSS pixels of the pane. */
+  onScreen(): [number, number, number, number, number, number] {
+    const [x, y, start] = this.axes();
+    return [...x, ...y, start[0] - (x[0] + y[0]) * origin(), start[1] - (x[1] + y[1]) * origin()];
+  }
+
+  /** Where on the film as shown the pointer is; beyond its edge too. */
+  pixelAt(event: MouseEvent): [number, number] {
+    const box = this.screen.getBoundingClientRect();
+    const [x = 0, y = 0] = this.viewport.canvasToWorld([event.clientX - box.left, event.clientY - box.top]);
+    const { row, column } = spacingOf(this.film?.attributes ?? {}, this.film ? filmPixels(this.film) : 1);
+    return [x / column + origin(), y / row + origin()];
+  }
+
   private drawn(): void {
     if (!this.film || !this.look) return;
     this.frame.drawn(this);
@@ -238,10 +258,8 @@ export class Pane {
   private probe(event: PointerEvent): void {
     const { film } = this;
     if (!film) return;
-    const box = this.screen.getBoundingClientRect();
-    const [x = 0, y = 0] = this.viewport.canvasToWorld([event.clientX - box.left, event.clientY - box.top]);
-    const { row, column } = spacingOf(film.attributes, filmPixels(film));
-    this.frame.value(valueText(film, Math.floor(x / column + origin()), Math.floor(y / row + origin())));
+    const [x, y] = this.pixelAt(event);
+    this.frame.value(valueText(film, Math.floor(x), Math.floor(y)));
   }
 
   get frameCount(): number {
@@ -263,12 +281,12 @@ export class Pane {
 }
 
 /** Where a pixel's own point lies in it: on a plain canvas Cornerstone has it at the corner, else in the middle. */
-export function origin(): number {
+function origin(): number {
   return getShouldUseCPURendering() ? 0 : 0.5;
 }
 
 /** Of a picture made smaller than the film, one pixel stands for several. */
-function filmPixels(film: Film): number {
+export function filmPixels(film: Film): number {
   const columns = Number(film.attributes["00280011"]?.Value?.[0] ?? film.width);
   return columns / film.width;
 }

@@ -1,7 +1,7 @@
 /** What the pointer does on a film. Cornerstone's own tools where they say what a radiograph may say. */
 import { getEnabledElement } from "@cornerstonejs/core";
 import {
-  AngleTool, BaseTool, addTool, Enums, LengthTool, MagnifyTool, PanTool, ToolGroupManager, type Types, ZoomTool,
+  AngleTool, annotation, BaseTool, addTool, Enums, LengthTool, MagnifyTool, PanTool, ToolGroupManager, type Types, ZoomTool,
 } from "@cornerstonejs/tools";
 import { spacingOf } from "./images";
 import { lengthText } from "./spacing";
@@ -71,4 +71,14 @@ export function choosePointer(group: Types.IToolGroup, chosen: Pointer): void {
     if (name === chosen) bindings.push({ mouseButton: MouseBindings.Primary }, { numTouchPoints: 1 });
     if (bindings.length) group.setToolActive(POINTER[name], { bindings });
   }
+}
+
+/** Those that are selected, as the last one drawn is; else all. */
+export function deleteMeasurements(): void {
+  const selected = annotation.selection.getAnnotationsSelected();
+  for (const id of selected) {
+    annotation.selection.setAnnotationSelected(id, false);
+    annotation.state.removeAnnotation(id);
+  }
+  if (!selected.length) annotation.state.removeAllAnnotations();
 }

@@ -50,14 +50,17 @@ export function priorText(of: Attributes, current: Attributes): string {
 function apart(then: string, now: string): string {
   const [from, to] = [Date.parse(date(then)), Date.parse(date(now))];
   if (Number.isNaN(from) || Number.isNaN(to)) return ", interval unknown";
-  const days = Math.round((to - from) / DAY_MS);
-  if (days === 0) return ", same day";
-  return `, ${span(Math.abs(days))} ${days > 0 ? "earlier" : "later"}`;
+  if (from === to) return ", same day";
+  return `, ${span(Math.min(from, to), Math.max(from, to))} ${to > from ? "earlier" : "later"}`;
 }
 
-function span(days: number): string {
+/** Whole months of the calendar: a year to the day is 12 of them. */
+function span(from: number, to: number): string {
+  const days = Math.round((to - from) / DAY_MS);
   if (days < 60) return days === 1 ? "1 day" : `${days} days`;
-  const months = Math.floor(days / 30.4375);
+  const [then, now] = [new Date(from), new Date(to)];
+  const begun = (now.getUTCFullYear() - then.getUTCFullYear()) * 12 + now.getUTCMonth() - then.getUTCMonth();
+  const months = begun - (now.getUTCDate() < then.getUTCDate() ? 1 : 0);
   if (months < 24) return `${months} months`;
   return `${Math.floor(months / 12)} y${months % 12 ? ` ${months % 12} mo` : ""}`;
 }

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.frontend.films import PRIOR, doors, png, viewer, wait
 from tests.frontend.test_film_greys import made, written
-from tests.frontend.viewer.conftest import WHOSE, OpenPage, corner
+from tests.frontend.viewer.conftest import WHOSE, OpenPage, corner, drag
 
 
 def priors() -> list[dict]:
@@ -46,6 +46,29 @@ def test_the_prior_follows_until_it_is_let_go(with_prior: Page) -> None:
     with_prior.keyboard.press("+")
     expect(corner(with_prior, "bottom-right")).not_to_contain_text(together)
     assert zoom(1) == together
+
+
+def test_the_priors_window_follows_by_its_own_values_until_it_is_let_go(with_prior: Page) -> None:
+    def window(pane: int) -> str:
+        return with_prior.locator(".film .readout").nth(pane).inner_text()
+
+    given = "Window of the file\nW 4000 L 2000"
+    expect(with_prior.locator(".film .readout")).to_have_text([given, given])
+    with_prior.keyboard.press("i")
+    expect(corner(with_prior, "bottom-left", 1)).to_contain_text("inverted")
+    with_prior.get_by_label("Window of the film").select_option("Lungs")
+    with_prior.keyboard.press("Escape")
+    expect(corner(with_prior, "bottom-left", 1)).to_contain_text("Lungs")
+    with_prior.keyboard.press("0")
+    expect(with_prior.locator(".film .readout").nth(1)).to_have_text(given)
+    drag(with_prior, 80, 0)
+    expect(with_prior.locator(".film .readout").nth(1)).not_to_have_text(given)
+    assert window(1) == window(0)
+    with_prior.keyboard.press("q")
+    together = window(1)
+    drag(with_prior, 80, 0)
+    expect(with_prior.locator(".film .readout").first).not_to_have_text(together)
+    assert window(1) == together
 
 
 def test_the_models_attention_is_off_until_asked_for_and_says_what_it_is(look) -> None:

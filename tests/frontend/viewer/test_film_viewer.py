@@ -131,6 +131,65 @@ def test_a_length_says_what_it_is_worth(look, header: dict, says: str) -> None:
     expect(page.locator(".film svg text")).to_have_count(0)
 
 
+def test_the_selected_measurement_is_deleted_before_all_are(look) -> None:
+    page = look()
+    page.keyboard.press("l")
+    for at in (0.3, 0.5, 0.7):
+        drag(page, 120, 0, (0.4, at))
+    texts = page.locator(".film svg text").filter(has_text="px")
+    expect(texts).to_have_count(3)
+    page.keyboard.press("d")
+    expect(texts).to_have_count(2)
+    page.keyboard.press("d")
+    expect(texts).to_have_count(0)
+
+
+def test_an_angle_is_measured_in_degrees(look) -> None:
+    page = look(ImagerPixelSpacing=[0.2, 0.2])
+    page.keyboard.press("a")
+    drag(page, 0, -100)
+    box = page.locator(".film .screen").bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] / 2 + 100, box["y"] + box["height"] / 2 - 100)
+    expect(page.locator(".film svg text")).to_have_text(re.compile(r"^90(\.0+)?.*°"))
+
+
+def test_it_is_dragged_and_magnified(look) -> None:
+    page = look()
+    page.keyboard.press("p")
+    before = screen(page)
+    drag(page, 60, 40)
+    assert apart(screen(page), before) > 20
+    page.keyboard.press("f")
+    page.keyboard.press("m")
+    box = page.locator(".film .screen").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 9, box["y"] + box["height"] / 2, steps=3)
+    expect(page.locator(".film .magnifyTool")).to_be_visible()
+    page.mouse.up()
+    expect(page.locator(".film .magnifyTool")).to_have_count(0)
+
+
+def test_it_fills_the_screen_and_leaves_it(look) -> None:
+    page = look()
+    page.keyboard.press("x")
+    page.wait_for_function("() => document.fullscreenElement?.matches('.viewer')")
+    page.keyboard.press("x")
+    page.wait_for_function("() => document.fullscreenElement === null")
+
+
+def test_letters_in_the_image_are_told_of_and_mirrored_when_it_is_flipped(look) -> None:
+    page = look(BurnedInAnnotation="YES")
+    expect(page.locator(".film .mark.burned")).to_have_text("Letters burned into the image")
+    page.keyboard.press("h")
+    expect(page.locator(".film .mark.burned")).to_have_text("Letters in the image are mirrored")
+    page.keyboard.press("h")
+    page.keyboard.press("]")
+    expect(page.locator(".film .mark.burned")).to_have_text("Letters burned into the image")
+
+
 def test_a_length_in_mm_is_right(look) -> None:
     page = look(ImagerPixelSpacing=[0.2, 0.2])
     scale = float(re.findall(r"([\d.]+) x$", corner(page, "bottom-right").inner_text())[0])

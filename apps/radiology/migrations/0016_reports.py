@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_trusted_clients'),
-        ('radiology', '0016_second_reads'),
+        ('radiology', '0015_second_reads'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -46,7 +46,7 @@ def bounded(default, most, says):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('radiology', '0017_peers'),
+        ('radiology', '0013_peers'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

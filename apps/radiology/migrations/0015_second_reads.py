@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0004_trusted_clients'),
         ('modelops', '0001_initial'),
-        ('radiology', '0013_orders'),
+        ('radiology', '0014_orders'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
