@@ -28,6 +28,7 @@ from apps.radiology.models import (
     SecondRead,
     Study,
 )
+from apps.radiology.models.orders import rank_of
 from apps.radiology.reads import Said
 from apps.radiology.services.adjudicate import Settlement, adjudicate, open_case
 from apps.radiology.services.analyse import analyse_instance
@@ -108,7 +109,10 @@ def _read_one(study: Study, truth: Mapping[str, bool], readers: list[User], rng:
     if study.second_reads.exists() and rng.random() < GIVEN:
         _whole(study, second, truth, received + timedelta(hours=hours + 5), rng)
     Study.objects.filter(pk=study.pk).update(
-        received_at=received, last_received_at=received, complete_at=received + timedelta(seconds=30)
+        received_at=received,
+        last_received_at=received,
+        complete_at=received + timedelta(seconds=30),
+        rank_at=rank_of(received, study.priority, raised=study.raised),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.models import Site, User
 from apps.radiology.flags import changes_since, flagged_reads, identity_changed
@@ -25,6 +25,7 @@ from apps.radiology.models import (
 )
 from apps.radiology.reads import said_by
 from apps.radiology.reporting import texts_of
+from apps.radiology.second_reads import waits_for_second_read
 from ml.radiology.report import Marked
 
 
@@ -121,8 +122,14 @@ def report_for(user: User, public_id: UUID) -> Read | None:
 
 
 def may_see_reports(user: User | None, study: Study) -> bool:
-    drafts = Read.objects.filter(study=study, state=ReadState.DRAFT)
-    return user is None or not drafts.filter(reader=user).exists()
+    return user is None or not Study.objects.filter(_blind_for(user), pk=study.pk).exists()
+
+
+def _blind_for(user: User) -> Q:
+    """Of a queryset of studies, those that this person reads, or is asked to read for a second time: what
+    others said of them is told once they have committed."""
+    drafts = Read.objects.filter(study=OuterRef("pk"), reader=user, state=ReadState.DRAFT)
+    return Q(Exists(drafts)) | waits_for_second_read(user)
 
 
 def reports_on(study: Study, user: User) -> list[Read]:
@@ -147,9 +154,11 @@ def documents_of(study: Study, user: User | None) -> list[ReportDocument]:
 
 def shown_documents(user: User | None, studies: Collection[Study]) -> QuerySet[ReportDocument]:
     """Of these studies, but where `may_see_reports` says no."""
-    shown = documents_in_force().filter(study__in=[study.pk for study in studies])
-    mine = Read.objects.filter(reader=user, state=ReadState.DRAFT)
-    return shown if user is None else shown.exclude(study__in=mine.values("study"))
+    keys = [study.pk for study in studies]
+    if user is not None:
+        told = Study.objects.filter(~_blind_for(user), pk__in=keys)
+        keys = list(told.values_list("pk", flat=True))
+    return documents_in_force().filter(study__in=keys)
 
 
 def documents_in_force() -> QuerySet[ReportDocument]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from apps.audit.models import AuditEvent
-from apps.radiology import worklist
+from apps.radiology import reports, worklist
 from apps.radiology.models import Draw, Exposure, Purpose, ReadingPolicy, SecondRead, Study
 from apps.radiology.quality import Asked
 from apps.radiology.readers import kappas
@@ -44,6 +44,30 @@ def test_it_works(radiologist, other, study, read_by, site) -> None:
     assert "Read twice." in page_of(radiologist, study)
     found = {one.label: one.requested for one in kappas(site, Asked().since)}
     assert (found["Effusion"].n, found["Effusion"].observed, found["Nodule"].observed) == (1, 1.0, 0.0)
+
+
+@pytest.fixture
+def report_asked_for(radiologist, study, read_by) -> str:
+    """The door of a signed report; a second read of its study is asked for."""
+    read = read_by(radiologist, study, Effusion="present")
+    ask(radiologist, study)
+    return f"/radiology/reports/{read.public_id}/"
+
+
+def test_the_first_readers_report_is_shut_until_the_second_has_committed(
+    radiologist, other, study, read_by, report_asked_for
+) -> None:
+    assert other.get(report_asked_for).status_code == 404
+    assert other.get(f"{report_asked_for}report.pdf").status_code == 404
+    assert report_asked_for not in page_of(other, study)
+    assert radiologist.get(report_asked_for).status_code == 200
+    read_by(other, study, Effusion="absent", sign=False)
+    assert other.get(report_asked_for).status_code == 200
+
+
+def test_without_that_guard_it_would_be_open(other, report_asked_for, monkeypatch) -> None:
+    monkeypatch.setattr(reports, "waits_for_second_read", lambda user: Q(pk=None))
+    assert other.get(report_asked_for).status_code == 200
 
 
 def test_it_is_never_the_first_reader(radiologist, study, read_by) -> None:
