@@ -174,8 +174,8 @@ def make_things(site: Site) -> Things:
     job, version = _model(site)
     _called(instance, version)
     user = User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR)
-    _disputed(study, user)
     read = _signed(study, user)
+    Discrepancy.objects.create(study=study, read=read, label="Effusion", kind="ai", opened_at=now())
     return Things(
         user=user,
         client=client,
@@ -257,11 +257,6 @@ def _called(instance: Instance, version: ModelVersion) -> None:
         positive=True,
         attention=b"png",
     )
-
-
-def _disputed(study: Study, reader: User) -> None:
-    read = Read.objects.create(study=study, reader=reader, opened_at=now())
-    Discrepancy.objects.create(study=study, read=read, label="Effusion", kind="ai", opened_at=now())
 
 
 def _correction(instance: Instance) -> Correction:
