@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.accounts.models import User
 from apps.core.clock import now
-from apps.radiology.models import Channel, Read, Study
+from apps.radiology.models import Channel, Communication, Read, Study
 from apps.radiology.reads import Said
 from apps.radiology.services.communications import Told, mark_critical, tell_communication
 from apps.radiology.services.reads import add_addendum, begin_read, commit_read, keep_draft, sign_read
@@ -21,9 +21,11 @@ TEXTS = {
 def read_first_films() -> None:
     """One signed with its critical finding told, one added to, one committed of which nobody was told."""
     reader = User.objects.select_related("site").get(email=accounts()["radiologist2"].email)
-    if Read.objects.filter(reader=reader).exists():
+    if Communication.objects.filter(site=reader.site).exists():
         return  # the start before this one was cut off here
-    first, second, third = Study.objects.filter(site=reader.site, withdrawn=False).order_by("pk")[:3]
+    # The latest, which nobody ordered and nobody has read in the demo's past.
+    unread = Study.objects.filter(site=reader.site, withdrawn=False, read_state="")
+    first, second, third = unread.order_by("-pk")[:3]
     read = _committed(first, reader)
     marked = mark_critical(read, "Pneumothorax")
     tell_communication(marked, Told("Ward 3 (demo)", Channel.PHONE, now(), True), by=reader)
