@@ -30,6 +30,7 @@ from apps.radiology.models import (
     DocumentKind,
     ReportDocument,
     Result,
+    SecondRead,
     Study,
 )
 from apps.radiology.results import results_of
@@ -46,7 +47,10 @@ WAITS = [timedelta(seconds=s) for s in (5, 60, 300, 1800, 7200, 18_000, 36_000, 
 
 
 def dispatch_document(document: ReportDocument) -> None:
-    """In the transaction that signs it."""
+    """In the transaction that signs it. A second read checks the first and stays in the house: an archive
+    with two reports of one study would have to guess which counts."""
+    if SecondRead.objects.filter(read=document.read_id).exists():
+        return
     for destination in Destination.objects.filter(site=document.site, is_active=True):
         Dispatch.objects.create(destination=destination, document=document, created_at=now(), due_at=now())
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pydicom
 import pytest
@@ -21,7 +22,15 @@ from apps.core.encryption import encrypt
 from apps.core.status import run_checks
 from apps.core.sweep import sweep_all
 from apps.radiology import scu, sending
-from apps.radiology.models import Destination, Dispatch, DispatchAttempt, Read, RejectionNote, Result
+from apps.radiology.models import (
+    Destination,
+    Dispatch,
+    DispatchAttempt,
+    Read,
+    RejectionNote,
+    Result,
+    Study,
+)
 from apps.radiology.services import dispatches
 from apps.radiology.services.patients import move_study
 from apps.radiology.tasks import make_reports, send_reports
@@ -75,6 +84,14 @@ def work() -> None:
     """What the worker does, as often as it is rung for."""
     make_reports.run()
     send_reports.run()
+
+
+def checked_by(client: Client, study: Study) -> None:
+    """A second read is asked for, given and signed."""
+    door = f"/radiology/studies/{study.public_id}"
+    client.post(f"{door}/second-read/")
+    for button in ("", "commit/", "sign/"):
+        assert client.post(f"{door}/read/{button}", {"verdict-0": "absent", "text": ""}).status_code == 302
 
 
 def make_due() -> None:
@@ -337,3 +354,21 @@ def test_nothing_is_sent_where_none_is_entered(sign, study, radiologist) -> None
     work()
     assert not Dispatch.objects.exists()
     assert "No PACS takes reports" in radiologist.get("/radiology/deliveries/").content.decode()
+
+
+def test_a_second_read_stays_in_the_house(pacs, sign, study, other) -> None:
+    first = sign(study)
+    checked_by(other, study)
+    assert Read.objects.filter(state="final").count() == 2
+    assert [one.document.read for one in Dispatch.objects.all()] == [first]
+
+
+def test_without_the_question_an_archive_would_have_two_reports(
+    pacs, sign, study, other, monkeypatch
+) -> None:
+    monkeypatch.setattr(
+        dispatches, "SecondRead", Mock(**{"objects.filter.return_value.exists": lambda: False})
+    )
+    sign(study)
+    checked_by(other, study)
+    assert Dispatch.objects.count() == 2
