@@ -28,7 +28,6 @@ from apps.radiology.models import (
     SecondRead,
     Study,
 )
-from apps.radiology.models.orders import rank_of
 from apps.radiology.reads import Said
 from apps.radiology.services.adjudicate import Settlement, adjudicate, open_case
 from apps.radiology.services.analyse import analyse_instance
@@ -112,7 +111,6 @@ def _read_one(study: Study, truth: Mapping[str, bool], readers: list[User], rng:
         received_at=received,
         last_received_at=received,
         complete_at=received + timedelta(seconds=30),
-        rank_at=rank_of(received, study.priority, raised=study.raised),
     )
 
 

@@ -38,8 +38,10 @@ def make_user(site: Site) -> Callable[..., User]:
     return make
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses the running product shares one: it all runs in one worker."""
+    """Whatever uses the running product shares it, in one worker; what takes parts of it away, in another."""
     for item in items:
-        if "demo" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("demo"))
+        names = getattr(item, "fixturenames", ())
+        if "demo" in names:
+            item.add_marker(pytest.mark.xdist_group("apart" if "apart" in names else "demo"))

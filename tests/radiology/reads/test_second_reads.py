@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db.models import Exists, OuterRef, Q
 
 from apps.audit.models import AuditEvent
+from apps.core.clock import now
 from apps.radiology import reports, worklist
-from apps.radiology.models import Draw, Exposure, Purpose, ReadingPolicy, SecondRead, Study
+from apps.radiology.models import Draw, Exposure, Purpose, ReadingPolicy, SecondRead, Study, rank_of
 from apps.radiology.quality import Asked
 from apps.radiology.readers import kappas
 from apps.radiology.services import draws
@@ -150,3 +153,12 @@ def test_the_sample_is_drawn_when_a_study_is_complete_and_nobody_is_told(
     for word in ("sample", "drawn", "random"):
         assert page_of(radiologist, study).lower().count(word) == before.lower().count(word)
     assert listed(radiologist, study)
+
+
+def test_a_stat_study_goes_before_a_second_read_however_old(radiologist, other, study, read_by) -> None:
+    Study.objects.update(priority="stat", received_at=now() - timedelta(days=90))
+    read_by(radiologist, study, Effusion="present")
+    ask(radiologist, study)
+    study.refresh_from_db()
+    assert study.rank_at > rank_of(now(), "stat", raised=False)
+    assert study.rank_at > rank_of(now() - timedelta(minutes=1), "routine", raised=False)
