@@ -4,7 +4,7 @@ const PREFIX_MS = 1500;
 
 /** Page keys (data-key), places behind "g", and "/" for the page's search. Never while typing. */
 export function startKeys(): void {
-  let prefixAt = 0;
+  let prefixAt = -Infinity; // not 0: a page counts its time from there
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (isTyping(event.target)) {
@@ -14,7 +14,7 @@ export function startKeys(): void {
     if (document.querySelector("dialog[open]")) return;
     const now = performance.now();
     if (now - prefixAt < PREFIX_MS) {
-      prefixAt = 0;
+      prefixAt = -Infinity;
       const place = document.querySelector<HTMLElement>(`[data-shortcut="g ${CSS.escape(event.key)}"]`);
       if (place) {
         event.preventDefault();

@@ -128,3 +128,20 @@ def test_a_full_list_fits(open_as, radiologist, ordered, order, received, judged
                 page.screenshot(path=Path(SHOTS) / f"{name}-{width}-{scheme}.png", full_page=True)
         if name == "list":
             expect(page.locator("#rows tr")).to_have_count(7)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_letter_alone_leads_nowhere_however_young_the_page(open_as, radiologist) -> None:
+    page = open_as(radiologist)
+    page.add_init_script("performance.now = () => 100")
+    page.goto("/radiology/")
+    place = page.locator(".rail [data-shortcut]").last
+    letter = (place.get_attribute("data-shortcut") or "").removeprefix("g ")
+    page.keyboard.press(letter)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.keyboard.press("Escape")
+    assert page.url.endswith("/radiology/")
+    page.keyboard.press("g")
+    page.keyboard.press(letter)
+    page.wait_for_url(f"**{place.get_attribute('href')}")
