@@ -38,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
     out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
     facts = json.loads((Path(os.environ.get("LYNCEUS_VAR", "var")) / "demo.json").read_text())
     with sync_playwright() as playwright:
         browser = launch(playwright)
