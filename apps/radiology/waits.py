@@ -73,7 +73,7 @@ def exam_time(study: Study, zone: tzinfo) -> tuple[datetime, datetime] | None:
             date(int(day[1]), int(day[2]), int(day[3])),
             # A leap second is 60 in DICOM.
             time(int(hour or 0), int(minute or 0), min(int(second or 0), 59)),
-            tzinfo=_zone(study.TimezoneOffsetFromUTC) or zone,
+            tzinfo=offset_of(study) or zone,
         ).astimezone(UTC)
         return made, made + _width(hour, minute)
     except (ValueError, OverflowError):
@@ -86,8 +86,9 @@ def _width(hour: str | None, minute: str | None) -> timedelta:
     return timedelta(hours=1) if minute is None else timedelta(minutes=1)
 
 
-def _zone(offset: str) -> tzinfo | None:
-    found = _OFFSET.fullmatch(offset.strip())
+def offset_of(study: Study) -> tzinfo | None:
+    """Of the study's own times, where its films tell a possible one."""
+    found = _OFFSET.fullmatch(study.TimezoneOffsetFromUTC.strip())
     if found is None or int(found[2]) > 14:
         return None
     ahead = timedelta(hours=int(found[2]), minutes=int(found[3]))

@@ -23,15 +23,13 @@ from django.db.models import (
 from django.db.models.functions import Coalesce, NullIf
 from django.utils import timezone
 
-from apps.accounts.models import Site, User
+from apps.accounts.models import User
 from apps.core.clock import now
-from apps.modelops.selectors import champion
 from apps.radiology.changes import in_question
 from apps.radiology.communications import has_untold
 from apps.radiology.flags import signed_otherwise
 from apps.radiology.models import (
     NOT_REJECTED,
-    OPEN,
     SHOWN,
     SIGNED,
     TO_READ,
@@ -45,10 +43,8 @@ from apps.radiology.models import (
 from apps.radiology.second_reads import waits_for_second_read
 
 PAGE_ROWS = 50
-COUNT_MAX = 10_000  # nobody reads a larger number, and counting on would take longer with every study
 MINE_MAX = 500
 ARCHIVE_DAYS = 30  # of the archive's lists where neither a day nor a patient is asked for
-LAG = timedelta(seconds=60)
 RESERVED = timedelta(minutes=30)  # a study handed over by name; then it is for whoever is next
 DAYS = {"today": (0, 1), "yesterday": (1, 1), "week": (6, 7), "month": (29, 30)}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -266,39 +262,6 @@ def next_to_read(user: User) -> Study | None:
 
 def _place(study: Study) -> tuple[datetime, int]:
     return study.rank_at, study.pk
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How many studies wait, `COUNT_MAX` for more, and whether the model keeps up."""
-
-    to_read: int
-    under_way: int
-    films_waiting: int
-    oldest_at: datetime | None
-    has_model: bool
-
-    @property
-    def lags(self) -> bool:
-        return self.oldest_at is not None
-
-
-def standing_at(site: Site) -> Standing:
-    waiting = Study.objects.filter(TO_READ, site=site)
-    films = Instance.objects.filter(NOT_REJECTED, site=site, status__in=OPEN).order_by("received_at")
-    late = films.filter(received_at__lt=now() - LAG)
-    oldest = late.values_list("received_at", flat=True).first()
-    return Standing(
-        to_read=_count(waiting),
-        under_way=_count(waiting.filter(status__in=OPEN)),
-        films_waiting=_count(films) if oldest else 0,
-        oldest_at=oldest,
-        has_model=champion("radiology") is not None,
-    )
-
-
-def _count(rows: QuerySet[Any]) -> int:
-    return rows.order_by().values("pk")[:COUNT_MAX].count()
 
 
 def colleagues_of(user: User) -> Iterable[User]:

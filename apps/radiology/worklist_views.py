@@ -21,13 +21,12 @@ from apps.radiology.forms import WorklistForm
 from apps.radiology.models import Finding, ReadingPolicy, SavedView, Study
 from apps.radiology.reads import policy_of
 from apps.radiology.selectors import strongest_findings
+from apps.radiology.standing import COUNT_MAX, standing_at
 from apps.radiology.waits import Wait, clock_disagrees, span, targets_of, wait_of
 from apps.radiology.worklist import (
     ARCHIVE_DAYS,
-    COUNT_MAX,
     Page,
     WorklistFilter,
-    standing_at,
     worklist_page,
 )
 from ml.radiology.vocabulary import NOTHING_CALLED

@@ -10,7 +10,8 @@ from apps.accounts.models import Site
 from apps.audit.services import Actor, record
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.radiology.models import Study, rank_of
+from apps.radiology.models import Study
+from apps.radiology.services.studies import place_of
 
 FIELDS = ("priority", "location", "clinical_question")
 
@@ -29,7 +30,7 @@ def change_order(site: Site, study_uid: str, given: Mapping[str, str], *, actor:
         return study
     for name in changed:
         setattr(study, name, given[name])
-    study.rank_at = rank_of(study.received_at, study.priority, raised=study.raised)
+    study.rank_at = place_of(study)
     study.changed_at = now()
     study.save(update_fields=[*changed, "rank_at", "changed_at"])
     # What the location and the question hold is the patient's: the audit tells that they changed.

@@ -16,7 +16,6 @@ from apps.radiology.handed import told_of_ai
 from apps.radiology.models import Addendum, Analysis, DocumentKind, Exposure, Mark, Read, ReadState, Study
 from apps.radiology.reads import Said, may_see_ai, reads_concurrently, said_by
 from apps.radiology.regions import Drawn
-from apps.radiology.second_reads import second_read_is_due
 from apps.radiology.services.communications import check_communicated
 from apps.radiology.services.dispatches import dispatch_results
 from apps.radiology.services.documents import add_document
@@ -25,11 +24,9 @@ from apps.radiology.services.late_films import settle_late_films
 from apps.radiology.services.locks import hold_lock, release_lock, take_lock
 from apps.radiology.services.regions import keep_regions
 from apps.radiology.services.second_reads import draw_second_read, note_second_read
-from apps.radiology.services.studies import touch
+from apps.radiology.services.studies import sum_up_reads, touch
 
 TEXT_MAX = 20_000
-# The furthest a study's reads have come is what its row says.
-_FURTHER = ["", *ReadState.values]
 
 
 @transaction.atomic
@@ -46,7 +43,7 @@ def begin_read(study: Study, user: User, *, over: bool = False) -> Read:
     take_hand_over(read, made=made)
     if made:
         _tell(read, "read.begun")
-        _sum_up(study)
+        sum_up_reads(study)
     return read
 
 
@@ -84,7 +81,7 @@ def commit_read(read: Read) -> Read:
     read.save(update_fields=["ai_exposure", "version", "state", "committed_at"])
     note_second_read(read)
     _tell(read, "read.committed", exposure=read.ai_exposure)
-    _sum_up(read.study)
+    sum_up_reads(read.study)
     return read
 
 
@@ -113,8 +110,8 @@ def sign_read(read: Read, *, without_communication: bool = False, seen: str = ""
     read.state, read.signed_at = ReadState.FINAL, now()
     read.save(update_fields=["state", "signed_at"])
     _tell(read, "read.signed", **({"untold": untold} if untold else {}))
-    _sum_up(read.study)
     settle_late_films(read.study, by=read.reader)
+    sum_up_reads(read.study)
     draw_second_read(read)
     add_document(read, DocumentKind.REPORT)
     dispatch_results(read.study)
@@ -138,8 +135,8 @@ def add_addendum(read: Read, text: str, *, retracts: bool = False) -> Read:
     read.state = ReadState.RETRACTED if retracts else ReadState.AMENDED
     read.save(update_fields=["state"])
     _tell(read, "read.retracted" if retracts else "read.amended", **knows)
-    _sum_up(read.study)
     settle_late_films(read.study, by=read.reader)
+    sum_up_reads(read.study)
     add_document(read, DocumentKind.REJECTION if retracts else DocumentKind.REPORT)
     return read
 
@@ -166,14 +163,6 @@ def _known_whose(study: Study) -> None:
             "Whose study this is, is in question: accept or refuse what was sent first.",
             status=409,
         )
-
-
-def _sum_up(study: Study) -> None:
-    states = study.reads.exclude(state=ReadState.RETRACTED).values_list("state", flat=True)
-    furthest = max(states, key=_FURTHER.index, default=ReadState.RETRACTED if study.reads.exists() else "")
-    Study.objects.filter(pk=study.pk).update(
-        read_state=furthest, second_read_due=second_read_is_due(study), changed_at=now()
-    )
 
 
 def _tell(read: Read, action: str, **detail: str | int) -> None:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ from apps.radiology.results import basis_of, latest_analyses, studies_due
 from apps.radiology.selectors import findings_of, findings_of_study
 from apps.radiology.services.dispatches import dispatch_results
 from apps.radiology.store import film_path, flush, incoming, keep, picture_path
+from apps.radiology.waits import offset_of
 from ml.radiology.contracts import Algorithm, FindingScore, Place, ReadFilm
 from ml.radiology.vocabulary import statement
 
@@ -242,8 +243,4 @@ def _written(content: bytes, stack: ExitStack) -> Path:
 
 def zone_of(study: Study) -> tzinfo:
     """Of the study's own times: what its films say, else the site's."""
-    try:
-        offset = datetime.strptime(study.TimezoneOffsetFromUTC, "%z").utcoffset()
-    except ValueError:
-        return ZoneInfo(study.site.time_zone or settings.TIME_ZONE)
-    return timezone(offset or timedelta())
+    return offset_of(study) or ZoneInfo(study.site.time_zone or settings.TIME_ZONE)

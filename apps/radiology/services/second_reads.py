@@ -8,10 +8,10 @@ from apps.accounts.models import User
 from apps.audit.services import record
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.radiology.models import Priority, Purpose, Read, ReadState, SecondRead, Study, rank_of
+from apps.radiology.models import Purpose, Read, ReadState, SecondRead, Study
 from apps.radiology.second_reads import second_read_of
 from apps.radiology.services.draws import throw
-from apps.radiology.services.studies import touch
+from apps.radiology.services.studies import sum_up_reads, touch
 
 
 @transaction.atomic
@@ -45,9 +45,7 @@ def note_second_read(committed: Read) -> None:
 
 def _ask(first: Read, by: User | None) -> SecondRead:
     asked = SecondRead.objects.create(study=first.study, first=first, requested_by=by, at=now())
-    # Its place among what is new: whatever was ordered of it, the first read has answered.
-    rank_at = rank_of(now(), Priority.ROUTINE, raised=False)
-    Study.objects.filter(pk=first.study_id).update(second_read_due=True, rank_at=rank_at, changed_at=now())
+    sum_up_reads(first.study)
     subject = f"study:{first.study_id}"
     record("second_read.asked", site=first.study.site, actor=by, subject=subject, detail={"read": first.pk})
     return asked

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
 from django.db.models import QuerySet
 
 from apps.core.clock import now
-from apps.radiology.models import NOT_REJECTED, OPEN, Instance, Status, Study, rank_of
+from apps.radiology.models import (
+    NOT_REJECTED,
+    OPEN,
+    SIGNED,
+    Instance,
+    Priority,
+    ReadState,
+    Status,
+    Study,
+    rank_of,
+)
+from apps.radiology.second_reads import second_read_is_due
 from apps.radiology.selectors import strongest_findings
 
 TASK = "radiology.analyse_instance"
+_FURTHER = ["", *ReadState.values]
 
 
 def sum_up(*study_ids: int) -> None:
@@ -28,9 +41,30 @@ def sum_up(*study_ids: int) -> None:
         positive = [finding for finding in found[study.pk] if finding.positive]
         study.raised_by = [finding.label for finding in positive]
         study.raised = bool(positive)
-        study.rank_at = rank_of(study.received_at, study.priority, raised=study.raised)
+        study.rank_at = place_of(study)
         study.changed_at = now()
         study.save(update_fields=["status", "withdrawn", "raised", "raised_by", "rank_at", "changed_at"])
+
+
+def sum_up_reads(study: Study) -> None:
+    """The furthest its reads have come, and whether a second reader is asked for. Call inside the transaction
+    that changed a read."""
+    study = _locked([study.pk]).get()
+    states = study.reads.exclude(state=ReadState.RETRACTED).values_list("state", flat=True)
+    begun = ReadState.RETRACTED if study.reads.exists() else ""
+    study.read_state = max(states, key=_FURTHER.index, default=begun)
+    study.second_read_due = second_read_is_due(study)
+    study.rank_at, study.changed_at = place_of(study), now()
+    study.save(update_fields=["read_state", "second_read_due", "rank_at", "changed_at"])
+
+
+def place_of(study: Study) -> datetime:
+    """Its `rank_at`. One that is signed and waits for a second reader alone stands where a routine study does
+    that came when that was asked for: whatever was ordered of it, the first read has answered."""
+    if study.second_read_due and study.read_state in SIGNED and not study.late_films:
+        asked = study.second_reads.latest("at").at
+        return rank_of(asked, Priority.ROUTINE, raised=False)
+    return rank_of(study.received_at, study.priority, raised=study.raised)
 
 
 def under_way(study_ids: Collection[int]) -> None:

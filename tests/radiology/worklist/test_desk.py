@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.core.clock import now
-from apps.radiology import worklist, worklist_views
+from apps.radiology import standing, worklist, worklist_views
 from apps.radiology.models import Read, SavedView, Study, StudyLock
 from apps.radiology.services.saved_views import VIEWS_MAX
 from tests.radiology.worklist.conftest import address, ids, row_of
@@ -160,7 +160,7 @@ def test_a_draft_is_there_after_an_idle_logout(radiologist, received, settings) 
 
 
 def test_counts_stop_where_nobody_reads_on(radiologist, received, monkeypatch) -> None:
-    monkeypatch.setattr(worklist, "COUNT_MAX", 2)
+    monkeypatch.setattr(standing, "COUNT_MAX", 2)
     monkeypatch.setattr(worklist_views, "COUNT_MAX", 2)
     for _ in range(3):
         received()

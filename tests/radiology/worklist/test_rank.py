@@ -72,8 +72,7 @@ def test_without_a_head_start_that_ends_it_would_wait_for_ever(radiologist, orde
     def endless(received_at: datetime, priority: str, *, raised: bool) -> datetime:
         return rank_of(received_at, priority, raised=raised) - timedelta(days=9999 * (priority == "stat"))
 
-    for module in (orders, studies):
-        monkeypatch.setattr(module, "rank_of", endless)
+    monkeypatch.setattr(studies, "rank_of", endless)
     sum_up(later.pk)
     aged(waiting, days=365)
     assert ids(radiologist.get("/radiology/"))[0] == str(later.public_id)
@@ -101,7 +100,7 @@ def test_a_change_that_forgets_to_rank_is_noticed(
 ) -> None:
     """Sabotage: with either place blind, the order of the list is the order of arrival."""
     first, second = ordered(), ordered()
-    monkeypatch.setattr(place, "rank_of", lambda received_at, priority, *, raised: received_at)
+    monkeypatch.setattr(place, "place_of", lambda study: study.received_at)
     if place is studies:
         judged(second.instances.get(), Effusion=(0.9, 0.4))
     else:
