@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from xdist.scheduler import LoadScopeScheduling
 
 from apps.accounts.models import Site, User
 from tests.browser import launch
@@ -38,10 +39,17 @@ def make_user(site: Site) -> Callable[..., User]:
     return make
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses the running product shares it, in one worker; what takes parts of it away, in another."""
-    for item in items:
-        names = getattr(item, "fixturenames", ())
-        if "demo" in names:
-            item.add_marker(pytest.mark.xdist_group("apart" if "apart" in names else "demo"))
+class Sharing(LoadScopeScheduling):
+    """Whatever uses the running product shares one, in one worker; what takes parts of it away has another.
+
+    Not by xdist's own groups: it writes them into a test's id, and pytest 9.2 keeps that elsewhere.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        shares = file.startswith(("tests/e2e/", "tests/integration/")) and not file.endswith("_lifecycle.py")
+        return file.rsplit("/", 1)[0] if shares else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return Sharing(config, log)

@@ -15,8 +15,9 @@ from django.urls.resolvers import RegexPattern, URLResolver
 
 from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.services import rotate_secret
+from tests.behind_doors import Things, make_things
 from tests.conftest import PASSWORD
-from tests.doors import METHODS, ROLES, SIGN_IN, Row, Things, address, doors, make_things, rows_of, table
+from tests.doors import METHODS, ROLES, SIGN_IN, Row, address, doors, rows_of, table
 
 ROWS = table()
 DOORS = list(doors(get_resolver()))
