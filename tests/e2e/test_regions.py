@@ -34,7 +34,9 @@ def test_it_works(demo: Running, open_as: Open) -> None:
         row = page.locator(".files li").first
         expect(row.locator(".chip")).to_have_text("analysed", timeout=PATIENCE_MS)
         row.get_by_role("link").click()
+        expect(page.get_by_role("button", name="Read this study")).to_be_visible(timeout=PATIENCE_MS)
         page.keyboard.press("r")
+        expect(page.get_by_role("button", name="Commit read")).to_be_visible(timeout=PATIENCE_MS)
         expect(page.locator(".viewer[data-ready]")).to_be_visible(timeout=PATIENCE_MS)
         page.get_by_role("button", name="Draw a box for pleural effusion on the film").click()
         drag(page, 90, 70)
