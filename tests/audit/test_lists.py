@@ -14,7 +14,7 @@ LISTS = [
 
 
 def said(action: str) -> list[tuple[str, str]]:
-    return list(AuditEvent.objects.filter(action=action).values_list("actor", "subject"))
+    return list(AuditEvent.objects.filter(action=action).order_by("pk").values_list("actor", "subject"))
 
 
 @pytest.mark.parametrize(("role", "path", "action"), LISTS)

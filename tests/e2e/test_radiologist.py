@@ -31,6 +31,7 @@ def named(name: str, content: bytes) -> dict:
 
 def read_blind(page: Page) -> None:
     """Mark, commit, and only then see what the model says."""
+    expect(page.get_by_role("button", name="Read this study")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.locator(".probability")).to_have_count(0)
     page.keyboard.press("r")
     page.get_by_role("radio", name="pleural effusion: absent").check()

@@ -31,7 +31,7 @@ from apps.fraud.services.rescore import apply_late
 from apps.fraud.services.reversals import match_waiting, ready, take_back
 
 log = structlog.get_logger(__name__)
-BATCH = 64
+BATCH = 128  # twice as many spare a tenth of the CPU; more would hold the states a deadline waits for
 # The database's trouble, or the task's time limit: no transaction is to blame.
 NOT_THE_BATCH = (OperationalError, InterfaceError, SoftTimeLimitExceeded)
 RING_S = 20.0  # well within the task's time limit: what is left is rung for again

@@ -42,7 +42,7 @@ def test_it_works(signed, radiologist) -> None:
         ):  # fmt: skip
             assert text in words, text
         assert "odule" not in words
-    events = AuditEvent.objects.filter(action="report.viewed").values_list("detail", flat=True)
+    events = AuditEvent.objects.filter(action="report.viewed").order_by("pk").values_list("detail", flat=True)
     assert [event["form"] for event in events] == ["page", "pdf"]
 
 
