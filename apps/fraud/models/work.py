@@ -42,7 +42,9 @@ class WorkItem(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["site", "desk", "card_token"], condition=Q(closed_at=None), name="one_open_item_a_card"
+                fields=["site", "desk", "card_token"],
+                condition=Q(closed_at=None),
+                name="one_open_item_a_card",
             ),
             models.CheckConstraint(condition=one_of("desk", Desk), name="desk_known"),
             models.CheckConstraint(
