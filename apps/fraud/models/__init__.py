@@ -51,6 +51,7 @@ from apps.fraud.models.transactions import (
     Transaction,
     TransactionStatus,
 )
+from apps.fraud.models.work import Desk, WorkItem
 
 __all__ = [
     "AMOUNT_MAX_MINOR",
@@ -64,6 +65,7 @@ __all__ = [
     "Channel",
     "Decision",
     "Delivery",
+    "Desk",
     "EntryMode",
     "EventKey",
     "EventType",
@@ -98,5 +100,6 @@ __all__ = [
     "Transaction",
     "TransactionStatus",
     "UnheardLabel",
+    "WorkItem",
     "by_thresholds",
 ]
