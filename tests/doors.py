@@ -100,6 +100,14 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
     }
     known: dict[str, dict[str, Any]] = {
         "/fraud/decisions/*": {"public_id": things.decision.public_id},
+        "/fraud/items/*": {"item_id": things.decision.alert.item_id},
+        "/fraud/dispositions/*": {
+            "public_id": things.disposition.public_id,
+            "batch": things.disposition.batch,
+        },
+        "/fraud/acts/*": {"public_id": things.act.public_id},
+        "/fraud/cases/*": {"public_id": things.case.public_id},
+        "/fraud/contests/*": {"public_id": things.contest.public_id},
         "/fraud/rules/*": {"number": things.ruleset.number, "entry_id": things.entry.pk},
         "/fraud/rules/pass-through/*": {"number": things.policy.number},
         "/radiology/studies/*": {"public_id": study.public_id},
@@ -118,6 +126,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/radiology/aside/*": {"public_id": things.aside.public_id},
         "/dicom-web/*": uids,
         "/api/v1/decisions/*": {"event_id": things.decision.transaction.event_id},
+        "/api/v1/contests/*": {"contest_id": things.contest.contest_id},
         "/api/v1/studies/*": {"study_instance_uid": study.StudyInstanceUID},
         "/models/*": {"domain": "fraud"},
         "/models/jobs/*": {"job_id": things.job.pk},

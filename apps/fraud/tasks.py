@@ -3,6 +3,7 @@ from celery import shared_task
 from apps.fraud.services.deliver import deliver_due
 from apps.fraud.services.drain import drain_shard
 from apps.fraud.services.gather import gather_alerts as gather
+from apps.fraud.services.make_labels import make_labels as label_due
 
 
 @shared_task(name="fraud.decide_pending")
@@ -18,3 +19,8 @@ def deliver_decisions() -> None:
 @shared_task(name="fraud.gather_alerts")
 def gather_alerts() -> None:
     gather()
+
+
+@shared_task(name="fraud.make_labels")
+def make_labels() -> None:
+    label_due()

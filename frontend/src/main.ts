@@ -9,6 +9,7 @@ import "./styles/lists.css";
 import "./styles/model.css";
 import "./styles/read.css";
 import "./styles/worklist.css";
+import "./styles/settle.css";
 import "./styles/quality.css";
 import "./styles/report.css";
 import "./styles/viewer.css";
