@@ -10,8 +10,19 @@ from PIL import Image
 from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
-from apps.fraud.models import Decision, ListEntry, ListKind, ListName, PassThroughPolicy, RuleSet, Source
+from apps.fraud.models import (
+    Alert,
+    Decision,
+    ListEntry,
+    ListKind,
+    ListName,
+    PassThroughPolicy,
+    RuleSet,
+    Source,
+    WorkItem,
+)
 from apps.fraud.services.drain import drain_shard
+from apps.fraud.services.gather import gather_alerts
 from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.lists import add_entry
 from apps.fraud.validation import check_events
@@ -69,6 +80,7 @@ class Things:
     upload: PieceUpload
     result: Result
     decision: Decision
+    item: WorkItem
     ruleset: RuleSet
     policy: PassThroughPolicy
     entry: ListEntry
@@ -96,6 +108,7 @@ def make_things(site: Site) -> Things:
     _called(instance, version)
     user = User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR)
     read = _signed(study, user)
+    decision = _decision(source)
     Discrepancy.objects.create(study=study, read=read, label="Effusion", kind="ai", opened_at=now())
     return Things(
         user=user,
@@ -109,7 +122,8 @@ def make_things(site: Site) -> Things:
         merge=_merge(site, user),
         upload=_upload(user),
         result=_result(study),
-        decision=_decision(source),
+        decision=decision,
+        item=_item(decision),
         ruleset=_ruleset(site, user),
         policy=_policy(site, user),
         entry=add_entry(
@@ -274,6 +288,16 @@ def _decision(source: Source) -> Decision:
     for shard in source.transactions.values_list("shard", flat=True):
         drain_shard(shard)
     return decided.get()
+
+
+def _item(decision: Decision) -> WorkItem:
+    """Of an alert as a rescore would raise it."""
+    Alert.objects.create(
+        site=decision.transaction.source.site, decision=decision, amount_reporting_minor=1250, risk_minor=1250,
+        created_at=now(),
+    )  # fmt: skip
+    gather_alerts()
+    return WorkItem.objects.get(alerts__decision=decision)
 
 
 def _model(site: Site) -> tuple[TrainingJob, ModelVersion]:

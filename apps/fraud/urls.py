@@ -1,11 +1,19 @@
 from django.urls import path
 
-from apps.fraud import operating_views, passing_views, rule_views, views
+from apps.fraud import operating_views, passing_views, queue_views, rule_views, views, work_views
 
 app_name = "fraud"
 urlpatterns = [
-    path("", views.queue, name="queue"),
-    path("rows/", views.rows, name="rows"),
+    path("", queue_views.queue, name="queue"),
+    path("rows/", queue_views.rows, name="rows"),
+    path("standing/", queue_views.standing, name="standing"),
+    path("next/", work_views.take, name="take_next"),
+    path("items/<int:item_id>/open/", work_views.open_item, name="open_item"),
+    path("items/<int:item_id>/hold/", work_views.hold, name="hold_item"),
+    path("items/move/", work_views.move_items, name="move_items"),
+    path("capacity/", work_views.capacity, name="capacity"),
+    path("views/", work_views.save_view, name="save_view"),
+    path("views/<int:view_id>/delete/", work_views.delete_view, name="delete_view"),
     path("decisions/<uuid:public_id>/", views.decision, name="decision"),
     path("rules/", rule_views.versions, name="rules"),
     path("rules/new/", rule_views.new_version, name="new_version"),

@@ -51,7 +51,7 @@ from apps.fraud.models.transactions import (
     Transaction,
     TransactionStatus,
 )
-from apps.fraud.models.work import Desk, WorkItem
+from apps.fraud.models.work import Desk, DeskBudget, Move, QueueView, WorkItem, WorkMove
 
 __all__ = [
     "AMOUNT_MAX_MINOR",
@@ -66,6 +66,7 @@ __all__ = [
     "Decision",
     "Delivery",
     "Desk",
+    "DeskBudget",
     "EntryMode",
     "EventKey",
     "EventType",
@@ -82,6 +83,7 @@ __all__ = [
     "ListName",
     "Method",
     "Mode",
+    "Move",
     "OperatingPoint",
     "OutboxRow",
     "Outcome",
@@ -90,6 +92,7 @@ __all__ = [
     "PassThroughPolicy",
     "PassThroughSwitch",
     "Rescore",
+    "QueueView",
     "Reversal",
     "RuleActivation",
     "RuleRevision",
@@ -101,5 +104,6 @@ __all__ = [
     "TransactionStatus",
     "UnheardLabel",
     "WorkItem",
+    "WorkMove",
     "by_thresholds",
 ]
