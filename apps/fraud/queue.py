@@ -85,9 +85,9 @@ def item_for(site: Site, pk: int) -> WorkItem | None:
     return WorkItem.objects.filter(site=site, pk=pk).first()
 
 
-def colleagues_of(user: User) -> QuerySet[User]:
-    same = User.objects.filter(site=user.site_id, role=Role.FRAUD_ANALYST, is_active=True)
-    return same.exclude(pk=user.pk).order_by("full_name", "email")
+def analysts_of(site: Site) -> QuerySet[User]:
+    analysts = User.objects.filter(site=site, role=Role.FRAUD_ANALYST, is_active=True)
+    return analysts.order_by("full_name", "email")
 
 
 def work_page(

@@ -15,7 +15,7 @@ from apps.fraud.cardguard import holds_card_number
 from apps.fraud.iso import minor_digits
 from apps.fraud.models import Desk, Move
 from apps.fraud.money import REPORTING_CURRENCY
-from apps.fraud.queue import State, WorkFilter, colleagues_of
+from apps.fraud.queue import State, WorkFilter, analysts_of
 from apps.fraud.rule_forms import NO_CARD_NUMBER
 
 ITEMS_MAX = 200
@@ -78,7 +78,7 @@ class MoveForm(forms.Form):
 
     def __init__(self, data: Any, *, user: User) -> None:
         super().__init__(data)
-        self.fields["to"].queryset = colleagues_of(user) | User.objects.filter(pk=user.pk)  # type: ignore[attr-defined]
+        self.fields["to"].queryset = analysts_of(user.site)  # type: ignore[attr-defined]
         self.fields["to"].label_from_instance = lambda one: one.full_name or one.email  # type: ignore[attr-defined]
         # Which items there are is looked up one by one, with the site.
         ids = data.getlist("items")[: ITEMS_MAX + 1] if data is not None else []

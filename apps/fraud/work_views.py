@@ -82,7 +82,8 @@ def move_items(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
     form = MoveForm(request.POST, user=user)
     if not form.is_valid():
-        raise LynceusError("bad_move", form.fault(), status=422)
+        messages.error(request, f"Nothing was changed. {form.fault()}")
+        return redirect(_back(request))
     given = form.cleaned_data
     items = [_item(request, pk) for pk in given["items"]]
     act, refused = _mover(given, user), []
@@ -97,7 +98,12 @@ def move_items(request: HttpRequest) -> HttpResponse:
         messages.success(request, f"{done} card{'s' * (done > 1)} {DONE[given['act']]}.")
     if refused:
         messages.warning(request, f"{len(refused)} left as they were. {refused[0]}")
-    return redirect(_queue(items[0].desk))
+    return redirect(_back(request))
+
+
+def _back(request: HttpRequest) -> str:
+    """The queue as it was narrowed when the form was sent."""
+    return f"{reverse('fraud:queue')}?{urlencode(WorkForm(request.POST).given())}"
 
 
 def _mover(given: dict[str, Any], user: User) -> Callable[[WorkItem], None]:
