@@ -10,17 +10,7 @@ from PIL import Image
 from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
-from apps.fraud.models import (
-    Alert,
-    Decision,
-    ListEntry,
-    ListKind,
-    ListName,
-    PassThroughPolicy,
-    RuleSet,
-    Source,
-    WorkItem,
-)
+from apps.fraud.models import Decision, ListEntry, ListKind, ListName, PassThroughPolicy, RuleSet, Source
 from apps.fraud.services.drain import drain_shard
 from apps.fraud.services.gather import gather_alerts
 from apps.fraud.services.ingest import ingest_transactions
@@ -80,7 +70,6 @@ class Things:
     upload: PieceUpload
     result: Result
     decision: Decision
-    item: WorkItem
     ruleset: RuleSet
     policy: PassThroughPolicy
     entry: ListEntry
@@ -108,7 +97,6 @@ def make_things(site: Site) -> Things:
     _called(instance, version)
     user = User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR)
     read = _signed(study, user)
-    decision = _decision(source)
     Discrepancy.objects.create(study=study, read=read, label="Effusion", kind="ai", opened_at=now())
     return Things(
         user=user,
@@ -122,8 +110,7 @@ def make_things(site: Site) -> Things:
         merge=_merge(site, user),
         upload=_upload(user),
         result=_result(study),
-        decision=decision,
-        item=_item(decision),
+        decision=_decision(source),
         ruleset=_ruleset(site, user),
         policy=_policy(site, user),
         entry=add_entry(
@@ -282,22 +269,15 @@ def _aside(instance: Instance) -> KeptAside:
 
 
 def _decision(source: Source) -> Decision:
-    events = check_events([event(f"event-{source.slug}", card_token=f"card-{source.slug}")])
+    """Large enough for an alert, which lies in a work item."""
+    given = event(f"event-{source.slug}", card_token=f"card-{source.slug}", amount_minor=600_000)
+    events = check_events([given])
     ingest_transactions(source=source, events=events)
     decided = Decision.objects.filter(transaction__source=source)
     for shard in source.transactions.values_list("shard", flat=True):
         drain_shard(shard)
-    return decided.get()
-
-
-def _item(decision: Decision) -> WorkItem:
-    """Of an alert as a rescore would raise it."""
-    Alert.objects.create(
-        site=decision.transaction.source.site, decision=decision, amount_reporting_minor=1250, risk_minor=1250,
-        created_at=now(),
-    )  # fmt: skip
     gather_alerts()
-    return WorkItem.objects.get(alerts__decision=decision)
+    return decided.get()
 
 
 def _model(site: Site) -> tuple[TrainingJob, ModelVersion]:

@@ -100,7 +100,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
     }
     known: dict[str, dict[str, Any]] = {
         "/fraud/decisions/*": {"public_id": things.decision.public_id},
-        "/fraud/items/*": {"item_id": things.item.pk},
+        "/fraud/items/*": {"item_id": things.decision.alert.item_id},
         "/fraud/views/*": {"view_id": 1},
         "/fraud/rules/*": {"number": things.ruleset.number, "entry_id": things.entry.pk},
         "/fraud/rules/pass-through/*": {"number": things.policy.number},

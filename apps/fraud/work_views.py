@@ -22,7 +22,8 @@ from apps.fraud.models import Desk, Move, QueueView, WorkItem
 from apps.fraud.queue import item_for, lead_of
 from apps.fraud.services.budget import set_capacity
 from apps.fraud.services.moves import assign_item, escalate_item, snooze_item
-from apps.fraud.services.work import hold_item, release_item, take_item, take_next
+from apps.fraud.services.work import hold_item as hold
+from apps.fraud.services.work import release_item, take_item, take_next
 from apps.fraud.work_forms import CapacityForm, MoveForm, WorkForm
 
 DONE = {Move.ASSIGN: "given", Move.ESCALATE: "escalated", Move.SNOOZE: "put off", "release": "given back"}
@@ -64,9 +65,9 @@ def open_item(request: HttpRequest, item_id: int) -> HttpResponse:
 
 @require_POST
 @role_required(Role.FRAUD_ANALYST)
-def hold(request: HttpRequest, item_id: int) -> HttpResponse:
+def hold_item(request: HttpRequest, item_id: int) -> HttpResponse:
     """The open page's sign of life: 204 while the item is this analyst's, 409 once it is not."""
-    if not hold_item(_item(request, item_id), user_of(request)):
+    if not hold(_item(request, item_id), user_of(request)):
         raise _not_yours()
     return HttpResponse(status=204)
 
