@@ -313,3 +313,30 @@ class WorkQuery(Schema):
     at_least_minor: Annotated[int, Field(ge=0, lt=2**63)] = 0
     after: Annotated[str, Field(max_length=40)] = ""
     limit: Annotated[int, Field(ge=1, le=100)] = 50
+
+
+class RecentOut(Schema):
+    event_id: str
+    source: str
+    decision: str
+    score: float | None
+    mode: str
+    main_reason: str
+    amount_minor: int
+    currency: str
+    decided_at: datetime
+    rescored: RescoredOut | None
+
+
+class RecentPageOut(Schema):
+    items: list[RecentOut]
+    next: int | None = Field(description="What `after` takes for the page that follows.")
+
+
+class RecentQuery(Schema):
+    model_config = ConfigDict(extra="forbid")
+    outcome: Literal["", "approve", "review", "decline"] = ""
+    mode: Literal["", "full", "no_state", "rules_only"] = ""
+    source: Annotated[str, Field(max_length=60, pattern=r"^[-a-zA-Z0-9_]*$")] = ""
+    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    limit: Annotated[int, Field(ge=1, le=100)] = 50

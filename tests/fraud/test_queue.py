@@ -329,7 +329,7 @@ def test_capacity_is_set_by_an_operator_or_analyst_on_record(analyst, make_user,
         assert analyst.post("/fraud/capacity/", {**sent, **wrong}).status_code == 422
 
 
-def test_programs_read_the_same_list(analyst, cards, client, site, ask, colleague) -> None:
+def test_programs_read_the_same_list(analyst, cards, colleague) -> None:
     small, large = cards(LARGE, 2 * LARGE)
     take_item(large, colleague)
     first = analyst.get("/api/v1/work?limit=1").json()
@@ -343,3 +343,14 @@ def test_programs_read_the_same_list(analyst, cards, client, site, ask, colleagu
     assert analyst.get("/api/v1/work?state=mine").status_code == 422
     assert analyst.get("/api/v1/work?limit=101").status_code == 422
     assert AuditEvent.objects.filter(action="queue.viewed").exists()
+
+
+def test_programs_read_recent_decisions_a_page_at_a_time(analyst, cards) -> None:
+    cards(LARGE, 100, LARGE)
+    first = analyst.get("/api/v1/decisions?limit=2").json()
+    assert [one["event_id"] for one in first["items"]] == ["e3", "e2"]
+    second = analyst.get(f"/api/v1/decisions?limit=2&after={first['next']}").json()
+    assert ([one["event_id"] for one in second["items"]], second["next"]) == (["e1"], None)
+    approved = analyst.get("/api/v1/decisions?outcome=approve").json()["items"]
+    assert [one["event_id"] for one in approved] == ["e2"]
+    assert analyst.get("/api/v1/decisions?outcome=x").status_code == 422
