@@ -43,17 +43,16 @@ class Row:
 @require_GET
 @role_required(Role.FRAUD_ANALYST)
 def queue(request: HttpRequest) -> HttpResponse:
-    user = user_of(request)
-    show = request.GET.get("show", "")
+    user, show = user_of(request), _shown(request)
     # Once a page opened; the polls that follow show the same list to the same person.
-    record("queue.viewed", site=user.site, actor=user, detail={"show": show[:40]})
+    record("queue.viewed", site=user.site, actor=user, detail={"show": show})
     if show == RECENT:
         return render(request, "fraud/queue.html", _recent(request, user) | _standing(user, RECENT))
     form = WorkForm(request.GET)
     given = form.given()
     context = {
         **_items(request, user, form),
-        **_standing(user, form.chosen().desk),
+        **_standing(user, show),
         "form": form,
         "moves": MoveForm(None, user=user),
         "views": views_of(QueueView, user, given),
@@ -67,7 +66,7 @@ def queue(request: HttpRequest) -> HttpResponse:
 def rows(request: HttpRequest) -> HttpResponse:
     """The list's table body; 204 while it still shows what `seen` says it shows."""
     user = user_of(request)
-    recent = request.GET.get("show") == RECENT
+    recent = _shown(request) == RECENT
     context = _recent(request, user) if recent else _items(request, user, WorkForm(request.GET))
     if request.GET.get("seen") == context["seen"]:
         return HttpResponse(status=204)
@@ -80,13 +79,16 @@ def rows(request: HttpRequest) -> HttpResponse:
 @role_required(Role.FRAUD_ANALYST)
 def standing(request: HttpRequest) -> HttpResponse:
     """How much waits at each desk, and how far today's capacity reaches: live above the list."""
-    show = request.GET.get("show", "")
-    context = _standing(user_of(request), show if show == RECENT else WorkForm(request.GET).chosen().desk)
-    return render(request, "fraud/standing.html", context)
+    return render(request, "fraud/standing.html", _standing(user_of(request), _shown(request)))
+
+
+def _shown(request: HttpRequest) -> str:
+    """A desk, or the recent decisions."""
+    recent = request.GET.get("show") == RECENT
+    return RECENT if recent else str(WorkForm(request.GET).chosen().desk)
 
 
 def _standing(user: User, show: str) -> dict[str, Any]:
-    """`show`: a desk, or the recent decisions."""
     context: dict[str, Any] = {
         "show": show,
         "standings": standings_of(user.site),

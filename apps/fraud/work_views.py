@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -104,7 +104,7 @@ def move_items(request: HttpRequest) -> HttpResponse:
 
 def _back(request: HttpRequest) -> str:
     """The queue as it was narrowed when the form was sent."""
-    return f"{reverse('fraud:queue')}?{urlencode(WorkForm(request.POST).given())}"
+    return _narrowed(WorkForm(request.POST).given())
 
 
 def _mover(given: dict[str, Any], user: User) -> Callable[[WorkItem], None]:
@@ -149,7 +149,7 @@ def capacity(request: HttpRequest) -> HttpResponse:
 def save_view(request: HttpRequest) -> HttpResponse:
     filters = WorkForm(request.POST).given()
     save_queue_view(QueueView, user_of(request), request.POST, filters)
-    return redirect(f"{reverse('fraud:queue')}?{urlencode(filters)}")
+    return redirect(_narrowed(filters))
 
 
 @require_POST
@@ -173,5 +173,8 @@ def _page_of(item: WorkItem) -> str:
 
 
 def _queue(desk: str) -> str:
-    query = "" if desk == Desk.LOSS else f"?show={desk}"
-    return reverse("fraud:queue") + query
+    return _narrowed({} if desk == Desk.LOSS else {"show": desk})
+
+
+def _narrowed(filters: Mapping[str, str]) -> str:
+    return reverse("fraud:queue") + (f"?{urlencode(filters)}" if filters else "")
