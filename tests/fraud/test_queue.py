@@ -249,9 +249,12 @@ def test_many_are_moved_at_once_but_not_what_a_colleague_works_on(analyst, cards
     text = page.content.decode()
     assert "2 cards put off" in text and "Col League is working on this card." in text
     assert WorkMove.objects.count() == 2
-    assert "no longer hold" in analyst.post(
-        "/fraud/items/move/", {"act": "release", "items": shown(items[:1])}, follow=True
-    ).content.decode()
+    assert (
+        "no longer hold"
+        in analyst.post(
+            "/fraud/items/move/", {"act": "release", "items": shown(items[:1])}, follow=True
+        ).content.decode()
+    )
 
 
 @pytest.mark.parametrize(

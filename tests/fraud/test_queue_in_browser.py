@@ -30,9 +30,7 @@ LOOKS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
 def cookie(source, site, make_user, live_server) -> dict[str, Any]:
     """Of an analyst; seven cards wait, a colleague holds one and has escalated another to them."""
     me = make_user("fraud_analyst", full_name="Ana Lyst")
-    other = User.objects.create_user(
-        "o@example.org", site=site, role="fraud_analyst", full_name="Col League"
-    )
+    other = User.objects.create_user("o@example.org", site=site, role="fraud_analyst", full_name="Col League")
     fill(source, cards=7)
     *_, escalated, held = WorkItem.objects.order_by("at_stake_minor")
     take_item(held, other)

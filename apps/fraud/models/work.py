@@ -45,7 +45,9 @@ class WorkItem(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["site", "desk", "card_token"], condition=Q(closed_at=None), name="one_open_item_a_card"
+                fields=["site", "desk", "card_token"],
+                condition=Q(closed_at=None),
+                name="one_open_item_a_card",
             ),
             models.CheckConstraint(condition=one_of("desk", Desk), name="desk_known"),
             models.CheckConstraint(
@@ -147,6 +149,4 @@ class QueueView(SavedView):
     """An analyst's own name for filters of the queue, as in its address."""
 
     class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["user", "name"], name="queue_view_per_name")
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "name"], name="queue_view_per_name")]

@@ -67,7 +67,9 @@ def work_out_budgets() -> int:
 
 def _stale() -> Iterator[tuple[DeskBudget, ModelVersion | None, str]]:
     version, at = champion("fraud"), now()
-    for site in Site.objects.filter(pk__in=Source.objects.filter(is_active=True).values("site")).order_by("pk"):
+    for site in Site.objects.filter(pk__in=Source.objects.filter(is_active=True).values("site")).order_by(
+        "pk"
+    ):
         point = points_of(site, version).values_list("pk", flat=True).first() if version else None
         for desk in Desk:
             budget = budget_of(site, desk)

@@ -78,9 +78,7 @@ def close_alerts(item: WorkItem, alert_ids: Collection[int], user: User) -> list
     alerts = list(item.alerts.filter(pk__in=alert_ids, status=AlertStatus.OPEN).order_by("pk"))
     if len(alerts) != len(set(alert_ids)):
         raise LynceusError("alert_settled", "One of these alerts is settled already.", status=409)
-    item.alerts.filter(pk__in=[alert.pk for alert in alerts]).update(
-        status=AlertStatus.CLOSED, closed_at=at
-    )
+    item.alerts.filter(pk__in=[alert.pk for alert in alerts]).update(status=AlertStatus.CLOSED, closed_at=at)
     item.locked_by, item.locked_until = None, None
     sum_up([item], at)
     return alerts
