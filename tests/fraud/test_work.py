@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.accounts.models import User
 from apps.core.clock import now
@@ -143,21 +142,3 @@ def test_settled_twice_is_refused(alerts, site, analyst) -> None:
     with pytest.raises(LynceusError) as refused, transaction.atomic():
         close_alerts(item, [first.pk], analyst)
     assert refused.value.code == "alert_settled"
-
-
-def taken_at_once(site, users: list[User]) -> list[WorkItem | None]:
-    """What each gets who asks at the same moment."""
-    got: list[WorkItem | None] = []
-    gate = threading.Barrier(len(users))
-
-    def ask(user: User) -> None:
-        gate.wait()
-        got.append(take_next(site=site, desk=Desk.LOSS, user=user))
-        connection.close()
-
-    threads = [threading.Thread(target=ask, args=(user,)) for user in users]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return got
