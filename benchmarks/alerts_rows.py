@@ -16,18 +16,19 @@ INSERT INTO fraud_transaction (id, source_id, event_id, type, occurred_at, card_
   device_id, network_reference, original_event_id, scheme, bin, issuer_country, funding, auth_response,
   avs_result, cvv_result, sca_exemption, initiator, received_at, shard, status, attempts)
 SELECT i, %(source)s, 'e' || i, 'authorization', at, 'card-' || drawn %% %(cards)s, amount, amount, 'EUR', 1,
-  'm' || drawn %% 5000, 't' || drawn %% 9000, '5411', 'BE', 'ecommerce', 'ecom', '', '', '', '', '', '', '', '',
-  '', '', '', '', at, i %% 16, 'decided', 0
+  'm' || drawn %% 5000, 't' || drawn %% 9000, '5411', 'BE', 'ecommerce', 'ecom', '', '', '', '', '', '', '',
+  '', '', '', '', '', at, i %% 16, 'decided', 0
 FROM (SELECT i, hashint8(i) & 2147483647 AS drawn, 100 + (hashint8(i + 1) & 2147483647) %% 200000 AS amount,
   now() - (%(last_of_all)s - i) * interval '8 milliseconds' AS at
   FROM generate_series(%(first)s, %(last)s) AS i) AS payment
 """
 DECISIONS = """
 INSERT INTO fraud_decision (id, public_id, transaction_id, outcome, score, mode, mode_reason, main_reason,
-  model_version, artefact_hash, review_threshold, decline_threshold, ruleset_version, deadline_hit, decided_at,
-  latency_ms)
+  model_version, artefact_hash, review_threshold, decline_threshold, ruleset_version, deadline_hit,
+  decided_at, latency_ms)
 SELECT id, gen_random_uuid(), id, CASE WHEN id %% {raised} <> 0 THEN 'approve' WHEN id %% {declined} = 0
-  THEN 'decline' ELSE 'review' END, CASE WHEN id %% {raised} <> 0 THEN 0.01 ELSE 0.3 + (id %% 700) / 1000.0 END,
+  THEN 'decline' ELSE 'review' END,
+  CASE WHEN id %% {raised} <> 0 THEN 0.01 ELSE 0.3 + (id %% 700) / 1000.0 END,
   CASE WHEN id %% 100000 = 7 THEN 'no_state' ELSE 'full' END, '',
   CASE WHEN id %% {raised} = 0 THEN 'Amount 11x this card''s usual' ELSE '' END, 1, '', 0.3, 0.9, 1, false,
   received_at, 5
@@ -49,13 +50,14 @@ SELECT %(site)s, desk, card_token, n, amount, stake, opened,
   CASE WHEN drawn %% 5000 = 1 THEN now() + interval '1 day' END,
   CASE WHEN drawn %% 100 = 2 OR drawn %% 500 = 4 THEN %(other)s WHEN drawn %% 1000 = 5 THEN %(me)s END,
   CASE WHEN drawn %% 50 = 3 THEN now() + interval '1 day' END, CASE WHEN drawn %% 500 = 4 THEN now() END
-FROM (SELECT desk, card_token, hashtext(card_token) & 2147483647 AS drawn, count(*) AS n, sum(amount) AS amount,
-  sum(CASE desk WHEN 'loss' THEN risk ELSE amount - risk END) AS stake, min(decided_at) AS opened
+FROM (SELECT desk, card_token, hashtext(card_token) & 2147483647 AS drawn, count(*) AS n,
+  sum(amount) AS amount, sum(CASE desk WHEN 'loss' THEN risk ELSE amount - risk END) AS stake,
+  min(decided_at) AS opened
   FROM raised GROUP BY desk, card_token) AS card
 """
 ALERTS = """
-INSERT INTO fraud_alert (site_id, decision_id, status, amount_reporting_minor, risk_minor, created_at, item_id,
-  at_stake_minor)
+INSERT INTO fraud_alert (site_id, decision_id, status, amount_reporting_minor, risk_minor, created_at,
+  item_id, at_stake_minor)
 SELECT %(site)s, decision_id, 'open', amount, risk, decided_at, item.id,
   CASE raised.desk WHEN 'loss' THEN risk ELSE amount - risk END
 FROM raised JOIN fraud_workitem item ON item.desk = raised.desk AND item.card_token = raised.card_token

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import models, transaction
 
 from apps.core.errors import LynceusError
@@ -43,7 +44,9 @@ def save_view(kind: type[SavedView], user: Any, data: Any, filters: Mapping[str,
             "no_view", "Give a name of up to 40 characters and at least one filter.", status=422
         )
     name = form.cleaned_data["name"]
-    type(user).objects.select_for_update().get(pk=user.pk)  # two saved at once are still counted
+    get_user_model()._default_manager.select_for_update().get(
+        pk=user.pk
+    )  # two saved at once are still counted
     mine = kind._default_manager.filter(user=user)
     if not mine.filter(name=name).exists() and mine.count() >= VIEWS_MAX:
         message = f"You have {VIEWS_MAX} saved views: delete one first."

@@ -174,7 +174,7 @@ def list_decisions(request: HttpRequest, asked: Annotated[RecentQuery, Query()])
 def _recent(made: Decision) -> RecentOut:
     paid = made.transaction
     return RecentOut(
-        event_id=paid.event_id, source=paid.source.slug, decision=made.outcome, score=made.score, mode=made.mode,
-        main_reason=made.main_reason, amount_minor=paid.amount_minor, currency=paid.currency,
+        event_id=paid.event_id, source=paid.source.slug, decision=made.outcome, score=made.score,
+        mode=made.mode, main_reason=made.main_reason, amount_minor=paid.amount_minor, currency=paid.currency,
         decided_at=made.decided_at, rescored=rescored_of(paid),
     )  # fmt: skip

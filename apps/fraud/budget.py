@@ -19,7 +19,7 @@ DAYS = {"held_out": "held-out days", "recent": "days of this site's own matured 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a larger budget brings by one kind of days. `value` is empty where `says` tells why there is none."""
+    """What a larger budget brings by one kind of days. `value` is empty where `says` tells why."""
 
     days: str
     value: str

@@ -180,7 +180,7 @@ def _entries(pks: Sequence[int]) -> list[Entry]:
     lead = _by_stake(Alert.objects.filter(item=OuterRef("pk"), status=AlertStatus.OPEN)).values("pk")[:1]
     found = WorkItem.objects.filter(pk__in=pks).select_related("locked_by", "assignee")
     items = {item.pk: item for item in found.annotate(lead_id=Subquery(lead))}
-    leads = Alert.objects.filter(pk__in=[item.lead_id for item in items.values()])  # type: ignore[attr-defined]
+    leads = Alert.objects.filter(pk__in=[item.lead_id for item in items.values()])
     led = {
         alert.item_id: alert
         for alert in leads.select_related("decision__transaction__source", "decision__rescore")

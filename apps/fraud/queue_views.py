@@ -146,7 +146,8 @@ def _told(row: Row) -> tuple[Any, ...]:
     item, move = row.entry.item, row.entry.move
     return (
         item.pk, item.at_stake_minor, item.alert_count, row.entry.lead.pk,
-        row.holder and (row.holder.pk, item.locked_until), row.overdue, row.sleeps, row.ends_line, item.assignee_id, item.escalated_at, move and move.pk,
+        row.holder and (row.holder.pk, item.locked_until), row.overdue, row.sleeps, row.ends_line,
+        item.assignee_id, item.escalated_at, move and move.pk,
     )  # fmt: skip
 
 

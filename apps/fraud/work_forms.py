@@ -1,4 +1,4 @@
-"""The forms of the queue: how it is narrowed, what is done with what was ticked, what a desk reviews a day."""
+"""The forms of the queue: how it is narrowed, what becomes of what was ticked, what a desk reviews a day."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Gain:
 
 
 def gained(queued: Queued, budget: int, more: int, seed: int = 0) -> Gain | None:
-    """What is worth in the alerts after the first `budget` of each day, up to `more`. None with too few days."""
+    """The worth of each day's alerts after the first `budget`, up to `more`. None with too few days."""
     if queued.n_days < DAYS_MIN:
         return None
     order = np.lexsort((-queued.stakes, queued.days))

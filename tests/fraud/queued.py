@@ -11,9 +11,9 @@ def fill(source: Source, cards: int, alerts_a_card: int = 1, first: int = 0) -> 
     """Alerts as decisions leave them, put into items."""
     at = now()
     given = {
-        "type": "authorization", "occurred_at": at, "amount_minor": 1000, "currency": "EUR", "merchant_id": "m",
-        "terminal_id": "t", "mcc": "5411", "country": "BE", "entry_mode": "chip", "channel": "pos",
-        "received_at": at, "shard": 0, "status": "decided",
+        "type": "authorization", "occurred_at": at, "amount_minor": 1000, "currency": "EUR",
+        "merchant_id": "m", "terminal_id": "t", "mcc": "5411", "country": "BE", "entry_mode": "chip",
+        "channel": "pos", "received_at": at, "shard": 0, "status": "decided",
     }  # fmt: skip
     rows = Transaction.objects.bulk_create(
         Transaction(source=source, event_id=f"e{n + first}", card_token=f"card-{n % cards + first:04d}",
@@ -25,8 +25,8 @@ def fill(source: Source, cards: int, alerts_a_card: int = 1, first: int = 0) -> 
         for row in rows
     )
     Alert.objects.bulk_create(
-        Alert(site=source.site, decision=one, created_at=at, risk_minor=one.transaction.amount_reporting_minor,
-              amount_reporting_minor=one.transaction.amount_reporting_minor)
-        for one in made
+        Alert(site=source.site, decision=one, created_at=at, risk_minor=row.amount_reporting_minor,
+              amount_reporting_minor=row.amount_reporting_minor)
+        for one, row in zip(made, rows, strict=True)
     )  # fmt: skip
     gather_alerts()

@@ -46,7 +46,7 @@ def colleague(site) -> User:
 
 @pytest.fixture
 def cards(post, source) -> Callable[..., list[WorkItem]]:
-    """An item for each amount, a card each, in this order."""
+    """An item for each amount that is large enough for an alert, a card each, in this order."""
 
     def make(*amounts: int, first: int = 1) -> list[WorkItem]:
         sent = [
@@ -57,7 +57,7 @@ def cards(post, source) -> Callable[..., list[WorkItem]]:
         drain_all()
         gather_alerts()
         items = {item.card_token: item for item in WorkItem.objects.all()}
-        return [items[one["card_token"]] for one in sent]
+        return [items[one["card_token"]] for one in sent if one["card_token"] in items]
 
     return make
 
@@ -128,7 +128,7 @@ def test_todays_capacity_is_a_line_that_reviews_move_up(analyst, cards, me, site
 
 
 def test_an_item_takes_as_many_of_the_day_as_it_has_alerts(analyst, cards, me, site, post) -> None:
-    few, many = cards(LARGE, 9 * LARGE)
+    few, many = cards(LARGE, 2 * LARGE)
     post(event("more", card_token="card-0002", amount_minor=LARGE))
     drain_all()
     gather_alerts()
@@ -291,7 +291,7 @@ def test_it_pages_by_key_whatever_comes_meanwhile(analyst, cards, monkeypatch) -
         if not following:
             break
         if len(listed) == 2:
-            cards(9 * LARGE, first=9)  # goes before what was seen, and moves nothing
+            cards(3 * LARGE, first=9)  # goes before what was seen, and moves nothing
         page = analyst.get("/fraud/" + html.unescape(following[1]))
     assert listed == order
     for key in ("x", "1-", "99999999999999999999-1", "9223372036854775808-1"):

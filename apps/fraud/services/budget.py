@@ -42,7 +42,7 @@ def set_capacity(*, site: Site, desk: Desk, alerts_per_day: int, by: User) -> No
 
 
 def ring_stale_budgets() -> int:
-    """For the sweeper: ring once where a desk's figures are old, or of another model, threshold or capacity."""
+    """For the sweeper: ring once where a desk's figures are old, or of another model, limit or capacity."""
     if next(_stale(), None) is None:
         return 0
     ring(TASK)
@@ -124,7 +124,7 @@ def _matured(
         return
     wanted = desk == Desk.LOSS
     for at, stake, amount, fraud in rows:
-        yield at, stake, float(amount) if fraud is wanted else 0.0
+        yield at, stake or 0, float(amount) if fraud is wanted else 0.0
 
 
 def _said(gain: Gain | None, kind: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def snooze_item(item: WorkItem, user: User, until: datetime, note: str = "") -> 
 
 @transaction.atomic
 def assign_item(item: WorkItem, user: User, to: User | None, note: str = "") -> None:
-    """To a colleague, who then gets it next, or back to whoever is next. LynceusError 409 as `_mine_to_move`."""
+    """To a colleague, who then gets it next, or back to whoever is next. Errors as `_mine_to_move`."""
     at = now()
     item = _mine_to_move(item, user, at)
     item.assignee = to
