@@ -163,10 +163,8 @@ def list_decisions(request: HttpRequest, asked: Annotated[RecentQuery, Query()])
     """Of the last days of a busy installation, or the last hours: no further back than the queue's page."""
     caller: Caller = request.auth  # type: ignore[attr-defined]
     record("decisions.listed", site=caller.site, actor=caller.user or caller.client)
-    found = recent_decisions_for(caller.site, QueueFilter(asked.outcome, asked.mode, asked.source))
-    if asked.after:
-        found = found.filter(pk__lt=asked.after)
-    rows = list(found[: asked.limit + 1])
+    chosen = QueueFilter(asked.outcome, asked.mode, asked.source)
+    rows = recent_decisions_for(caller.site, chosen, rows=asked.limit + 1, before=asked.after)
     more, rows = len(rows) > asked.limit, rows[: asked.limit]
     return RecentPageOut(items=[_recent(made) for made in rows], next=rows[-1].pk if more else None)
 

@@ -15,7 +15,7 @@ from apps.accounts.models import Role, Site, User
 from apps.core.clock import now
 from apps.fraud.models import Alert, AlertStatus, Desk, WorkItem, WorkMove
 
-PAGE_ROWS = 50
+PAGE_ROWS = 25
 COUNT_MAX = 10_000  # nobody reads a larger number, and counting on would take longer with every item
 MINE_MAX = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -24,7 +24,7 @@ from apps.fraud.queue import COUNT_MAX, PAGE_ROWS, Entry, Line, line_of, standin
 from apps.fraud.selectors import RECENT_DECISIONS, QueueFilter, parked_for, recent_decisions_for, waiting_for
 from apps.fraud.work_forms import MoveForm, WorkForm
 
-ROWS_MAX = 100
+ROWS_MAX = 50
 RECENT = "recent"
 
 
@@ -154,7 +154,7 @@ def _told(row: Row) -> tuple[Any, ...]:
 def _recent(request: HttpRequest, user: User) -> dict[str, Any]:
     form = QueueForm(request.GET, site=user.site)
     chosen = form.chosen()
-    found = list(recent_decisions_for(user.site, chosen)[:ROWS_MAX])
+    found = recent_decisions_for(user.site, chosen, rows=ROWS_MAX)
     filters = _given(chosen)
     seen = _mark([_told_of(made) for made in found])
     return {

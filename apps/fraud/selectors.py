@@ -26,7 +26,7 @@ from apps.modelops.selectors import champion
 
 RECENT = timedelta(hours=24)
 JUST_NOW = timedelta(minutes=5)
-RECENT_DECISIONS = 20_000
+RECENT_DECISIONS = 10_000
 COUNT_MAX = 10_000
 
 
@@ -113,22 +113,29 @@ def decisions_among(site: Site, ids: Collection[int]) -> dict[int, Decision]:
     return {made.pk: made for made in found.select_related("transaction")}
 
 
-def recent_decisions_for(site: Site, chosen: QueueFilter) -> QuerySet[Decision]:
+def recent_decisions_for(
+    site: Site, chosen: QueueFilter, *, rows: int, before: int | None = None
+) -> list[Decision]:
     """The newest first, among the last RECENT_DECISIONS of the installation: what is rare among ten million
-    would else be looked for among all of them."""
+    would else be looked for among all of them. `before`: only those with a smaller key.
+
+    What a row tells is asked apart from which they are, and sources by their keys: else the database plans
+    joins over all decisions.
+    """
     newest = Decision.objects.order_by("-id").values_list("id", flat=True).first() or 0
-    rows = (
-        Decision.objects.select_related("transaction__source", "alert", "rescore")
-        .filter(transaction__source__site=site, id__gt=newest - RECENT_DECISIONS)
-        .order_by("-id")
+    sources = sources_of(site).filter(slug=chosen.source) if chosen.source else sources_of(site)
+    found = Decision.objects.filter(
+        id__gt=newest - RECENT_DECISIONS, transaction__source__in=list(sources.values_list("pk", flat=True))
     )
+    if before:
+        found = found.filter(id__lt=before)
     if chosen.outcome:
-        rows = rows.filter(outcome=chosen.outcome)
+        found = found.filter(outcome=chosen.outcome)
     if chosen.mode:
-        rows = rows.filter(mode=chosen.mode)
-    if chosen.source:
-        rows = rows.filter(transaction__source__slug=chosen.source)
-    return rows
+        found = found.filter(mode=chosen.mode)
+    pks = list(found.order_by("-id").values_list("id", flat=True)[:rows])
+    told = Decision.objects.select_related("transaction__source", "alert", "rescore")
+    return list(told.filter(pk__in=pks).order_by("-id"))
 
 
 def waiting_for(site: Site) -> int:
