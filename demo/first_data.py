@@ -17,6 +17,7 @@ from apps.core.clock import now
 from apps.radiology.models import Export, Study
 from apps.radiology.services.exports import request_export
 from demo import seed
+from demo.first_contest import contest_and_open_a_case
 from demo.first_reads import read_first_films
 from demo.places import Places
 from demo.prepare import SENT_AT_START
@@ -48,6 +49,7 @@ def send_first_data(places: Places) -> None:
         "stream_transactions", url=places.base_url, source=seed.SOURCE, rate=EVENTS_RATE,
         seconds=EVENTS_S,
     )  # fmt: skip
+    contest_and_open_a_case(places.base_url, _token())
     done.touch()
 
 

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from uuid import uuid4
 
 from PIL import Image
 
 from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
-from apps.fraud.models import Decision, ListEntry, ListKind, ListName, PassThroughPolicy, RuleSet, Source
+from apps.fraud.models import (
+    Act,
+    Alert,
+    Case,
+    Contest,
+    Decision,
+    Disposition,
+    Ground,
+    ListEntry,
+    ListKind,
+    ListName,
+    PassThroughPolicy,
+    RuleSet,
+    Source,
+    Verdict,
+)
+from apps.fraud.services.cases import open_case
 from apps.fraud.services.drain import drain_shard
 from apps.fraud.services.gather import gather_alerts
 from apps.fraud.services.ingest import ingest_transactions
@@ -70,6 +87,10 @@ class Things:
     upload: PieceUpload
     result: Result
     decision: Decision
+    disposition: Disposition
+    act: Act
+    case: Case
+    contest: Contest
     ruleset: RuleSet
     policy: PassThroughPolicy
     entry: ListEntry
@@ -97,6 +118,8 @@ def make_things(site: Site) -> Things:
     _called(instance, version)
     user = User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR)
     read = _signed(study, user)
+    decision = _decision(source)
+    alert = decision.alert
     Discrepancy.objects.create(study=study, read=read, label="Effusion", kind="ai", opened_at=now())
     return Things(
         user=user,
@@ -110,7 +133,13 @@ def make_things(site: Site) -> Things:
         merge=_merge(site, user),
         upload=_upload(user),
         result=_result(study),
-        decision=_decision(source),
+        decision=decision,
+        disposition=_disposed(alert, user),
+        act=Act.objects.create(site=site, kind="block", decision=decision, by=user, at=now()),
+        case=open_case(title="x", alerts=[alert], by=user),
+        contest=Contest.objects.create(
+            site=site, source=source, contest_id=f"contest-{site.slug}", decision=decision, opened_at=now()
+        ),
         ruleset=_ruleset(site, user),
         policy=_policy(site, user),
         entry=add_entry(
@@ -278,6 +307,15 @@ def _decision(source: Source) -> Decision:
         drain_shard(shard)
     gather_alerts()
     return decided.get()
+
+
+def _disposed(alert: Alert, by: User) -> Disposition:
+    made = Disposition.objects.create(
+        site=alert.site, batch=uuid4(), item=alert.item, verdict=Verdict.CANNOT_TELL,
+        reason=Ground.TOO_LITTLE, by=by, at=now(),
+    )  # fmt: skip
+    made.alerts.add(alert)
+    return made
 
 
 def _model(site: Site) -> tuple[TrainingJob, ModelVersion]:

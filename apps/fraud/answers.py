@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apps.fraud.models import Reversal, Transaction, TransactionStatus
-from apps.fraud.schemas import ReasonOut, RescoredOut
+from apps.fraud.models import Contest, Reversal, Transaction, TransactionStatus
+from apps.fraud.plain import plain_reasons
+from apps.fraud.schemas import ContestOut, ReasonOut, RescoredOut
 from apps.fraud.selectors import action_for
 
 
@@ -55,6 +56,20 @@ def rescored_of(row: Transaction) -> RescoredOut | None:
         return None
     return RescoredOut(
         score=after.score, decision=after.by_score, model_version=after.model_version, at=after.at
+    )
+
+
+def contest_out(made: Contest) -> ContestOut:
+    """Needs its decision's transaction and evidence."""
+    return ContestOut(
+        contest_id=made.contest_id,
+        event_id=made.decision.transaction.event_id,
+        status="settled" if made.settled_at else "open",
+        reasons=plain_reasons(made.decision),
+        opened_at=made.opened_at,
+        outcome=made.outcome or None,  # type: ignore[arg-type]
+        answer=made.answer or None,
+        settled_at=made.settled_at,
     )
 
 

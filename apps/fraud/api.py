@@ -45,21 +45,26 @@ def _headers(names: Iterable[str], *, required: bool) -> list[dict[str, Any]]:
     ]
 
 
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
+def one_of_a_kind(schema: dict[str, Any]) -> dict[str, Any]:
+    """A request body of one object."""
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
 def _one_or_list(item: dict[str, Any]) -> dict[str, Any]:
-    return _json({"oneOf": [item, {"type": "array", "items": item, "minItems": 1, "maxItems": EVENTS_MAX}]})
+    return one_of_a_kind(
+        {"oneOf": [item, {"type": "array", "items": item, "minItems": 1, "maxItems": EVENTS_MAX}]}
+    )
 
 
 _DOCUMENTED_BODY = {"parameters": _headers(_SIGNED, required=True), "requestBody": _one_or_list(_EVENT)}
 _DOCUMENTED_EVENT = {
-    "parameters": _headers((*_SIGNED, "lynceus-deadline-ms"), required=False), "requestBody": _json(_EVENT)
+    "parameters": _headers((*_SIGNED, "lynceus-deadline-ms"), required=False),
+    "requestBody": one_of_a_kind(_EVENT),
 }  # fmt: skip
 _DOCUMENTED_LABELS = {
     "parameters": _headers(_SIGNED, required=False), "requestBody": _one_or_list(LabelIn.model_json_schema())
 }  # fmt: skip
+SIGNED_OR_TOKEN = _headers(_SIGNED, required=False)
 _REFUSED = {status: Problem for status in (400, 401, 409, 413, 422, 503)}
 
 
@@ -71,7 +76,7 @@ _REFUSED = {status: Problem for status in (400, 401, 409, 413, 422, 503)}
     description=doors.receive.__doc__,
 )
 def receive_transactions(request: HttpRequest) -> HttpResponse:
-    return _through(doors.receive, request)
+    return through(doors.receive, request)
 
 
 @router.post(
@@ -82,7 +87,7 @@ def receive_transactions(request: HttpRequest) -> HttpResponse:
     description=doors.decide.__doc__,
 )
 def decide_event(request: HttpRequest) -> HttpResponse:
-    return _through(doors.decide, request)
+    return through(doors.decide, request)
 
 
 @router.post(
@@ -93,16 +98,16 @@ def decide_event(request: HttpRequest) -> HttpResponse:
     description=doors.label.__doc__,
 )
 def receive_labels(request: HttpRequest) -> HttpResponse:
-    return _through(doors.label, request)
+    return through(doors.label, request)
 
 
-def _through(door: doors.Door, request: HttpRequest) -> HttpResponse:
+def through(door: doors.Door, request: HttpRequest) -> HttpResponse:
     if door is not doors.receive and not doors.says_who(request.headers):
         caller_of(request, scope="fraud", roles=())  # a person, or nobody: refused, each in its own words
-    return _answered(door(request.headers, _body_of(request)))
+    return answered(door(request.headers, _body_of(request)))
 
 
-def _answered(reply: doors.Reply) -> HttpResponse:
+def answered(reply: doors.Reply) -> HttpResponse:
     return HttpResponse(reply.body, status=reply.status, content_type=doors.JSON)
 
 
@@ -143,9 +148,9 @@ def get_decision(
             subject=f"transaction:{row.pk}",
         )
     if row.status == TransactionStatus.PENDING:
-        return _answered(doors.reply(202, PendingOut(event_id=row.event_id, status=row.status)))
+        return answered(doors.reply(202, PendingOut(event_id=row.event_id, status=row.status)))
     reasons = reasons_of(row.decision) if row.status == TransactionStatus.DECIDED else None
-    return _answered(doors.reply(200, DecisionOut(**answer_of(row, reasons), rescored=rescored_of(row))))
+    return answered(doors.reply(200, DecisionOut(**answer_of(row, reasons), rescored=rescored_of(row))))
 
 
 def _reader(request: HttpRequest) -> Caller:

@@ -21,6 +21,7 @@ class FraudConfig(AppConfig):
         from apps.fraud.services.deliver import ring_due
         from apps.fraud.services.drain import ring_overdue
         from apps.fraud.services.gather import ring_ungathered
+        from apps.fraud.services.make_labels import ring_labels_due
         from apps.modelops.registry import Domain, Phase, register_domain
         from ml.fraud.config import PRESETS, TrainConfig
 
@@ -49,6 +50,7 @@ class FraudConfig(AppConfig):
         register_sweeper("fraud.deliveries", ring_due)
         register_sweeper("fraud.alerts", ring_ungathered)
         register_sweeper("fraud.budgets", ring_stale_budgets)
+        register_sweeper("fraud.labels", ring_labels_due)
         register_check("decision webhooks", dead_deliveries)
         register_check("fraud model", model_in_service)
         register_check("fraud model of this process", loaded_here, readiness=True)

@@ -20,10 +20,11 @@ from apps.core.aside import on_loop_if_at_hand
 from apps.core.errors import LynceusError
 from apps.core.recent import recently
 from apps.core.storage import refuse_when_storage_is_low
-from apps.fraud.answers import answer_of, rescored_of
+from apps.fraud.answers import answer_of, contest_out, rescored_of
 from apps.fraud.models import Source, Transaction
 from apps.fraud.schemas import DecisionOut, LabelReceiptOut, Receipt
 from apps.fraud.selectors import active_source, sources_of
+from apps.fraud.services.contests import open_contest
 from apps.fraud.services.decide_now import Asked, decide_now
 from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.labels import store_labels
@@ -32,7 +33,7 @@ from apps.fraud.services.sources import allowed_of, valid_secrets
 from apps.fraud.services.states import Busy
 from apps.fraud.services.together import Desk
 from apps.fraud.signatures import verify
-from apps.fraud.validation import check_events, check_labels, deadline_of, parse_body
+from apps.fraud.validation import check_contest, check_events, check_labels, deadline_of, parse_body
 
 log = structlog.get_logger(__name__)
 BODY_MAX_BYTES = 2 * 1024 * 1024
@@ -100,6 +101,15 @@ def label(headers: Headers, body: bytes) -> Reply:
         labels = check_labels(parse_body(body), allowed_of(source))
         receipt = store_labels(source=source, labels=labels, actor=actor)
     return reply(202, LabelReceiptOut(accepted=receipt.accepted, duplicates=receipt.duplicates))
+
+
+def contest(headers: Headers, body: bytes) -> Reply:
+    """A person looks at the decline again. The same one again gets the same answer, and what came of it."""
+    with _stored_or_503():
+        source, actor = _signed_or_client(headers, body)
+        given = check_contest(parse_body(body), allowed_of(source))
+        made = open_contest(source=source, given=given, actor=actor)
+    return reply(200, contest_out(made))
 
 
 def says_who(headers: Headers) -> bool:

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from apps.core.clock import now
 from apps.fraud.iso import COUNTRIES, CURRENCIES
-from apps.fraud.models import AMOUNT_MAX_MINOR
+from apps.fraud.models import AMOUNT_MAX_MINOR, MESSAGE_MAX
 
 EVENT_ID = r"[A-Za-z0-9._:@=+~-]{1,128}"
 # RFC 3339 section 5.6; `fromisoformat` alone also takes week dates and times without a zone.
@@ -40,6 +40,17 @@ def label(value: str) -> str:
     if len(value) > 128:
         raise fail("too_long")
     if not value.isprintable() or value != value.strip():
+        raise fail("bad_characters")
+    return value
+
+
+def message(value: str) -> str:
+    """What a person wrote: lines, and no other control characters."""
+    if not value.strip():
+        raise fail("empty")
+    if len(value) > MESSAGE_MAX:
+        raise fail("too_long")
+    if not all(line.isprintable() for line in value.replace("\r\n", "\n").split("\n")):
         raise fail("bad_characters")
     return value
 
@@ -113,6 +124,7 @@ def degrees(limit: float) -> Callable[[Any], float]:
 Text = Annotated[str, BeforeValidator(text)]
 EventId = Annotated[Text, AfterValidator(matching(EVENT_ID, "bad_event_id"))]
 Label = Annotated[Text, AfterValidator(label)]
+Message = Annotated[Text, AfterValidator(message)]
 Code = Annotated[Text, AfterValidator(matching(r"[A-Za-z0-9_.-]{1,32}", "bad_code"))]
 Country = Annotated[Text, AfterValidator(member(COUNTRIES, "not_iso_3166"))]
 Currency = Annotated[Text, AfterValidator(member(CURRENCIES, "not_iso_4217"))]
@@ -179,6 +191,28 @@ class LabelIn(BaseModel):
     scheme: Code | None = None
     raw_code: Code | None = None
     known_at: Moment | None = None
+
+
+class ContestIn(BaseModel):
+    """A customer does not agree with a decline. `contest_id` is yours; `message` what they say."""
+
+    model_config = STRICT
+    contest_id: EventId = Field(examples=["contest-17"])
+    event_id: EventId = Field(examples=["evt-000042"])
+    message: Message | None = None
+
+
+class ContestOut(BaseModel):
+    """`reasons`: why it was declined, for the customer. `outcome` and `answer` once a person looked."""
+
+    contest_id: str
+    event_id: str
+    status: Literal["open", "settled"]
+    reasons: list[str]
+    opened_at: datetime
+    outcome: Literal["upheld", "overturned"] | None
+    answer: str | None
+    settled_at: datetime | None
 
 
 class LabelReceiptOut(BaseModel):

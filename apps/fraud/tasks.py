@@ -4,6 +4,7 @@ from apps.fraud.services.budget import work_out_budgets as work_out
 from apps.fraud.services.deliver import deliver_due
 from apps.fraud.services.drain import drain_shard
 from apps.fraud.services.gather import gather_alerts as gather
+from apps.fraud.services.make_labels import make_labels as label_due
 
 
 @shared_task(name="fraud.decide_pending")
@@ -24,3 +25,8 @@ def gather_alerts() -> None:
 @shared_task(name="fraud.work_out_budgets")
 def work_out_budgets() -> None:
     work_out()
+
+
+@shared_task(name="fraud.make_labels")
+def make_labels() -> None:
+    label_due()

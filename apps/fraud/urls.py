@@ -1,6 +1,16 @@
 from django.urls import path
 
-from apps.fraud import operating_views, passing_views, queue_views, rule_views, views, work_views
+from apps.fraud import (
+    case_views,
+    contest_views,
+    disposition_views,
+    operating_views,
+    passing_views,
+    queue_views,
+    rule_views,
+    views,
+    work_views,
+)
 
 app_name = "fraud"
 urlpatterns = [
@@ -15,6 +25,21 @@ urlpatterns = [
     path("views/", work_views.save_view, name="save_view"),
     path("views/<int:view_id>/delete/", work_views.delete_view, name="delete_view"),
     path("decisions/<uuid:public_id>/", views.decision, name="decision"),
+    path("decisions/<uuid:public_id>/act/", disposition_views.act, name="act"),
+    path("decisions/<uuid:public_id>/contact/", disposition_views.contact, name="contact"),
+    path("decisions/<uuid:public_id>/case/", disposition_views.into_case, name="into_case"),
+    path("items/<int:item_id>/settle/", disposition_views.settle, name="settle"),
+    path("dispositions/<uuid:public_id>/again/", disposition_views.settle_again, name="settle_again"),
+    path("dispositions/<uuid:batch>/undo/", disposition_views.undo_batch, name="undo_dispositions"),
+    path("acts/<uuid:public_id>/undo/", disposition_views.undo_one, name="undo_act"),
+    path("cases/", case_views.cases, name="cases"),
+    path("cases/<uuid:public_id>/", case_views.case, name="case"),
+    path("cases/<uuid:public_id>/case.pdf", case_views.pdf, name="case_pdf"),
+    path("cases/<uuid:public_id>/evidence/", case_views.evidence, name="case_evidence"),
+    path("cases/<uuid:public_id>/closing/", case_views.ask, name="ask_closing"),
+    path("cases/<uuid:public_id>/close/", case_views.close, name="close_case"),
+    path("contests/", contest_views.contests, name="contests"),
+    path("contests/<uuid:public_id>/", contest_views.contest, name="contest"),
     path("rules/", rule_views.versions, name="rules"),
     path("rules/new/", rule_views.new_version, name="new_version"),
     path("rules/<int:number>/", rule_views.version, name="version"),

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from apps.core.errors import LynceusError
 from apps.fraud.cardguard import Allowed, forbidden, holds_card_number, safe_name
-from apps.fraud.schemas import EVENT_ID, EventIn, LabelIn
+from apps.fraud.schemas import EVENT_ID, ContestIn, EventIn, LabelIn
 
-Given = TypeVar("Given", EventIn, LabelIn)
+Given = TypeVar("Given", EventIn, LabelIn, ContestIn)
 EVENTS_MAX = 500
 DEADLINE_MS = 80
 DEADLINE_MAX_MS = 2000
@@ -79,6 +79,18 @@ def check_labels(raw: list[Any], allowed: Allowed) -> list[LabelIn]:
         says = "The labels are malformed; nothing was stored."
         raise LynceusError("invalid_labels", says, status=422, extra={"errors": errors})
     return labels
+
+
+def check_contest(raw: list[Any], allowed: Allowed) -> ContestIn:
+    """The one contest, checked, or LynceusError 422 as for events."""
+    if len(raw) != 1:
+        raise LynceusError("wrong_event_count", "Send one contest.", status=422)
+    contests, errors = _checked(ContestIn, raw, allowed)
+    if errors:
+        raise LynceusError(
+            "invalid_contest", "The contest is malformed.", status=422, extra={"errors": errors}
+        )
+    return contests[0]
 
 
 def _checked(

@@ -11,9 +11,10 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from apps.accounts.auth import role_required
+from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, Site, User
 from apps.audit.services import record
+from apps.fraud.disposition_panel import panel_of
 from apps.fraud.models import Action, Decision, FraudLabel, Outcome
 from apps.fraud.selectors import (
     action_for,
@@ -63,6 +64,7 @@ def decision(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "deliveries": deliveries_of(found),
         "timeline": card_timeline(found),
         "labels": FraudLabel.objects.filter(transaction=found.transaction).order_by("-pk"),
+        **panel_of(found, user_of(request)),
         "active": "alerts",
     }
     return render(request, "fraud/decision.html", context)

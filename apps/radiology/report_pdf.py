@@ -1,48 +1,26 @@
-"""A report as a PDF: text that can be selected and read aloud (PDF/UA-1), fonts inside.
-
-By Typst, a typesetter in one wheel that needs nothing of the system. What people wrote reaches it as data
-and is never markup.
-"""
+"""A report as a PDF."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import structlog
 from django.utils import timezone
 
+from apps.core.pdf import compiled
 from apps.radiology.models import Communication, ReadState
 from apps.radiology.reports import Report
 from apps.radiology.templatetags.films import dicom_age, dicom_date, dicom_name, dicom_time
 
-log = structlog.get_logger(__name__)
 TEMPLATE = Path(__file__).with_name("report.typ")
 USE = "Research use. Not a medical device."
 
 
 def as_pdf(report: Report) -> bytes:
-    """Times are in the time zone in force. What is written in letters that the fonts lack is shown as boxes,
-    and the PDF says so."""
-    import typst  # for whoever asks for one
-
-    data = _data(report)
-    try:
-        return _compiled(data, pdf_standards="ua-1")
-    except typst.TypstError as error:
-        # The standard allows no box in place of a letter.
-        log.info("pdf_not_ua", error=type(error).__name__)
-        return _compiled(data | {"boxes": True})
-
-
-def _compiled(data: dict[str, Any], **how: Any) -> bytes:
-    import typst
-
-    given = {"data": json.dumps(data)}
-    return bytes(typst.compile(TEMPLATE, root=TEMPLATE.parent, sys_inputs=given, **how))
+    """Times are in the time zone in force."""
+    return compiled(TEMPLATE, _data(report))
 
 
 def _data(report: Report) -> dict[str, Any]:
@@ -64,7 +42,6 @@ def _data(report: Report) -> dict[str, Any]:
         "sections": list(_sections(report)),
         "signature": f"Read by {report.reader}, {signed}.",
         "use": USE,
-        "boxes": False,
     }
 
 

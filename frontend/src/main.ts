@@ -10,6 +10,7 @@ import "./styles/model.css";
 import "./styles/read.css";
 import "./styles/worklist.css";
 import "./styles/work.css";
+import "./styles/settle.css";
 import "./styles/quality.css";
 import "./styles/report.css";
 import "./styles/viewer.css";

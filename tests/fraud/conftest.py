@@ -4,6 +4,7 @@ import ipaddress
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,20 @@ from apps.accounts.models import ApiClient, User
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
 from apps.fraud import inference
-from apps.fraud.models import SHARDS, KeyState, ListEntry, ListKind, ListName, RuleSet, ShardLock, Source
+from apps.fraud.models import (
+    SHARDS,
+    Alert,
+    KeyState,
+    ListEntry,
+    ListKind,
+    ListName,
+    RuleSet,
+    ShardLock,
+    Source,
+)
 from apps.fraud.rules import Rule
 from apps.fraud.services import drain, rulesets
+from apps.fraud.services.gather import gather_alerts
 from apps.fraud.services.lists import add_entry
 from apps.fraud.services.rulesets import activate_version, save_version
 from apps.fraud.services.sources import ensure_source, rotate_source_secret
@@ -203,3 +215,21 @@ def listed(site, author) -> Callable[..., ListEntry]:
         )
 
     return put
+
+
+@pytest.fixture
+def alerts(post, source) -> Callable[..., list[Alert]]:
+    """Alerts by the built-in rules, a payment of each amount, gathered; the sender holds them."""
+    number = count()
+
+    def make(*amounts: int, card: str = "card-0001", **changes: Any) -> list[Alert]:
+        sent = [
+            event(f"a{next(number)}", card_token=card, amount_minor=amount, **changes) for amount in amounts
+        ]
+        assert post(sent).status_code == 202
+        drain_all()
+        gather_alerts()
+        names = [one["event_id"] for one in sent]
+        return list(Alert.objects.filter(decision__transaction__event_id__in=names).order_by("pk"))
+
+    return make

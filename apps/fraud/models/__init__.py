@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from apps.fraud.models.acts import Act, ActKind, ContactAttempt, ContactChannel, ContactOutcome
+from apps.fraud.models.cases import CASE_TEXT_MAX, Case, CaseEntry, CaseKind
+from apps.fraud.models.contests import MESSAGE_MAX, Contest, ContestOutcome
 from apps.fraud.models.decisions import (
     TOO_OLD,
     Alert,
@@ -13,7 +16,17 @@ from apps.fraud.models.decisions import (
     Rescore,
     by_thresholds,
 )
-from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource
+from apps.fraud.models.dispositions import (
+    GROUNDS,
+    LABELLED,
+    NOTE_MAX,
+    Disposition,
+    Ground,
+    LabelDue,
+    Verdict,
+    Withdrawal,
+)
+from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource, Notice, NoticeKind
 from apps.fraud.models.operating import Method, OperatingPoint
 from apps.fraud.models.outbox import Delivery, OutboxRow
 from apps.fraud.models.pass_through import (
@@ -55,18 +68,34 @@ from apps.fraud.models.work import Desk, DeskBudget, Move, QueueView, WorkItem, 
 
 __all__ = [
     "AMOUNT_MAX_MINOR",
+    "CASE_TEXT_MAX",
     "DECIDED_TYPES",
+    "GROUNDS",
+    "LABELLED",
+    "MESSAGE_MAX",
+    "NOTE_MAX",
     "SHARDS",
     "TAKES_BACK",
     "TOO_OLD",
+    "Act",
+    "ActKind",
     "Action",
     "Alert",
     "AlertStatus",
+    "Case",
+    "CaseEntry",
+    "CaseKind",
     "Channel",
+    "ContactAttempt",
+    "ContactChannel",
+    "ContactOutcome",
+    "Contest",
+    "ContestOutcome",
     "Decision",
     "Delivery",
     "Desk",
     "DeskBudget",
+    "Disposition",
     "EntryMode",
     "EventKey",
     "EventType",
@@ -74,8 +103,10 @@ __all__ = [
     "FraudLabel",
     "FraudType",
     "FxRate",
+    "Ground",
     "HeardLater",
     "KeyState",
+    "LabelDue",
     "LabelSource",
     "LateState",
     "ListEntry",
@@ -84,6 +115,8 @@ __all__ = [
     "Method",
     "Mode",
     "Move",
+    "Notice",
+    "NoticeKind",
     "OperatingPoint",
     "OutboxRow",
     "Outcome",
@@ -103,6 +136,8 @@ __all__ = [
     "Transaction",
     "TransactionStatus",
     "UnheardLabel",
+    "Verdict",
+    "Withdrawal",
     "WorkItem",
     "WorkMove",
     "by_thresholds",

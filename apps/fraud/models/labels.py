@@ -45,11 +45,26 @@ class FraudLabel(models.Model):
     raw_code = models.CharField(max_length=32, blank=True)
     known_at = models.DateTimeField()
     received_at = models.DateTimeField()
+    # An analyst's: what it was made of.
+    disposition = models.ForeignKey(
+        "Disposition", null=True, blank=True, on_delete=models.PROTECT, related_name="labels", db_index=False
+    )
 
     class Meta:
         constraints: ClassVar = [
+            # Who outside says it again says nothing new; an analyst may come back to what they said before.
             models.UniqueConstraint(
-                fields=["transaction", "source", "fraud", "raw_code"], name="label_said_once"
+                fields=["transaction", "source", "fraud", "raw_code"],
+                condition=Q(disposition=None),
+                name="label_said_once",
+            ),
+            models.UniqueConstraint(
+                fields=["transaction", "disposition"],
+                condition=Q(disposition__isnull=False),
+                name="label_once_a_disposition",
+            ),
+            models.CheckConstraint(
+                condition=Q(disposition=None) | Q(source="analyst"), name="disposition_of_an_analyst"
             ),
             models.CheckConstraint(condition=one_of("source", LabelSource), name="label_source_known"),
             models.CheckConstraint(
@@ -59,3 +74,38 @@ class FraudLabel(models.Model):
 
     def __str__(self) -> str:
         return f"label {self.pk}"
+
+
+class NoticeKind(models.TextChoices):
+    """Why what came from outside is no label."""
+
+    DISPUTE = "dispute", "a dispute about goods or services"
+    PROCESSING = "processing", "a processing error"
+    AUTHORIZATION = "authorization", "an authorization that was not had"
+    PROGRAM = "program", "a chargeback program or an inquiry"
+    UNMAPPED = "unmapped", "a chargeback without a known reason code"
+    NOT_UPHELD = "not_upheld", "a chargeback that was not upheld"
+
+
+class Notice(models.Model):
+    """What became known of a transaction and says neither that it was fraud nor that it was not."""
+
+    transaction = models.ForeignKey(Transaction, on_delete=models.PROTECT, related_name="notices")
+    kind = models.CharField(max_length=13, choices=NoticeKind.choices)
+    source = models.CharField(max_length=10, choices=LabelSource.choices)
+    scheme = models.CharField(max_length=32, blank=True)
+    raw_code = models.CharField(max_length=32, blank=True)
+    known_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["transaction", "source", "kind", "raw_code"], name="notice_told_once"
+            ),
+            models.CheckConstraint(condition=one_of("kind", NoticeKind), name="notice_kind_known"),
+            models.CheckConstraint(condition=one_of("source", LabelSource), name="notice_source_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"notice {self.pk}"

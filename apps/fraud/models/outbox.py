@@ -1,4 +1,4 @@
-"""What the outside is told of decisions, and how that went."""
+"""What the outside is told of decisions and of what analysts did about them, and how that went."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
+from apps.fraud.models.acts import Act
 from apps.fraud.models.decisions import Decision
 
 
 class OutboxRow(models.Model):
-    """A decision its source wants to hear of; written in the decision's own transaction.
+    """A decision its source wants to hear of, or an act about one; written in the transaction of either.
 
     Due at `due_at` while it is neither delivered nor dead. `due_at` moves ahead before each attempt, so
     that one whose sender died is tried again and one that is being sent is not sent twice at a time.
@@ -19,6 +20,10 @@ class OutboxRow(models.Model):
 
     topic = models.CharField(max_length=40)
     decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="outbox")
+    # Few rows have one: without an index over those that have none, for every decision waits for its row.
+    act = models.ForeignKey(
+        Act, null=True, blank=True, on_delete=models.PROTECT, related_name="told", db_index=False
+    )
     created_at = models.DateTimeField()
     due_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -27,7 +32,10 @@ class OutboxRow(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["topic", "decision"], name="told_once_per_topic")
+            models.UniqueConstraint(
+                fields=["topic", "decision"], condition=Q(act=None), name="told_once_per_topic"
+            ),
+            models.UniqueConstraint(fields=["act"], condition=Q(act__isnull=False), name="act_told_once"),
         ]
         indexes: ClassVar = [
             models.Index(

@@ -1,4 +1,7 @@
-"""Tell sources of their decisions: signed after Standard Webhooks, at least once, again until they answer."""
+"""Tell sources of their decisions and of what analysts did about them.
+
+Signed after Standard Webhooks, at least once, again until they answer.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.fraud.answers import answer_of
 from apps.fraud.destinations import Destination, Refused, destination_of
-from apps.fraud.models import Decision, Delivery, OutboxRow
+from apps.fraud.models import Act, ActKind, Decision, Delivery, OutboxRow
 from apps.fraud.services.sources import valid_secrets
 from apps.fraud.signatures import sign
 
@@ -101,7 +104,10 @@ def _claim(pk: int) -> OutboxRow | None:
     The attempt is counted here, so that a row whose sender dies each time is given up as well.
     """
     row = OutboxRow.objects.select_related(
-        "decision__transaction__source__site", "decision__transaction__duplicate_of", "decision__evidence"
+        "decision__transaction__source__site",
+        "decision__transaction__duplicate_of",
+        "decision__evidence",
+        "act__entry",
     ).get(pk=pk)
     row.attempts += 1
     claimed = due_rows().filter(pk=pk, due_at=row.due_at)
@@ -147,7 +153,7 @@ def _request(row: OutboxRow) -> tuple[Destination, bytes, dict[str, str]]:
     source = row.decision.transaction.source
     target = destination_of(source.webhook_url)
     body = json.dumps(_message(row), separators=(",", ":")).encode()
-    webhook_id, at = f"dec_{row.decision.public_id.hex}", int(time.time())
+    webhook_id, at = _webhook_id(row), int(time.time())
     # With every valid secret, so that the receiver may change over when it likes.
     signatures = " ".join(sign(secret, webhook_id, at, body) for secret in valid_secrets(source))
     headers = {
@@ -177,9 +183,26 @@ async def _post(target: Destination, body: bytes, headers: dict[str, str]) -> in
         return answer.status_code
 
 
+def _webhook_id(row: OutboxRow) -> str:
+    """The same each time it is sent."""
+    return f"act_{row.act.public_id.hex}" if row.act else f"dec_{row.decision.public_id.hex}"
+
+
 def _message(row: OutboxRow) -> dict[str, Any]:
+    if row.act:
+        return {"type": row.topic, "timestamp": row.act.at.isoformat(), "data": _told_of(row.act)}
     made = row.decision
     data = answer_of(made.transaction)
     data["decided_at"] = made.decided_at.isoformat()
     data["source"] = made.transaction.source.slug
     return {"type": row.topic, "timestamp": made.decided_at.isoformat(), "data": data}
+
+
+def _told_of(act: Act) -> dict[str, Any]:
+    """A block names the card as its source did; `until` is null where it has no end."""
+    row = act.decision.transaction
+    data: dict[str, Any] = {"event_id": row.event_id, "source": row.source.slug, "at": act.at.isoformat()}
+    if act.kind == ActKind.BLOCK:
+        until = act.entry.expires_at if act.entry and not act.undoes_id else None
+        data |= {"card_token": row.card_token, "until": until.isoformat() if until else None}
+    return data

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from apps.accounts.models import Site
 from apps.core.clock import now
-from apps.fraud.models import Decision, FraudLabel, Outcome
+from apps.fraud.models import Act, Action, ActKind, Alert, Decision, FraudLabel, Outcome, Verdict
 from apps.fraud.rows import event_of
 from apps.fraud.selectors import action_for
 
@@ -26,7 +26,8 @@ def decided_frame(site: Site, mature: timedelta) -> pd.DataFrame:
     """Canonical rows in time order; amounts in the reporting currency. ValueError where nothing was decided.
 
     The last word on a payment holds. Where nobody spoke it is legitimate once it is `mature`, unless it was
-    declined: then nobody ever will, and it stays unknown.
+    declined, or held for an analyst who did not let it go: then nobody ever will, and it stays unknown. So
+    does what an analyst looked at and could not tell.
     """
     import pandas as pd
 
@@ -46,11 +47,31 @@ def _rows(site: Site, mature: timedelta, at: datetime) -> Iterator[dict[str, Any
         last = chunk[-1].pk
         said = FraudLabel.objects.filter(transaction__in=[one.transaction_id for one in chunk])
         label_of = {label.transaction_id: label for label in said.order_by("received_at", "pk")}
+        silent = _never_heard_of(chunk)
         for decision in chunk:
-            yield _row(decision, label_of.get(decision.transaction_id), mature, at)
+            known = label_of.get(decision.transaction_id)
+            yield _row(decision, known, mature, at, silent=decision.pk in silent)
 
 
-def _row(decision: Decision, label: FraudLabel | None, mature: timedelta, at: datetime) -> dict[str, Any]:
+def _never_heard_of(chunk: Sequence[Decision]) -> set[int]:
+    """Of these the silence of the outside says nothing: held and not released, or not told apart."""
+    alerts = Alert.objects.filter(decision__in=chunk).select_related("decision__transaction__source")
+    released = Act.objects.filter(decision__in=chunk, kind=ActKind.RELEASE, undoes=None, undone=None)
+    free = set(released.values_list("decision", flat=True))
+    unsure = alerts.filter(
+        dispositions__verdict__in=[Verdict.CANNOT_TELL, Verdict.DUPLICATE], dispositions__withdrawal=None
+    )
+    held = {
+        one.decision_id
+        for one in alerts
+        if action_for(one.decision.transaction.source, one.decision) == Action.HOLD
+    }
+    return held - free | set(unsure.values_list("decision", flat=True))
+
+
+def _row(
+    decision: Decision, label: FraudLabel | None, mature: timedelta, at: datetime, *, silent: bool
+) -> dict[str, Any]:
     paid, event = decision.transaction, event_of(decision.transaction)
     # What the source did: one that declines what is to be reviewed never learns what that was either.
     declined = action_for(paid.source, decision) == Outcome.DECLINE
@@ -59,7 +80,7 @@ def _row(decision: Decision, label: FraudLabel | None, mature: timedelta, at: da
     return {
         **{name: getattr(event, name) for name in OF_EVENT},
         "occurred_at": paid.occurred_at,
-        "fraud": int(label.fraud) if label else None if declined or known_at > at else 0,
+        "fraud": int(label.fraud) if label else None if declined or silent or known_at > at else 0,
         "label_known_at": known_at,
         "label_source": label.source if label else "",
         "outcome": Outcome.DECLINE.value if declined else str(decision.outcome),

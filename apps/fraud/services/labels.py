@@ -9,6 +9,7 @@ from itertools import chain, groupby
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
+from apps.accounts.models import Site
 from apps.audit.services import Actor, record
 from apps.core.bell import ring
 from apps.core.clock import now
@@ -20,11 +21,14 @@ from apps.fraud.models import (
     FraudLabel,
     HeardLater,
     LateState,
+    Notice,
+    NoticeKind,
     Source,
     Transaction,
     TransactionStatus,
     UnheardLabel,
 )
+from apps.fraud.reason_codes import meaning_of
 from apps.fraud.schemas import LabelIn
 from apps.fraud.services.states import heard, lock_states, readable, store_states
 from apps.fraud.validation import error_row
@@ -39,7 +43,10 @@ class LabelReceipt:
 
 @transaction.atomic
 def store_labels(*, source: Source, labels: Sequence[LabelIn], actor: Actor) -> LabelReceipt:
-    """All labels or none; the same one again is a duplicate. LynceusError 422 names unknown events."""
+    """All labels or none; the same one again is a duplicate. LynceusError 422 names unknown events.
+
+    What by its code says neither fraud nor legitimate is kept beside them, as a notice.
+    """
     ids = {label.event_id for label in labels}
     keys = EventKey.objects.filter(source=source, event_id__in=ids).select_related("transaction")
     rows = {key.event_id: key.transaction for key in keys}
@@ -55,17 +62,24 @@ def store_labels(*, source: Source, labels: Sequence[LabelIn], actor: Actor) -> 
             status=422,
             extra={"errors": errors},
         )
-    before = set(_said(list(rows.values())))
+    before = set(said_of(list(rows.values())))
     fresh: dict[tuple[int, str, bool, str], FraudLabel] = {}
+    notices = []
     for label in labels:
-        row = _row(rows[label.event_id], label)
+        meant = meaning_of(label)
+        if isinstance(meant, NoticeKind):
+            notices.append((label, meant))
+            continue
+        row = _row(rows[label.event_id], label, meant)
         fresh.setdefault((row.transaction_id, row.source, row.fraud, row.raw_code), row)
     new = [row for key, row in fresh.items() if key not in before]
-    _keep(source, new, known={(pk, fraud) for pk, _, fraud, _ in before}, actor=actor)
-    return LabelReceipt(len(new), len(labels) - len(new))
+    known = {(pk, fraud) for pk, _, fraud, _ in before}
+    keep_labels(source.site, new, known=known, actor=actor, subject=f"source:{source.pk}")
+    told = _keep_notices(source, [(rows[label.event_id], label, kind) for label, kind in notices], actor)
+    return LabelReceipt(len(new) + told, len(labels) - len(new) - told)
 
 
-def _said(rows: Sequence[Transaction]) -> list[tuple[int, str, bool, str]]:
+def said_of(rows: Sequence[Transaction]) -> list[tuple[int, str, bool, str]]:
     """What is known of these transactions. Locked, so that two senders of one label wait for each other."""
     pks = sorted(row.pk for row in rows)
     list(Transaction.objects.select_for_update(of=("self",)).filter(pk__in=pks).order_by("pk"))
@@ -73,17 +87,41 @@ def _said(rows: Sequence[Transaction]) -> list[tuple[int, str, bool, str]]:
     return list(said.values_list("transaction_id", "source", "fraud", "raw_code"))
 
 
-def _row(row: Transaction, label: LabelIn) -> FraudLabel:
+def _row(row: Transaction, label: LabelIn, type_: str) -> FraudLabel:
     at = now()
     return FraudLabel(
-        transaction=row, fraud=label.fraud, source=label.source, type=label.type or "",
+        transaction=row, fraud=label.fraud, source=label.source, type=type_,
         scheme=label.scheme or "", raw_code=label.raw_code or "",
         known_at=label.known_at or at, received_at=at,
     )  # fmt: skip
 
 
-def _keep(source: Source, rows: Sequence[FraudLabel], *, known: set[tuple[int, bool]], actor: Actor) -> None:
-    """Write them down and let the shards' workers know. The states hear each verdict once a transaction."""
+def _keep_notices(
+    source: Source, told: Sequence[tuple[Transaction, LabelIn, NoticeKind]], actor: Actor
+) -> int:
+    """Write down what is no label; returns how much of it is new."""
+    at, kept = now(), 0
+    for row, label, kind in told:
+        _, new = Notice.objects.get_or_create(
+            transaction=row, source=label.source, kind=kind, raw_code=label.raw_code or "",
+            defaults={
+                "scheme": label.scheme or "", "known_at": label.known_at or at, "received_at": at,
+            },
+        )  # fmt: skip
+        kept += new
+    if kept:
+        record(
+            "notices.received", site=source.site, actor=actor, subject=f"source:{source.pk}",
+            detail={"count": kept},
+        )  # fmt: skip
+    return kept
+
+
+def keep_labels(
+    site: Site, rows: Sequence[FraudLabel], *, known: set[tuple[int, bool]], actor: Actor, subject: str
+) -> None:
+    """Write them down and let the shards' workers know. The states hear each verdict once a transaction;
+    `known`: those they heard."""
     if not rows:
         return
     kept = FraudLabel.objects.bulk_create(rows)
@@ -94,7 +132,7 @@ def _keep(source: Source, rows: Sequence[FraudLabel], *, known: set[tuple[int, b
             unheard.setdefault(verdict, UnheardLabel(label=row, shard=row.transaction.shard))
     UnheardLabel.objects.bulk_create(unheard.values())
     record(
-        "labels.received", site=source.site, actor=actor, subject=f"source:{source.pk}",
+        "labels.received", site=site, actor=actor, subject=subject,
         detail={"count": len(kept), "fraud": sum(row.fraud for row in kept)},
     )  # fmt: skip
     for shard in sorted({one.shard for one in unheard.values()}):
