@@ -10,6 +10,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from apps.core.errors import LynceusError, problem_response
 from apps.fraud.api import router as fraud_router
 from apps.fraud.disposition_api import router as disposition_router
+from apps.fraud.work_api import router as work_router
 from apps.radiology.api import router as radiology_router
 
 api = NinjaAPI(
@@ -22,6 +23,7 @@ api = NinjaAPI(
 
 
 api.add_router("", fraud_router)
+api.add_router("", work_router)
 api.add_router("", disposition_router)
 api.add_router("", radiology_router)
 

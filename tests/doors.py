@@ -101,6 +101,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
     known: dict[str, dict[str, Any]] = {
         "/fraud/decisions/*": {"public_id": things.decision.public_id},
         "/fraud/items/*": {"item_id": things.decision.alert.item_id},
+        "/fraud/views/*": {"view_id": 1},
         "/fraud/dispositions/*": {
             "public_id": things.disposition.public_id,
             "batch": things.disposition.batch,

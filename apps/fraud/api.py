@@ -11,13 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from ninja.params import Query
 
-from apps.accounts.auth import caller_of
+from apps.accounts.auth import Caller, caller_of
 from apps.accounts.models import Role
 from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.fraud import doors
 from apps.fraud.answers import answer_of, rescored_of
-from apps.fraud.models import TransactionStatus
+from apps.fraud.models import Decision, TransactionStatus
 from apps.fraud.schemas import (
     DecisionOut,
     EventIn,
@@ -26,8 +26,11 @@ from apps.fraud.schemas import (
     PendingOut,
     Problem,
     Receipt,
+    RecentOut,
+    RecentPageOut,
+    RecentQuery,
 )
-from apps.fraud.selectors import transaction_by_event
+from apps.fraud.selectors import QueueFilter, recent_decisions_for, transaction_by_event
 from apps.fraud.services.reasons import reasons_of
 from apps.fraud.validation import EVENTS_MAX
 
@@ -148,3 +151,33 @@ def get_decision(
         return answered(doors.reply(202, PendingOut(event_id=row.event_id, status=row.status)))
     reasons = reasons_of(row.decision) if row.status == TransactionStatus.DECIDED else None
     return answered(doors.reply(200, DecisionOut(**answer_of(row, reasons), rescored=rescored_of(row))))
+
+
+def _reader(request: HttpRequest) -> Caller:
+    """Before the query is looked at: what is wrong with it is nobody else's business."""
+    return caller_of(request, scope="fraud", roles=(Role.FRAUD_ANALYST,))
+
+
+@router.get(
+    "/decisions",
+    auth=_reader,
+    response={200: RecentPageOut, 401: Problem, 403: Problem, 422: Problem},
+    summary="Recent decisions, the newest first",
+)
+def list_decisions(request: HttpRequest, asked: Annotated[RecentQuery, Query()]) -> RecentPageOut:
+    """Of the last days of a busy installation, or the last hours: no further back than the queue's page."""
+    caller: Caller = request.auth  # type: ignore[attr-defined]
+    record("decisions.listed", site=caller.site, actor=caller.user or caller.client)
+    chosen = QueueFilter(asked.outcome, asked.mode, asked.source)
+    rows = recent_decisions_for(caller.site, chosen, rows=asked.limit + 1, before=asked.after)
+    more, rows = len(rows) > asked.limit, rows[: asked.limit]
+    return RecentPageOut(items=[_recent(made) for made in rows], next=rows[-1].pk if more else None)
+
+
+def _recent(made: Decision) -> RecentOut:
+    paid = made.transaction
+    return RecentOut(
+        event_id=paid.event_id, source=paid.source.slug, decision=made.outcome, score=made.score,
+        mode=made.mode, main_reason=made.main_reason, amount_minor=paid.amount_minor, currency=paid.currency,
+        decided_at=made.decided_at, rescored=rescored_of(paid),
+    )  # fmt: skip

@@ -17,6 +17,7 @@ class FraudConfig(AppConfig):
             recent_counts,
             recent_latency_ms,
         )
+        from apps.fraud.services.budget import ring_stale_budgets
         from apps.fraud.services.deliver import ring_due
         from apps.fraud.services.drain import ring_overdue
         from apps.fraud.services.gather import ring_ungathered
@@ -48,6 +49,7 @@ class FraudConfig(AppConfig):
         register_sweeper("fraud.pending", ring_overdue)
         register_sweeper("fraud.deliveries", ring_due)
         register_sweeper("fraud.alerts", ring_ungathered)
+        register_sweeper("fraud.budgets", ring_stale_budgets)
         register_sweeper("fraud.labels", ring_labels_due)
         register_check("decision webhooks", dead_deliveries)
         register_check("fraud model", model_in_service)

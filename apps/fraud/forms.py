@@ -8,18 +8,15 @@ from apps.accounts.models import Site
 from apps.fraud.models import Mode, Outcome
 from apps.fraud.selectors import QueueFilter, sources_of
 
-SHOWN = (("alerts", "Open alerts"), ("recent", "Recent decisions"))
-
 
 class QueueForm(forms.Form):
-    """The queue's filters. A value that is not offered counts as no filter."""
+    """The filters of the recent decisions. A value that is not offered counts as no filter."""
 
     outcome = forms.ChoiceField(required=False, choices=[("", "Any"), *Outcome.choices])
     mode = forms.ChoiceField(
         required=False, label="Decided by", choices=[("", "Any"), *((m, m.label.capitalize()) for m in Mode)]
     )
     source = forms.ChoiceField(required=False)
-    show = forms.ChoiceField(required=False, choices=SHOWN, widget=forms.HiddenInput)
 
     def __init__(self, data: Any, *, site: Site) -> None:
         super().__init__(data)

@@ -1,4 +1,4 @@
-"""Reads: a decision, the queue, a card's recent past. Everything is cut to one site here."""
+"""Reads: a decision, the recent ones, a card's recent past. Everything is cut to one site here."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from apps.accounts.services import site_is_open
 from apps.core.clock import now
 from apps.fraud.models import (
     Action,
-    Alert,
-    AlertStatus,
     Decision,
     Delivery,
     OutboxRow,
@@ -28,13 +26,14 @@ from apps.modelops.selectors import champion
 
 RECENT = timedelta(hours=24)
 JUST_NOW = timedelta(minutes=5)
+RECENT_DECISIONS = 10_000
+COUNT_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFilter:
-    """What the analyst narrows the queue to; an empty string is no narrowing."""
+    """What the recent decisions are narrowed to; an empty string is no narrowing."""
 
-    show: str = "alerts"
     outcome: str = ""
     mode: str = ""
     source: str = ""
@@ -57,7 +56,7 @@ def action_for(source: Source, made: Decision) -> str:
 
 
 def parked_for(site: Site) -> int:
-    return Transaction.objects.filter(source__site=site, status=TransactionStatus.PARKED).count()
+    return _count(Transaction.objects.filter(source__site=site, status=TransactionStatus.PARKED))
 
 
 def parked_transactions() -> str:
@@ -114,47 +113,38 @@ def decisions_among(site: Site, ids: Collection[int]) -> dict[int, Decision]:
     return {made.pk: made for made in found.select_related("transaction")}
 
 
-def open_alerts_for(site: Site, chosen: QueueFilter) -> QuerySet[Decision]:
-    """Decisions with an open alert, the most money at risk first."""
-    rows = _decisions(site, chosen).filter(alert__site=site, alert__status=AlertStatus.OPEN)
-    return rows.order_by("-alert__risk_minor", "-alert__id")
+def recent_decisions_for(
+    site: Site, chosen: QueueFilter, *, rows: int, before: int | None = None
+) -> list[Decision]:
+    """The newest first, among the last RECENT_DECISIONS of the installation: what is rare among ten million
+    would else be looked for among all of them. `before`: only those with a smaller key.
 
-
-def recent_decisions_for(site: Site, chosen: QueueFilter) -> QuerySet[Decision]:
-    return _decisions(site, chosen).order_by("-id")
-
-
-def _decisions(site: Site, chosen: QueueFilter) -> QuerySet[Decision]:
-    rows = Decision.objects.select_related("transaction__source", "alert", "rescore").filter(
-        transaction__source__site=site
-    )
-    if chosen.outcome:
-        rows = rows.filter(outcome=chosen.outcome)
-    if chosen.mode:
-        rows = rows.filter(mode=chosen.mode)
-    if chosen.source:
-        rows = rows.filter(transaction__source__slug=chosen.source)
-    return rows
-
-
-def queue_mark(site: Site) -> str:
-    """Changes whenever a decision, an alert or the number waiting changes.
-
-    An alert that a rescore raised comes without a new decision.
+    What a row tells is asked apart from which they are, and sources by their keys: else the database plans
+    joins over all decisions.
     """
-    last = Decision.objects.filter(transaction__source__site=site).order_by("-id").values_list("id").first()
-    newest = Alert.objects.filter(site=site).order_by("-id").values_list("id").first()
-    waiting = waiting_for(site)
-    alerts = open_alert_count(site)
-    return f"{last[0] if last else 0}-{newest[0] if newest else 0}-{alerts}-{waiting}"
-
-
-def open_alert_count(site: Site) -> int:
-    return Alert.objects.filter(site=site, status=AlertStatus.OPEN).count()
+    newest = Decision.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    sources = sources_of(site).filter(slug=chosen.source) if chosen.source else sources_of(site)
+    found = Decision.objects.filter(
+        id__gt=newest - RECENT_DECISIONS, transaction__source__in=list(sources.values_list("pk", flat=True))
+    )
+    if before:
+        found = found.filter(id__lt=before)
+    if chosen.outcome:
+        found = found.filter(outcome=chosen.outcome)
+    if chosen.mode:
+        found = found.filter(mode=chosen.mode)
+    pks = list(found.order_by("-id").values_list("id", flat=True)[:rows])
+    told = Decision.objects.select_related("transaction__source", "alert", "rescore")
+    return list(told.filter(pk__in=pks).order_by("-id"))
 
 
 def waiting_for(site: Site) -> int:
-    return Transaction.objects.filter(source__site=site, status=TransactionStatus.PENDING).count()
+    return _count(Transaction.objects.filter(source__site=site, status=TransactionStatus.PENDING))
+
+
+def _count(rows: QuerySet[Transaction]) -> int:
+    """Counted no further than anybody reads."""
+    return rows.order_by().values("pk")[:COUNT_MAX].count()
 
 
 def card_timeline(decision: Decision, limit: int = 20) -> list[Transaction]:

@@ -1,5 +1,6 @@
 from celery import shared_task
 
+from apps.fraud.services.budget import work_out_budgets as work_out
 from apps.fraud.services.deliver import deliver_due
 from apps.fraud.services.drain import drain_shard
 from apps.fraud.services.gather import gather_alerts as gather
@@ -19,6 +20,11 @@ def deliver_decisions() -> None:
 @shared_task(name="fraud.gather_alerts")
 def gather_alerts() -> None:
     gather()
+
+
+@shared_task(name="fraud.work_out_budgets")
+def work_out_budgets() -> None:
+    work_out()
 
 
 @shared_task(name="fraud.make_labels")

@@ -1,19 +1,31 @@
 from django.urls import path
 
 from apps.fraud import (
+    bulk_views,
     case_views,
     contest_views,
     disposition_views,
     operating_views,
     passing_views,
+    queue_views,
     rule_views,
     views,
+    work_views,
 )
 
 app_name = "fraud"
 urlpatterns = [
-    path("", views.queue, name="queue"),
-    path("rows/", views.rows, name="rows"),
+    path("", queue_views.queue, name="queue"),
+    path("rows/", queue_views.rows, name="rows"),
+    path("standing/", queue_views.standing, name="standing"),
+    path("next/", work_views.take, name="take_next"),
+    path("items/<int:item_id>/open/", work_views.open_item, name="open_item"),
+    path("items/<int:item_id>/hold/", work_views.hold_item, name="hold_item"),
+    path("items/move/", work_views.move_items, name="move_items"),
+    path("items/settle/", bulk_views.settle_items, name="settle_items"),
+    path("capacity/", work_views.capacity, name="capacity"),
+    path("views/", work_views.save_view, name="save_view"),
+    path("views/<int:view_id>/delete/", work_views.delete_view, name="delete_view"),
     path("decisions/<uuid:public_id>/", views.decision, name="decision"),
     path("decisions/<uuid:public_id>/act/", disposition_views.act, name="act"),
     path("decisions/<uuid:public_id>/contact/", disposition_views.contact, name="contact"),

@@ -1,10 +1,8 @@
-"""The analyst's pages: the live queue and one decision."""
+"""The analyst's page of one decision."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db import transaction
@@ -17,65 +15,23 @@ from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, Site, User
 from apps.audit.services import record
 from apps.fraud.disposition_panel import panel_of
-from apps.fraud.forms import QueueForm
 from apps.fraud.models import Action, Decision, FraudLabel, Outcome
 from apps.fraud.selectors import (
-    QueueFilter,
     action_for,
     card_timeline,
     decision_for,
     decisions_among,
     deliveries_of,
-    open_alert_count,
-    open_alerts_for,
-    parked_for,
-    queue_mark,
-    recent_decisions_for,
-    waiting_for,
 )
 from apps.fraud.services.reasons import reasons_of
 from apps.fraud.templatetags.payments import amount
 
-ROWS_MAX = 100
 VERDICTS = {
     Outcome.DECLINE: "high enough to decline",
     Outcome.REVIEW: "high enough for a review",
     Outcome.APPROVE: "too low for a review",
 }
 WOULD_HAVE = {Outcome.DECLINE: "declined", Outcome.REVIEW: "reviewed"}
-
-
-@require_GET
-@role_required(Role.FRAUD_ANALYST)
-def queue(request: HttpRequest) -> HttpResponse:
-    site = _site(request)
-    form = QueueForm(request.GET, site=site)
-    chosen = form.chosen()
-    # Once a page opened; the polls that follow show the same list to the same person.
-    record("queue.viewed", site=site, actor=request.user, detail={"show": chosen.show})  # type: ignore[arg-type]
-    context = {
-        **_rows(site, chosen),
-        "form": form,
-        "chosen": chosen,
-        "alert_count": open_alert_count(site),
-        "waiting": waiting_for(site),
-        "parked": parked_for(site),
-    }
-    return render(request, "fraud/queue.html", context)
-
-
-@require_GET
-@role_required(Role.FRAUD_ANALYST)
-def rows(request: HttpRequest) -> HttpResponse:
-    """The queue's table body; 204 while it still shows what `seen` says it shows."""
-    site = _site(request)
-    chosen = QueueForm(request.GET, site=site).chosen()
-    mark = _mark(site, chosen)
-    if request.GET.get("seen") == mark:
-        return HttpResponse(status=204)
-    response = render(request, "fraud/rows.html", _rows(site, chosen))
-    response["Cache-Control"] = "no-store"
-    return response
 
 
 @require_GET
@@ -153,25 +109,6 @@ def _earlier_row(made: Decision, weight: float) -> dict[str, Any]:
         "at": row.occurred_at,
         "weight": weight,
     }
-
-
-def _rows(site: Site, chosen: QueueFilter) -> dict[str, Any]:
-    # The mark first: what commits between the two reads is then seen again, not missed.
-    mark = _mark(site, chosen)
-    found = recent_decisions_for(site, chosen) if chosen.show == "recent" else open_alerts_for(site, chosen)
-    filters = {"outcome": chosen.outcome, "mode": chosen.mode, "source": chosen.source}
-    filters = {name: value for name, value in filters.items() if value}
-    return {
-        "rows": found[:ROWS_MAX],
-        "query": urlencode({"show": chosen.show, **filters, "seen": mark}),
-        "filtered": bool(filters),
-        "filter_query": urlencode(filters),
-        "show": chosen.show,
-    }
-
-
-def _mark(site: Site, chosen: QueueFilter) -> str:
-    return hashlib.sha256(f"{queue_mark(site)} {chosen}".encode()).hexdigest()[:16]
 
 
 def _site(request: HttpRequest) -> Site:

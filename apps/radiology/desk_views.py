@@ -15,13 +15,14 @@ from django.views.decorators.http import require_POST
 from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, User
 from apps.core.errors import LynceusError
-from apps.radiology.forms import SavedViewForm, WorklistForm
+from apps.core.saved_views import delete_view as delete_saved_view
+from apps.core.saved_views import save_view as save_worklist_view
+from apps.radiology.forms import WorklistForm
+from apps.radiology.models import SavedView
 from apps.radiology.read_views import is_whole, keep_form
 from apps.radiology.reads import read_for, reads_concurrently
 from apps.radiology.services.hand_over import hand_over as hand_over_study
 from apps.radiology.services.late_films import settle_late_films
-from apps.radiology.services.saved_views import delete_view as delete_saved_view
-from apps.radiology.services.saved_views import save_view as save_worklist_view
 from apps.radiology.shortcuts import study_or_404
 from apps.radiology.worklist import colleagues_of
 from apps.radiology.worklist_views import without_search
@@ -32,21 +33,16 @@ from apps.radiology.worklist_views import without_search
 def save_view(request: HttpRequest) -> HttpResponse:
     """The filters in the form, without what was searched for: that is a patient's."""
     user = user_of(request)
-    named = SavedViewForm(request.POST)
     chosen = WorklistForm(request.POST, concurrent=reads_concurrently(user.site)).chosen()
     filters = without_search(chosen)
-    if not named.is_valid() or not filters:
-        raise LynceusError(
-            "no_view", "Give a name of up to 40 characters and at least one filter.", status=422
-        )
-    save_worklist_view(user, named.cleaned_data["name"], filters)
+    save_worklist_view(SavedView, user, request.POST, filters)
     return redirect(f"{reverse('radiology:worklist')}?{urlencode(filters)}")
 
 
 @require_POST
 @role_required(Role.RADIOLOGIST)
 def delete_view(request: HttpRequest, view_id: int) -> HttpResponse:
-    if not delete_saved_view(user_of(request), view_id):
+    if not delete_saved_view(SavedView, user_of(request), view_id):
         raise Http404
     return redirect("radiology:worklist")
 

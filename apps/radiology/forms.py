@@ -74,7 +74,3 @@ class WorklistForm(forms.Form):
         self.is_valid()
         # As texts: a day is written as the address has it.
         return WorklistFilter(**{name: str(value) for name, value in self.cleaned_data.items() if value})
-
-
-class SavedViewForm(forms.Form):
-    name = forms.CharField(max_length=40)

@@ -17,6 +17,7 @@ from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, User
 from apps.audit.services import record
 from apps.core.clock import now
+from apps.core.saved_views import views_of
 from apps.radiology.forms import WorklistForm
 from apps.radiology.models import Finding, ReadingPolicy, SavedView, Study
 from apps.radiology.reads import policy_of
@@ -56,7 +57,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
         **_standing(user),
         "form": form,
         "targets": {name: span(target) for name, target in targets_of(policy).items()},
-        "views": _views(user, form.chosen()),
+        "views": views_of(SavedView, user, _given(form.chosen())),
         "kept": without_search(form.chosen()),
         "archive_days": ARCHIVE_DAYS,
     }
@@ -144,12 +145,3 @@ def without_search(chosen: WorklistFilter) -> dict[str, str]:
 def _given(chosen: WorklistFilter | dict[str, str]) -> dict[str, str]:
     values = chosen if isinstance(chosen, dict) else asdict(chosen)
     return {name: value for name, value in values.items() if value}
-
-
-def _views(user: User, chosen: WorklistFilter) -> list[dict[str, Any]]:
-    """This person's saved views, each under a digit; `shown` is the one that the page is narrowed to."""
-    now_shown = _given(chosen)
-    return [
-        {"view": view, "key": number, "query": urlencode(view.filters), "shown": view.filters == now_shown}
-        for number, view in enumerate(SavedView.objects.filter(user=user).order_by("pk"), 1)
-    ]

@@ -265,6 +265,7 @@ CELERY_TASK_ROUTES = {
     "fraud.decide_pending": {"queue": "realtime"},
     "fraud.deliver_decisions": {"queue": "default"},
     "fraud.gather_alerts": {"queue": "default"},
+    "fraud.work_out_budgets": {"queue": "default"},
     "fraud.make_labels": {"queue": "default"},
     "radiology.analyse_instance": {"queue": "imaging"},
     "radiology.make_results": {"queue": "default"},

@@ -21,7 +21,7 @@ function isReading(list: HTMLElement): boolean {
   return (
     window.scrollY > SCROLLED_PX ||
     list.matches(":hover, :focus-within") ||
-    list.querySelector(".selected") !== null ||
+    list.querySelector(".selected, input:checked") !== null ||
     (getSelection()?.toString() ?? "") !== ""
   );
 }
@@ -33,6 +33,9 @@ function keyed(list: Element): Map<string, HTMLElement> | null {
 }
 
 function copyState(from: HTMLElement, to: HTMLElement): void {
+  const ticked = from.querySelector("input:checked");
+  const box = ticked && to.querySelector<HTMLInputElement>("input[type='checkbox']");
+  if (box) box.checked = true;
   if (!from.classList.contains("selected")) return;
   to.classList.add("selected");
   to.tabIndex = -1;

@@ -1,6 +1,7 @@
 import { isTyping } from "./dom";
 
-const ROWS = "[data-rows] > [data-href], [data-rows] > tr[data-id], [data-rows] > li[data-id]";
+const ROWS = "[data-rows] > [data-href], [data-rows] > tr[data-id]:not(.rule), [data-rows] > li[data-id]";
+const OPENS = "[data-rows] > [data-href], [data-rows] > [data-opens]";
 
 export function selectedRow(): HTMLElement | null {
   return document.querySelector<HTMLElement>("[data-rows] > .selected");
@@ -14,7 +15,14 @@ function select(row: HTMLElement): void {
   row.scrollIntoView({ block: "nearest" });
 }
 
+/** Opening what is locked with it is no link but a button's form. */
 function open(row: HTMLElement, inNewTab: boolean): void {
+  const button = row.querySelector<HTMLButtonElement>("button[formaction]");
+  if (button) {
+    button.formTarget = inNewTab ? "_blank" : "";
+    button.click();
+    return;
+  }
   const href = row.dataset.href ?? row.querySelector("a")?.getAttribute("href");
   if (!href) return;
   if (inNewTab) window.open(href, "_blank", "noopener");
@@ -41,7 +49,7 @@ export function startRows(): void {
   });
   document.addEventListener("click", (event) => {
     const target = event.target as Element;
-    const row = target.closest<HTMLElement>("[data-rows] > [data-href]");
+    const row = target.closest<HTMLElement>(OPENS);
     if (!row || target.closest("a, button, input, select, label, summary")) return;
     if (getSelection()?.toString()) return;
     open(row, event.ctrlKey || event.metaKey);

@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_trusted_clients'),
-        ('fraud', '0017_work'),
+        ('fraud', '0020_queue6'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

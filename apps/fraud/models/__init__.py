@@ -64,7 +64,7 @@ from apps.fraud.models.transactions import (
     Transaction,
     TransactionStatus,
 )
-from apps.fraud.models.work import Desk, WorkItem
+from apps.fraud.models.work import Desk, DeskBudget, Move, QueueView, WorkItem, WorkMove
 
 __all__ = [
     "AMOUNT_MAX_MINOR",
@@ -94,6 +94,7 @@ __all__ = [
     "Decision",
     "Delivery",
     "Desk",
+    "DeskBudget",
     "Disposition",
     "EntryMode",
     "EventKey",
@@ -113,6 +114,7 @@ __all__ = [
     "ListName",
     "Method",
     "Mode",
+    "Move",
     "Notice",
     "NoticeKind",
     "OperatingPoint",
@@ -122,6 +124,7 @@ __all__ = [
     "PassThroughDay",
     "PassThroughPolicy",
     "PassThroughSwitch",
+    "QueueView",
     "Rescore",
     "Reversal",
     "RuleActivation",
@@ -136,5 +139,6 @@ __all__ = [
     "Verdict",
     "Withdrawal",
     "WorkItem",
+    "WorkMove",
     "by_thresholds",
 ]

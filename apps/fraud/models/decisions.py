@@ -171,6 +171,7 @@ class Alert(models.Model):
     created_at = models.DateTimeField()
     item = models.ForeignKey(WorkItem, null=True, on_delete=models.PROTECT, related_name="alerts")
     at_stake_minor = models.BigIntegerField(null=True, help_text="Its part of its item's; with the item.")
+    closed_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -182,6 +183,9 @@ class Alert(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["site", "-risk_minor"], condition=Q(status="open"), name="open_by_risk"),
             models.Index(fields=["id"], condition=Q(status="open", item=None), name="alerts_to_gather"),
+            models.Index(
+                fields=["site", "closed_at"], condition=Q(closed_at__isnull=False), name="alerts_by_closing"
+            ),
         ]
 
     def __str__(self) -> str:

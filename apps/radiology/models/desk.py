@@ -8,21 +8,15 @@ from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import User
+from apps.core.saved_views import SavedView as Kept
 from apps.radiology.models.studies import Study
 
 
-class SavedView(models.Model):
-    """A person's own name for filters of the worklist, as in its address; never a patient's number."""
-
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    name = models.CharField(max_length=40)
-    filters = models.JSONField(default=dict)
+class SavedView(Kept):
+    """Of the worklist; never a patient's number."""
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["user", "name"], name="view_per_name")]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class HandOver(models.Model):

@@ -10,9 +10,9 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.core.clock import now
+from apps.core.saved_views import VIEWS_MAX
 from apps.radiology import standing, worklist, worklist_views
 from apps.radiology.models import Read, SavedView, Study, StudyLock
-from apps.radiology.services.saved_views import VIEWS_MAX
 from tests.radiology.worklist.conftest import address, ids, row_of
 
 
