@@ -19,11 +19,11 @@ from typing import Any
 
 import httpx
 from playwright.sync_api import expect, sync_playwright
+from tests.e2e.test_alert import alerted, opened
 
 from apps.fraud.signatures import sign
 from docs.pictures import HEIGHTS, keep, signed_in
 from tests.browser import launch
-from tests.e2e.test_alert import alerted, opened
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,11 @@ def transaction_by_event(*, site: Site, source_slug: str, event_id: str) -> Tran
 def decision_for(*, site: Site, public_id: UUID) -> Decision | None:
     return (
         Decision.objects.select_related(
-            "transaction__source", "transaction__duplicate_of", "alert__item__locked_by", "evidence", "rescore"
+            "transaction__source",
+            "transaction__duplicate_of",
+            "alert__item__locked_by",
+            "evidence",
+            "rescore",
         )
         .filter(transaction__source__site=site, public_id=public_id)
         .first()

@@ -42,8 +42,8 @@ def _clauses(made: Decision, events: CardEvents, linked: Mapping[str, Linked]) -
     yield from _amount(made, events)
     yield from _burst(events)
     yield from _travel(events)
-    yield from _novelty(events)
     yield from _frauds(linked)
+    yield from _novelty(events)
     for answer in answers_of(events.paid):
         if answer.tone == "critical":
             yield f"{_small(answer.name)}: {answer.says}"
@@ -127,10 +127,14 @@ def _never(paid: Transaction, before: list[Transaction], field: str) -> bool:
 
 
 def _frauds(linked: Mapping[str, Linked]) -> Iterator[str]:
-    for kind in ("card", "terminal", "device"):
-        if (found := linked.get(kind)) and found.frauds and found.last_fraud_at:
-            lately = found.last_fraud_at >= found.before - WEEK
-            yield f"{kind} had fraud {'last week' if lately else 'in the last 30 days'}"
+    found = [linked[kind] for kind in ("card", "terminal", "device") if kind in linked]
+    at = {one.kind: one.last_fraud_at for one in found if one.last_fraud_at}
+    since = found[0].before - WEEK if found else None
+    lately = [kind for kind, last in at.items() if since and last >= since]
+    if lately:
+        yield f"{' and '.join(lately)} had fraud last week"
+    if earlier := [kind for kind in at if kind not in lately]:
+        yield f"{' and '.join(earlier)} had fraud in the last 30 days"
 
 
 def _small(text: str) -> str:

@@ -3,11 +3,11 @@ from django.db import migrations, models
 from apps.core.online_index import AddIndexOnline
 
 
-DECIDED = models.Q(("status", "decided"))
+DECIDED = ("status", "decided")
 
 
-def of(field, name, condition=DECIDED):
-    index = models.Index(condition=condition, fields=[field, "occurred_at"], name=name)
+def of(field, name, *where):
+    index = models.Index(condition=models.Q(DECIDED, *where), fields=[field, "occurred_at"], name=name)
     return AddIndexOnline(model_name="transaction", index=index)
 
 
@@ -21,6 +21,6 @@ class Migration(migrations.Migration):
     operations = [
         of("merchant_id", "merchant_events"),
         of("terminal_id", "terminal_events"),
-        of("device_id", "device_events", models.Q(DECIDED, models.Q(("device_id", ""), _negated=True))),
-        of("ip", "ip_events", models.Q(DECIDED, ("ip__isnull", False))),
+        of("device_id", "device_events", models.Q(("device_id", ""), _negated=True)),
+        of("ip", "ip_events", ("ip__isnull", False)),
     ]
