@@ -12,8 +12,11 @@ import httpx
 import pydicom
 from django.core.management import call_command
 
+from apps.accounts.models import User
 from apps.accounts.selectors import site_named
 from apps.core.clock import now
+from apps.fraud import builtin_rules
+from apps.fraud.services.backtests import start_backtest
 from apps.radiology.models import Export, Study
 from apps.radiology.services.exports import request_export
 from demo import seed
@@ -48,6 +51,7 @@ def send_first_data(places: Places) -> None:
         "stream_transactions", url=places.base_url, source=seed.SOURCE, rate=EVENTS_RATE,
         seconds=EVENTS_S,
     )  # fmt: skip
+    _ask_rules_of_it()
     done.touch()
 
 
@@ -57,6 +61,13 @@ def _ask_for_a_copy() -> None:
     if not Export.objects.filter(site=site).exists():
         first = Study.objects.filter(site=site).order_by("pk")[:1]
         request_export(site, first, project="demo", labels=[], by=None)
+
+
+def _ask_rules_of_it() -> None:
+    """A backtest of the built-in rules on what was sent."""
+    site = site_named("demo")
+    by = User.objects.get(email=seed.accounts()["analyst"].email)
+    start_backtest(site=site, by=by, rules=builtin_rules.RULES, version=builtin_rules.NUMBER, days=7)
 
 
 def _store(films: list[Path], places: Places) -> None:
