@@ -62,9 +62,7 @@ class Tested:
 
 def tested(rules: Iterable[Mapping[str, Any]]) -> list[Tested]:
     """Raises Fault for a condition that can no longer be said."""
-    return [
-        Tested(SEVERITY[one["action"]], one["shadow"], condition(one["when"], KINDS)) for one in rules
-    ]
+    return [Tested(SEVERITY[one["action"]], one["shadow"], condition(one["when"], KINDS)) for one in rules]
 
 
 # Of each rule, among the payments it was asked of; `*_minor` is money. `alone`: the model asked for nothing.

@@ -32,6 +32,7 @@ _TOKENS = frozenset({
     "AND", "OR", "NOT", "IN",
 })  # fmt: skip
 
+
 class Kind(Enum):
     NUMBER = "a number"
     TEXT = "text"

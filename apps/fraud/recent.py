@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from apps.accounts.models import Site
 from apps.core.clock import now
@@ -119,7 +120,7 @@ def weeks(found: Recent, review: float) -> list[Week]:
     ]
 
 
-def _week(found: Recent, here: np.typing.NDArray[np.bool_], start_us: int, review: float) -> Week:
+def _week(found: Recent, here: npt.NDArray[np.bool_], start_us: int, review: float) -> Week:
     alert = here & (found.scores >= np.float32(review))
     fraud, known = found.labels == 1, found.labels != UNKNOWN
     frauds, caught, told = (int(one.sum()) for one in (here & fraud, alert & fraud, alert & known))
@@ -168,7 +169,11 @@ def _sample(since: datetime) -> tuple[list[int], int]:
 
 
 def _arranged(
-    rows: Sequence[Any], label_of: dict[int, int], scale: int, delays: tuple[float, float] | None, at: datetime
+    rows: Sequence[Any],
+    label_of: dict[int, int],
+    scale: int,
+    delays: tuple[float, float] | None,
+    at: datetime,
 ) -> Recent:
     first_us, final_us, end_us = _us(at - MATURE - SHOWN), _us(at - MATURE), _us(at)
     kept = []

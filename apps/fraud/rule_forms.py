@@ -43,7 +43,13 @@ class RuleForm(forms.Form):
         max_length=LENGTH_MAX,
         label="When",
         widget=forms.Textarea(
-            attrs={"rows": 2, "spellcheck": "false", "class": "code", "autocomplete": "off", "data-condition": ""}
+            attrs={
+                "rows": 2,
+                "spellcheck": "false",
+                "class": "code",
+                "autocomplete": "off",
+                "data-condition": "",
+            }
         ),
     )
     text = forms.CharField(
@@ -142,7 +148,12 @@ class VersionForm(forms.Form):
         ],
     )
     days = forms.TypedChoiceField(
-        required=False, choices=PERIODS, coerce=int, empty_value=90, initial="90", label="Backtest on the last"
+        required=False,
+        choices=PERIODS,
+        coerce=int,
+        empty_value=90,
+        initial="90",
+        label="Backtest on the last",
     )
     events = forms.CharField(
         required=False,

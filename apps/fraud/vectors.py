@@ -8,7 +8,7 @@ words. What cannot be worked out for an event (a division by zero) is marked and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Column:
 
     values: npt.NDArray[Any]
     words: Sequence[str] | None = None
-    failed: Bools = NOWHERE
+    failed: Bools = field(default_factory=lambda: NOWHERE)
 
     @property
     def texts(self) -> npt.NDArray[Any]:
@@ -72,7 +72,9 @@ class Vectors:
         return lambda columns: columns[name]
 
     def literal(self, known: Any) -> Value:
-        made = Column(np.zeros((), np.int32), [known]) if isinstance(known, str) else Column(np.asarray(known))
+        made = (
+            Column(np.zeros((), np.int32), [known]) if isinstance(known, str) else Column(np.asarray(known))
+        )
         return lambda _: made
 
     def both(self, left: Value, right: Value) -> Value:

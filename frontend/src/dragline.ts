@@ -85,7 +85,7 @@ export class DragLine {
 
   private set(value: number): void {
     this.input.value = String(Number(this.within(value).toPrecision(4)));
-    const [id, choice] = this.line.choose ?? [];
+    const [id, choice] = this.line.choose ?? [undefined, undefined];
     const select = id ? document.getElementById(id) : null;
     if (select instanceof HTMLSelectElement && choice) select.value = choice;
     this.input.dispatchEvent(new Event("input", { bubbles: true }));

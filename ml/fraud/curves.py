@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ml.fraud.heldout import UNKNOWN, Floats, HeldOut
 from ml.fraud.operating import Costs
@@ -59,7 +60,7 @@ def threshold_curve(table: HeldOut, costs: Costs, decline: float, scale: float =
     )
 
 
-def _places(table: HeldOut) -> np.typing.NDArray[np.intp]:
+def _places(table: HeldOut) -> npt.NDArray[np.intp]:
     """Numbers of alerts, few to many, never between equal scores: a threshold cannot tell those apart."""
     last_of_tie = np.flatnonzero(np.append(np.diff(table.scores) != 0, True)) + 1
     wanted = np.unique(np.geomspace(1, len(table.scores), POINTS).round().astype(int))

@@ -5,7 +5,12 @@ from __future__ import annotations
 from ml.fraud.features import FEATURE_NAMES, STATISTICS
 from ml.fraud.windows import SPANS
 
-_SPAN = {"1h": "this hour and the last", "24h": "the last 24 hours", "7d": "the last 7 days", "30d": "the last 30 days"}
+_SPAN = {
+    "1h": "this hour and the last",
+    "24h": "the last 24 hours",
+    "7d": "the last 7 days",
+    "30d": "the last 30 days",
+}
 _OF_CARD = {
     "count": "this card's payments in {}", "sum": "what this card spent in {}, logarithm",
     "mean": "mean amount of this card in {} against its typical one, logarithm",

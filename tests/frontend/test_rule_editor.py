@@ -10,8 +10,18 @@ from playwright.sync_api import Route, expect
 from tests.frontend.test_in_browser import OpenPage
 
 FIELDS = [
-    {"name": "hour", "kind": "a number", "words": "hour of the business day, 0 to 23", "of": "of the payment"},
-    {"name": "amount_minor", "kind": "a number", "words": "amount in minor units of EUR", "of": "of the payment"},
+    {
+        "name": "hour",
+        "kind": "a number",
+        "words": "hour of the business day, 0 to 23",
+        "of": "of the payment",
+    },
+    {
+        "name": "amount_minor",
+        "kind": "a number",
+        "words": "amount in minor units of EUR",
+        "of": "of the payment",
+    },
     {"name": "original_amount_minor", "kind": "a number", "words": "amount as sent", "of": "of the payment"},
     {"name": "night", "kind": "a number", "words": "1 from midnight to six", "of": "seen by the model"},
 ]

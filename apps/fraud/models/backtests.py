@@ -29,9 +29,7 @@ class Backtest(models.Model):
     days = models.PositiveSmallIntegerField()
     by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     asked_at = models.DateTimeField()
-    state = models.CharField(
-        max_length=9, choices=BacktestState.choices, default=BacktestState.RUNNING
-    )
+    state = models.CharField(max_length=9, choices=BacktestState.choices, default=BacktestState.RUNNING)
     first_id = models.BigIntegerField()
     at_id = models.BigIntegerField()
     last_id = models.BigIntegerField()

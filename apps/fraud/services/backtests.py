@@ -24,6 +24,7 @@ from apps.fraud.backtest import Tally, Tested, names_of, tally, tested
 from apps.fraud.expressions import Fault
 from apps.fraud.models import Backtest, BacktestState, Decision
 from apps.fraud.services.columns import read_slice
+from apps.fraud.services.rulesets import revision_locked
 
 log = structlog.get_logger(__name__)
 TASK = "fraud.run_backtest"
@@ -39,7 +40,7 @@ def start_backtest(
     *, site: Site, by: User, rules: Sequence[Mapping[str, Any]], version: int | None, days: int
 ) -> Backtest:
     """Of the last `days` days. The rules must have been checked. LynceusError 409 while too many run."""
-    Site.objects.select_for_update().get(pk=site.pk)
+    revision_locked(site)
     if backtests_running(site).count() >= RUNNING_MAX:
         raise LynceusError(
             "too_many_backtests", f"{RUNNING_MAX} are running: wait for one or cancel one.", status=409

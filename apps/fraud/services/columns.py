@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import orjson
+import psycopg
 from django.conf import settings
 from django.db import connection
 
@@ -35,9 +36,7 @@ def read_slice(site: Site, after: int, upto: int, names: Collection[str]) -> Sli
     return _packed(site, after, upto, names) if ON_POSTGRES else _by_facts(site, after, upto, names)
 
 
-_PRESENT = (
-    "({0}.entry_mode IN ('chip', 'contactless', 'magstripe') AND {0}.channel IN ('pos', 'atm'))"  # facts.PRESENT
-)
+_PRESENT = "({0}.entry_mode IN ('chip', 'contactless', 'magstripe') AND {0}.channel IN ('pos', 'atm'))"  # facts.PRESENT
 _TEXTS = (
     "currency", "type", "mcc", "merchant_id", "terminal_id", "country", "channel", "entry_mode", "device_id",
     "scheme", "bin", "issuer_country", "funding", "auth_response", "avs_result", "cvv_result",
@@ -48,12 +47,15 @@ _SQL: dict[str, str] = {
     "original_amount_minor": "t.amount_minor",
     **{name: f"t.{name}" for name in _TEXTS},
     "ip": "coalesce(host(t.ip), '')",
-    **{f"three_ds_{name}": f"coalesce(t.three_ds->>'{name}', '')" for name in ("version", "trans_status", "eci")},
+    **{
+        f"three_ds_{name}": f"coalesce(t.three_ds->>'{name}', '')"
+        for name in ("version", "trans_status", "eci")
+    },
     "three_ds_liability_shift": "coalesce((t.three_ds->>'liability_shift')::boolean, false)",
     "source": "s.slug",
     "sent_before": "t.duplicate_of_id IS NOT NULL",
-    "hour": "extract(hour FROM t.occurred_at AT TIME ZONE %(zone)s)",
-    "weekday": "extract(isodow FROM t.occurred_at AT TIME ZONE %(zone)s)",
+    "hour": "extract(hour FROM t.occurred_at AT TIME ZONE %(zone)s::text)",
+    "weekday": "extract(isodow FROM t.occurred_at AT TIME ZONE %(zone)s::text)",
     "card_present": _PRESENT.format("t"),
     "card_count_10min": "1 + near.n",
     "other_country_1h": f"CASE WHEN {_PRESENT.format('t')} THEN coalesce(near.elsewhere, '') ELSE '' END",
@@ -100,7 +102,9 @@ def _packed(site: Site, after: int, upto: int, names: Collection[str]) -> Slice:
         "burst": BURST_WINDOW,
     }  # fmt: skip
     row = _one_row(f"SELECT {', '.join(parts)} {_FROM} {kept} {near} {_WHERE}", given)
-    found = {name: _unpacked(value, kind) for (name, (_, kind)), value in zip(asked.items(), row, strict=False)}
+    found = {
+        name: _unpacked(value, kind) for (name, (_, kind)), value in zip(asked.items(), row, strict=False)
+    }
     scores, review, decline = (np.frombuffer(one or b"", ">f8") for one in row[len(asked) : len(asked) + 3])
     vectors = (np.frombuffer(one or b"", "<f4").astype(np.float64) for one in row[len(asked) + 3 :])
     columns = {name: found[f"field {name}"] for name in own}
@@ -145,10 +149,10 @@ def _severity(scores: Floats, review: Floats, decline: Floats) -> Ints:
 
 
 def _one_row(statement: str, given: dict[str, Any]) -> Sequence[Any]:
-    """In PostgreSQL's binary format, so that what is packed comes as it is."""
+    """In PostgreSQL's binary format, so that what is packed comes as it is: Django's own cursors know none."""
     connection.ensure_connection()
-    with connection.wrap_database_errors, connection.connection.cursor(binary=True) as cursor:
-        row: Sequence[Any] = cursor.execute(statement, given).fetchone()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        row: Sequence[Any] = cursor.execute(statement, given, binary=True).fetchone()
         return row
 
 

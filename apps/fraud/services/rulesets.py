@@ -111,9 +111,7 @@ def save_version(*, site: Site, author: User, rules: Sequence[Rule], note: str) 
 
 
 @transaction.atomic
-def activate_version(
-    *, site: Site, version: RuleSet, by: User, without_shadow: bool = False
-) -> None:
+def activate_version(*, site: Site, version: RuleSet, by: User, without_shadow: bool = False) -> None:
     """Put a version in service, or back in service. LynceusError 403 for who may not.
 
     409 for the one that is, and, unless that is wanted `without_shadow`, for one with a live rule that never
