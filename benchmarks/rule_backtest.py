@@ -2,10 +2,10 @@
 
     python -m benchmarks.rule_backtest [--payments 1000000]
 
-A PostgreSQL of its own is filled with decided payments, their evidence vectors and labels; then backtests run as
-the worker runs them, slice by slice, each slice kept before the next, without the broker between bells.
-`rule_backtest_s_per_million` is that of twenty rules over fields of the event, of the card's last hour and of what
-the model saw; reading the payments is most of it, so a hundred rules cost little more.
+A PostgreSQL of its own is filled with decided payments, their evidence vectors and labels; then backtests
+run as the worker runs them, slice by slice, each slice kept before the next, without the broker between
+bells. `rule_backtest_s_per_million` is that of twenty rules over fields of the event, of the card's last hour
+and of what the model saw; reading the payments is most of it, so a hundred rules cost little more.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ from benchmarks.serving_place import Place, installed
 VECTORS = 64
 PART = 100_000
 DAYS = 90
-# i counts back from now: 100,000 payments a day of 200,000 cards, half in stores, one in three hundred a fraud.
+# i counts back from now: 100,000 payments a day of 200,000 cards, half in stores, one in 300 a fraud.
 TRANSACTIONS = """
 INSERT INTO fraud_transaction (source_id, event_id, type, occurred_at, card_token, amount_minor,
   amount_reporting_minor, currency, fx_rate, merchant_id, terminal_id, mcc, country, entry_mode, channel,
   device_id, ip, network_reference, original_event_id, scheme, bin, issuer_country, funding, auth_response,
   avs_result, cvv_result, sca_exemption, initiator, received_at, shard, status, attempts)
-SELECT %(source)s, 'bench-' || i, 'authorization', at, 'card-' || (i::bigint * 7919 %% 200000), amount, amount,
-  'EUR', 1, 'merchant-' || i %% 5000, 'terminal-' || i %% 9000,
+SELECT %(source)s, 'bench-' || i, 'authorization', at, 'card-' || (i::bigint * 7919 %% 200000), amount,
+  amount, 'EUR', 1, 'merchant-' || i %% 5000, 'terminal-' || i %% 9000,
   (ARRAY['5411','5812','5999','7995','4111','6011','5732','5541'])[1 + i %% 8],
-  (ARRAY['BE','FR','DE','NL','ES','US'])[1 + i * 31 %% 6], CASE WHEN i %% 2 = 0 THEN 'chip' ELSE 'ecommerce' END,
-  CASE WHEN i %% 2 = 0 THEN 'pos' ELSE 'ecom' END, CASE WHEN i %% 2 = 0 THEN '' ELSE 'device-' || i %% 30000 END,
+  (ARRAY['BE','FR','DE','NL','ES','US'])[1 + i * 31 %% 6],
+  CASE WHEN i %% 2 = 0 THEN 'chip' ELSE 'ecommerce' END, CASE WHEN i %% 2 = 0 THEN 'pos' ELSE 'ecom' END,
+  CASE WHEN i %% 2 = 0 THEN '' ELSE 'device-' || i %% 30000 END,
   NULL, '', '', 'visa', '411111', (ARRAY['BE','FR','DE'])[1 + i %% 3], 'credit', '00', '', '', '', '', at,
   i %% 16, 'decided', 0
 FROM (SELECT i, now() - i * interval '1 day' / 100000 AS at, 100 + (i::bigint * 104729 %% 300000) AS amount
@@ -43,10 +44,11 @@ FROM (SELECT i, now() - i * interval '1 day' / 100000 AS at, 100 + (i::bigint * 
 """
 DECISIONS = """
 INSERT INTO fraud_decision (public_id, transaction_id, outcome, score, mode, mode_reason, main_reason,
-  model_version, artefact_hash, review_threshold, decline_threshold, ruleset_version, deadline_hit, decided_at,
-  latency_ms)
-SELECT gen_random_uuid(), id, CASE WHEN score >= 0.9 THEN 'decline' WHEN score >= 0.6 THEN 'review' ELSE 'approve'
-  END, score, 'full', '', '', 1, repeat('0', 64), 0.6, 0.9, 1, false, received_at, 5
+  model_version, artefact_hash, review_threshold, decline_threshold, ruleset_version, deadline_hit,
+  decided_at, latency_ms)
+SELECT gen_random_uuid(), id,
+  CASE WHEN score >= 0.9 THEN 'decline' WHEN score >= 0.6 THEN 'review' ELSE 'approve' END, score,
+  'full', '', '', 1, repeat('0', 64), 0.6, 0.9, 1, false, received_at, 5
 FROM (SELECT id, received_at, power((id * 48271 %% 10007) / 10007.0, 12) AS score FROM fraud_transaction
   WHERE id > %(after)s ORDER BY id) AS scored
 """
@@ -104,8 +106,8 @@ def many(count: int) -> list[dict[str, Any]]:
     """RULES again and again, no two alike."""
     return [
         {
-            "code": f"{code}_{turn}", "when": f"({when}) and original_amount_minor > {turn}", "action": action,
-            "text": "x", "value": "", "baseline": "", "shadow": False,
+            "code": f"{code}_{turn}", "when": f"({when}) and original_amount_minor > {turn}",
+            "action": action, "text": "x", "value": "", "baseline": "", "shadow": False,
         }
         for turn in range(count // len(RULES))
         for code, when, action in RULES

@@ -44,7 +44,7 @@ _KINDS = {name: kind for kind, name in _TYPES.items()}
 
 
 class Algebra(Protocol):
-    """What the parts of a condition become. Whatever it makes of fields and literals it gets back as parts."""
+    """What the parts of a condition become. What it makes of fields and literals it gets back as parts."""
 
     def field(self, name: str) -> Any: ...
     def literal(self, known: Any) -> Any: ...

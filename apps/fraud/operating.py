@@ -59,7 +59,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """What decides at a site; with `until` what one person tightened, by `point`. `agreed`: then holds again."""
+    """What decides at a site, by `point`: with `until` one person tightened it, then `agreed` holds again."""
 
     limits: Thresholds
     agreed: Thresholds

@@ -42,7 +42,7 @@ CHARTS: dict[str, tuple[dict[str, Any], tuple[tuple[str, Pick], ...]]] = {
 def curves_of(
     name: str, held_out: HeldOut, recent: Recent, costs: Costs, limits: Thresholds
 ) -> dict[str, Any]:
-    """The chart component's JSON: held-out days drawn through, days in service whose labels are final dashed."""
+    """The chart component's JSON: held-out days drawn through, final days in service dashed."""
     y, lines = CHARTS[name]
     sources = [("held out", threshold_curve(held_out, costs, limits.decline), False)]
     if (final := final_days(recent)) is not None:

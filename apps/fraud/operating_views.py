@@ -86,9 +86,7 @@ def operating_point(request: HttpRequest, version_id: int) -> HttpResponse:
     return render(request, "fraud/operating_point.html", context, status=422 if saving else 200)
 
 
-HOLDS = (
-    "These thresholds hold from the next transaction on, for 24 hours at most. Somebody else reviews them."
-)
+HOLDS = "They hold from the next transaction on, for 24 hours at most. Somebody else reviews them."
 WAITS = "This loosens: it holds once somebody else agrees."
 
 

@@ -1,8 +1,8 @@
 """What a version's scores came to in service: days whose labels are final, and weeks up to now.
 
-A label needs time: an issuer's word on a fraud comes days or weeks later. A payment that was let pass and of
-which nobody spoke for MATURE counts as good, as in what is frozen to train on. What was stopped or alerted and
-of which nobody spoke is unknown, however old it is.
+A label needs time: an issuer's word on a fraud comes days or weeks later. A payment that was let pass and
+of which nobody spoke for MATURE counts as good, as in what is frozen to train on. What was stopped or
+alerted and of which nobody spoke is unknown, however old it is.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def recent_scores(site: Site, artefact_hash: str) -> Recent:
 
 
 def final_days(found: Recent) -> HeldOut | None:
-    """The whole days that are final, as the held-out days of an artefact are kept; None while there is none."""
+    """The whole days that are final, as an artefact's held-out days are kept; None while there is none."""
     final = found.at_us < found.final_before_us
     if not final.any():
         return None
@@ -183,9 +183,9 @@ def _arranged(
         if first_us <= at_us < end_us:
             kept.append((at_us, score, amount_minor, label_of.get(pk, 0 if silence else UNKNOWN)))
     kept.sort()
-    at_us, scores, amounts, labels = zip(*kept, strict=True) if kept else ((), (), (), ())
+    times, scores, amounts, labels = zip(*kept, strict=True) if kept else ((), (), (), ())
     return Recent(
-        np.array(at_us, np.int64), np.array(scores, np.float64), np.array(amounts, np.int64),
+        np.array(times, np.int64), np.array(scores, np.float64), np.array(amounts, np.int64),
         np.array(labels, np.int64), scale, delays, at,
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from ml.fraud.features import FEATURE_NAMES
 
 
 def completions() -> list[dict[str, str]]:
-    """What may stand in a condition: each field's name, type and meaning; what an event brings comes first."""
+    """What may stand in a condition: name, type and meaning of each field; what an event brings first."""
     return [
         {
             "name": name,

@@ -151,7 +151,6 @@ class VersionForm(forms.Form):
         required=False,
         choices=PERIODS,
         coerce=int,
-        empty_value=90,
         initial="90",
         label="Backtest on the last",
     )

@@ -53,6 +53,7 @@ from ml.fraud.features import FEATURE_NAMES
 WATCH = (Role.FRAUD_ANALYST, Role.OPERATOR)
 SHOWN_MAX = 100
 TRIED_SHOWN = 50  # those that would be decided otherwise first
+DAYS = 90  # of a backtest, where nobody says
 ACTIVE = {"active": "rules"}
 
 
@@ -144,7 +145,7 @@ def _backtest(
     drafted = [one.rule.as_json() for one in compiled]
     try:
         begun = start_backtest(
-            site=user.site, by=user, rules=drafted, version=None, days=about.cleaned_data["days"]
+            site=user.site, by=user, rules=drafted, version=None, days=about.cleaned_data["days"] or DAYS
         )
     except LynceusError as error:
         about.add_error("days", error.message)

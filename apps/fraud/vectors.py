@@ -34,7 +34,7 @@ class Column:
 
     @property
     def texts(self) -> npt.NDArray[Any]:
-        return np.array(self.words, object)[self.values]
+        return np.asarray(np.array(self.words, object)[self.values])
 
 
 Columns = Mapping[str, Column]

@@ -21,8 +21,8 @@ from tests.fraud.conftest import drain_all, event
 pytestmark = pytest.mark.decision
 
 ASKED = {
-    "review": "0.5", "decline": "0.9", "method": "budget", "alerts_per_day": "12", "decline_precision": "80", "review_cost": "5",
-    "review_saves": "90", "decline_saves": "100", "good_decline_cost": "20",
+    "method": "budget", "review": "0.5", "decline": "0.9", "alerts_per_day": "12", "decline_precision": "80",
+    "review_cost": "5", "review_saves": "90", "decline_saves": "100", "good_decline_cost": "20",
 }  # fmt: skip
 EVERYTHING = ASKED | {"alerts_per_day": "100000", "decline_precision": "50"}
 

@@ -14,10 +14,10 @@ from apps.fraud.models import Decision, FraudLabel, Transaction
 from apps.fraud.operating import held_by
 from apps.fraud.operating_curves import weekly
 from apps.fraud.recent import MATURE, final_days, recent_scores, weeks
+from ml.fraud.contracts import Thresholds
 from ml.fraud.curves import threshold_curve
 from ml.fraud.heldout import HeldOut
 from ml.fraud.operating import Costs, consequence
-from ml.fraud.contracts import Thresholds
 from tests.fraud.conftest import drain_all, event
 
 
@@ -143,7 +143,7 @@ def test_before_anything_is_final_the_held_out_days_stand_alone(admin, champion,
     drain_all()
     drawn = admin.get(f"/fraud/operating/{champion.pk}/rates.json").json()
     assert [series["name"] for series in drawn["series"]] == ["precision, held out", "recall, held out"]
-    assert MATURE == timedelta(days=60)
+    assert timedelta(days=60) == MATURE
 
 
 def test_a_large_site_is_sampled_evenly(site, champion, in_service, monkeypatch) -> None:

@@ -201,8 +201,8 @@ def test_points_from_before_there_were_proposals_hold(
 ) -> None:
     """As the release before wrote them: no end, nobody who agreed."""
     OperatingPoint.objects.create(
-        site=site, version=champion, method="budget", review=0.3, decline=0.4, asked={"costs": {}}, came_to={},
-        note="x", by=author, at=now(),
+        site=site, version=champion, method="budget", review=0.3, decline=0.4, asked={"costs": {}},
+        came_to={}, note="x", by=author, at=now(),
     )  # fmt: skip
     assert limits() == (0.3, 0.4)
 

@@ -1,7 +1,7 @@
 """Where a site's thresholds lie for a version of the model, who asked for that and who agreed.
 
-Added, never changed. A point is written when it comes to hold, so that the newest that is not over holds; what
-waits for a second person is a proposal.
+Added, never changed. A point is written when it comes to hold, so that the newest that is not over holds;
+what waits for a second person is a proposal.
 """
 
 from __future__ import annotations

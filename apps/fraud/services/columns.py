@@ -1,7 +1,8 @@
 """Decided payments as columns, thousands at a time: the facts that rules look at, what was decided, labels.
 
 PostgreSQL packs each column into one value, which NumPy reads as it is: a row costs no Python object. The
-fields are those of `facts`, said again in SQL; a test holds the two to each other. SQLite is asked row by row.
+fields are those of `facts`, said again in SQL; a test holds the two to each other. SQLite is asked row by
+row.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from apps.core.sql import ON_POSTGRES
 from apps.fraud.backtest import OF_VECTOR, OUTCOMES, UNKNOWN, Floats, Ints, Slice
 from apps.fraud.expressions import Kind
 from apps.fraud.facts import BURST_WINDOW, KINDS, WINDOW, Facts
-from apps.fraud.models import Decision, EventType, FraudLabel, Mode, Outcome
+from apps.fraud.models import Decision, EventType, FraudLabel, Mode, Outcome, Source
 from apps.fraud.rules import SEVERITY
 from apps.fraud.services.look import NEAR_MAX, last_hour
 from apps.fraud.vectors import Column, text_column
@@ -36,7 +37,8 @@ def read_slice(site: Site, after: int, upto: int, names: Collection[str]) -> Sli
     return _packed(site, after, upto, names) if ON_POSTGRES else _by_facts(site, after, upto, names)
 
 
-_PRESENT = "({0}.entry_mode IN ('chip', 'contactless', 'magstripe') AND {0}.channel IN ('pos', 'atm'))"  # facts.PRESENT
+# As `facts.PRESENT`.
+_PRESENT = "({0}.entry_mode IN ('chip', 'contactless', 'magstripe') AND {0}.channel IN ('pos', 'atm'))"
 _TEXTS = (
     "currency", "type", "mcc", "merchant_id", "terminal_id", "country", "channel", "entry_mode", "device_id",
     "scheme", "bin", "issuer_country", "funding", "auth_response", "avs_result", "cvv_result",
@@ -52,7 +54,7 @@ _SQL: dict[str, str] = {
         for name in ("version", "trans_status", "eci")
     },
     "three_ds_liability_shift": "coalesce((t.three_ds->>'liability_shift')::boolean, false)",
-    "source": "s.slug",
+    "source": "(%(slugs)s::text[])[array_position(%(sources)s::bigint[], t.source_id)]",
     "sent_before": "t.duplicate_of_id IS NOT NULL",
     "hour": "extract(hour FROM t.occurred_at AT TIME ZONE %(zone)s::text)",
     "weekday": "extract(isodow FROM t.occurred_at AT TIME ZONE %(zone)s::text)",
@@ -64,12 +66,13 @@ _SQL: dict[str, str] = {
 # As `look.last_hour`, of each row by itself: the card's payments stored before it and near it in time.
 _NEAR = f"""
 LEFT JOIN LATERAL (
-  SELECT count(*) FILTER (WHERE occurred_at BETWEEN t.occurred_at - %(burst)s AND t.occurred_at + %(burst)s) AS n,
+  SELECT
+    count(*) FILTER (WHERE occurred_at BETWEEN t.occurred_at - %(burst)s AND t.occurred_at + %(burst)s) AS n,
     min(country COLLATE "C") FILTER (WHERE {_PRESENT.format("o")} AND country <> t.country) AS elsewhere
   FROM (
     SELECT b.occurred_at, b.country, b.entry_mode, b.channel
-    FROM fraud_transaction b JOIN fraud_source bs ON bs.id = b.source_id
-    WHERE b.card_token = t.card_token AND b.id < t.id AND bs.site_id = %(site)s
+    FROM fraud_transaction b
+    WHERE b.card_token = t.card_token AND b.id < t.id AND b.source_id = ANY(%(sources)s::bigint[])
       AND b.occurred_at BETWEEN t.occurred_at - %(window)s AND t.occurred_at + %(window)s
       AND b.type IN ('authorization', 'advice')
     ORDER BY b.occurred_at DESC LIMIT {NEAR_MAX}
@@ -96,11 +99,8 @@ def _packed(site: Site, after: int, upto: int, names: Collection[str]) -> Slice:
     parts += [_bytes(f"float8send(coalesce({name}, 'NaN'))") for name in _OF_MODEL]
     parts += [_feature(FEATURE_NAMES.index(name)) for name in features]
     near = _NEAR if OF_NEAR & set(names) else ""
-    kept = "LEFT JOIN fraud_evidence e ON e.decision_id = d.id" if of_vector else ""
-    given = {
-        "site": site.pk, "after": after, "upto": upto, "zone": settings.TIME_ZONE, "window": WINDOW,
-        "burst": BURST_WINDOW,
-    }  # fmt: skip
+    kept = _KEPT_OF if of_vector else ""
+    given = _given(site, after, upto)
     row = _one_row(f"SELECT {', '.join(parts)} {_FROM} {kept} {near} {_WHERE}", given)
     found = {
         name: _unpacked(value, kind) for (name, (_, kind)), value in zip(asked.items(), row, strict=False)
@@ -118,17 +118,37 @@ def _packed(site: Site, after: int, upto: int, names: Collection[str]) -> Slice:
 
 
 _OF_MODEL = ("d.score", "d.review_threshold", "d.decline_threshold")
+# The same bounds for each table, so that PostgreSQL reads a part of each in the order of its key.
 _FROM = (
-    "FROM fraud_decision d JOIN fraud_transaction t ON t.id = d.transaction_id"
-    " JOIN fraud_source s ON s.id = t.source_id"
+    "FROM fraud_decision d JOIN fraud_transaction t"
+    " ON t.id = d.transaction_id AND t.id BETWEEN %(first)s AND %(last)s"
 )
-_WHERE = "WHERE d.id > %(after)s AND d.id <= %(upto)s AND s.site_id = %(site)s"
+_KEPT_OF = (
+    "LEFT JOIN fraud_evidence e"
+    " ON e.decision_id = d.id AND e.decision_id > %(after)s AND e.decision_id <= %(upto)s"
+)
+_WHERE = "WHERE d.id > %(after)s AND d.id <= %(upto)s AND t.source_id = ANY(%(sources)s::bigint[])"
 _LABELS = f"""
 SELECT string_agg(int8send(d.id), ''::bytea ORDER BY l.received_at, l.id),
   string_agg(int8send(l.fraud::int), ''::bytea ORDER BY l.received_at, l.id)
-FROM fraud_decision d JOIN fraud_fraudlabel l ON l.transaction_id = d.transaction_id
-JOIN fraud_transaction t ON t.id = d.transaction_id JOIN fraud_source s ON s.id = t.source_id {_WHERE}
+{_FROM} JOIN fraud_fraudlabel l ON l.transaction_id = t.id AND l.transaction_id BETWEEN %(first)s AND %(last)s
+{_WHERE}
 """
+# + 0: else PostgreSQL walks the index of transaction ids, from its other end, for the first that fits.
+_BOUNDS = (
+    "SELECT coalesce(min(transaction_id + 0), 0), coalesce(max(transaction_id + 0), 0) FROM fraud_decision"
+    " WHERE id > %(after)s AND id <= %(upto)s"
+)
+
+
+def _given(site: Site, after: int, upto: int) -> dict[str, Any]:
+    sources = list(Source.objects.filter(site=site).order_by("pk").values_list("pk", "slug"))
+    first, last = _one_row(_BOUNDS, {"after": after, "upto": upto})
+    return {
+        "after": after, "upto": upto, "first": first, "last": last, "sources": [pk for pk, _ in sources],
+        "slugs": [slug for _, slug in sources], "zone": settings.TIME_ZONE, "window": WINDOW,
+        "burst": BURST_WINDOW,
+    }  # fmt: skip
 
 
 def _labels(ids: Ints, given: dict[str, Any]) -> Ints:
@@ -149,11 +169,10 @@ def _severity(scores: Floats, review: Floats, decline: Floats) -> Ints:
 
 
 def _one_row(statement: str, given: dict[str, Any]) -> Sequence[Any]:
-    """In PostgreSQL's binary format, so that what is packed comes as it is: Django's own cursors know none."""
+    """In PostgreSQL's binary format, which Django's own cursors do not ask for."""
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        row: Sequence[Any] = cursor.execute(statement, given, binary=True).fetchone()
-        return row
+        return list(cursor.execute(statement, given, binary=True).fetchone() or ())
 
 
 def _bytes(packed: str) -> str:
