@@ -23,9 +23,13 @@ interface Data {
 const HUES = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2"];
 const FIXED: Record<string, string> = { train: "#56b4e9", training: "#56b4e9", validation: "#e69f00", val: "#e69f00", champion: "#56b4e9", candidate: "#e69f00", precision: "#56b4e9", recall: "#e69f00", saved: "#009e73", lost: "#d55e00" };
 
-/** What stands before a comma says what it is: "recall, held out" has recall's colour. */
+/** What stands before a comma: "recall, held out" has recall's colour, and its short label. */
+function kind(name: string): string {
+  return name.split(",")[0] ?? name;
+}
+
 function hue(name: string, index: number): string {
-  return FIXED[(name.split(",")[0] ?? name).toLowerCase()] ?? HUES[index % HUES.length] ?? "#56b4e9";
+  return FIXED[kind(name).toLowerCase()] ?? HUES[index % HUES.length] ?? "#56b4e9";
 }
 
 function token(name: string): string {
@@ -47,7 +51,7 @@ function axisOption(axis: Axis, isTime: boolean, vertical: boolean): object {
     name: axisName(axis), nameLocation: vertical ? "end" : "middle", nameGap: vertical ? 10 : 26,
     nameTextStyle: { ...ink, align: vertical ? "left" : "center" },
     min: axis.min ?? (vertical ? undefined : "dataMin"), max: axis.max, scale: axis.min === undefined,
-    axisLabel: ink, axisLine: { lineStyle: { color: token("--line") } },
+    axisLabel: axis.log ? { ...ink, formatter: (value: number) => Number(value.toPrecision(2)).toLocaleString("en", { maximumSignificantDigits: 2 }) } : ink, axisLine: { lineStyle: { color: token("--line") } },
     splitLine: { show: vertical, lineStyle: { color: token("--line") } }, minInterval: axis.name === "epoch" ? 1 : undefined,
   };
 }
@@ -93,7 +97,7 @@ function option(data: Data, drawnLines: Line[]): Record<string, unknown> {
     {
       type: "line", name: series.name, data: series.points, color: hue(series.name, index), symbol: series.points.length > 40 ? "none" : "circle",
       symbolSize: 5, lineStyle: { width: 2, type: series.dashed || series.light ? "dashed" : "solid", opacity: series.light ? 0.5 : 1 }, itemStyle: { opacity: series.light ? 0.5 : 1 },
-      endLabel: { show: true, formatter: "{a}", color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6 },
+      endLabel: { show: true, formatter: kind(series.name), color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6 },
       labelLayout: { moveOverlap: "shiftY" },
       markArea: index > 0 ? undefined : areaOption(data),
       markLine: index > 0 || !drawnLines.length ? undefined : {
