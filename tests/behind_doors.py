@@ -11,9 +11,11 @@ from PIL import Image
 from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
+from apps.fraud.backtest import Tally
 from apps.fraud.models import (
     Act,
     Alert,
+    Backtest,
     Case,
     Contest,
     Decision,
@@ -22,6 +24,7 @@ from apps.fraud.models import (
     ListEntry,
     ListKind,
     ListName,
+    OperatingProposal,
     PassThroughPolicy,
     RuleSet,
     Source,
@@ -93,6 +96,8 @@ class Things:
     contest: Contest
     ruleset: RuleSet
     policy: PassThroughPolicy
+    backtest: Backtest
+    proposal: OperatingProposal
     entry: ListEntry
     source: Source
     node: DicomNode
@@ -142,6 +147,8 @@ def make_things(site: Site) -> Things:
         ),
         ruleset=_ruleset(site, user),
         policy=_policy(site, user),
+        backtest=_backtest(site, user),
+        proposal=_proposal(version, user),
         entry=add_entry(
             site=site, name=ListName.ALLOW, kind=ListKind.COUNTRY, value="BE", reason="x", expires_at=None,
             author=user,
@@ -176,6 +183,20 @@ def _policy(site: Site, proposer: User) -> PassThroughPolicy:
     return PassThroughPolicy.objects.create(
         site=site, number=1000 + site.pk, probability=0.01, daily_cap_minor=100, note="x",
         proposed_by=proposer, proposed_at=now(),
+    )  # fmt: skip
+
+
+def _backtest(site: Site, by: User) -> Backtest:
+    return Backtest.objects.create(
+        site=site, rules=[], days=7, by=by, asked_at=now(), first_id=0, at_id=0, last_id=9,
+        tally=Tally.empty(0).as_json(), moved_at=now(),
+    )  # fmt: skip
+
+
+def _proposal(version: ModelVersion, by: User) -> OperatingProposal:
+    return OperatingProposal.objects.create(
+        site=by.site, version=version, method="trained", review=0.5, decline=0.9, asked={}, came_to={},
+        note="x", loosens=True, by=by, at=now(),
     )  # fmt: skip
 
 

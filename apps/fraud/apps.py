@@ -17,6 +17,7 @@ class FraudConfig(AppConfig):
             recent_counts,
             recent_latency_ms,
         )
+        from apps.fraud.services.backtests import ring_stalled
         from apps.fraud.services.budget import ring_stale_budgets
         from apps.fraud.services.deliver import ring_due
         from apps.fraud.services.drain import ring_overdue
@@ -51,6 +52,7 @@ class FraudConfig(AppConfig):
         register_sweeper("fraud.alerts", ring_ungathered)
         register_sweeper("fraud.budgets", ring_stale_budgets)
         register_sweeper("fraud.labels", ring_labels_due)
+        register_sweeper("fraud.backtests", ring_stalled)
         register_check("decision webhooks", dead_deliveries)
         register_check("fraud model", model_in_service)
         register_check("fraud model of this process", loaded_here, readiness=True)

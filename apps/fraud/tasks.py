@@ -1,5 +1,6 @@
 from celery import shared_task
 
+from apps.fraud.services.backtests import run_backtest as run_some_of_backtest
 from apps.fraud.services.budget import work_out_budgets as work_out
 from apps.fraud.services.deliver import deliver_due
 from apps.fraud.services.drain import drain_shard
@@ -30,3 +31,8 @@ def work_out_budgets() -> None:
 @shared_task(name="fraud.make_labels")
 def make_labels() -> None:
     label_due()
+
+
+@shared_task(name="fraud.run_backtest")
+def run_backtest(pk: int) -> None:
+    run_some_of_backtest(pk)

@@ -267,6 +267,7 @@ CELERY_TASK_ROUTES = {
     "fraud.gather_alerts": {"queue": "default"},
     "fraud.work_out_budgets": {"queue": "default"},
     "fraud.make_labels": {"queue": "default"},
+    "fraud.run_backtest": {"queue": "default"},
     "radiology.analyse_instance": {"queue": "imaging"},
     "radiology.make_results": {"queue": "default"},
     "radiology.make_reports": {"queue": "default"},

@@ -1,19 +1,28 @@
 import { LineChart } from "echarts/charts";
-import { GridComponent, LegendComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
+import { GridComponent, LegendComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
 import { type EChartsType, init, use } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import { isTyping, make, poll } from "./dom";
+import { DragLine, type Line } from "./dragline";
 
-use([LineChart, GridComponent, LegendComponent, MarkLineComponent, TooltipComponent, CanvasRenderer]);
+use([LineChart, GridComponent, LegendComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent, CanvasRenderer]);
 
 type Place = number | string;
 interface Axis { name: string; unit?: string; min?: number; max?: number; log?: boolean }
-interface Series { name: string; points: [Place, number | null][]; band?: [Place, number, number][]; dashed?: boolean; dots?: boolean }
+interface Series {
+  name: string;
+  points: [Place, number | null][];
+  band?: [Place, number, number][];
+  dashed?: boolean;
+  light?: boolean;
+  dots?: boolean;
+}
 interface Data {
   x: Axis;
   y: Axis;
   series: Series[];
-  lines?: { name: string; axis: "x" | "y"; value: number }[];
+  lines?: Line[];
+  shade?: { from: string; to: string; name: string } | null;
   /** In place of the points themselves, where they do not say enough by themselves. */
   table?: { head: string[]; rows: string[][] };
   done?: boolean;
@@ -21,12 +30,21 @@ interface Data {
 
 /** Okabe-Ito, readable with every common colour vision; black and yellow are left out for the two themes. */
 const HUES = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2"];
-const FIXED: Record<string, string> = { train: "#56b4e9", training: "#56b4e9", validation: "#e69f00", val: "#e69f00", champion: "#56b4e9", candidate: "#e69f00", approved: "#009e73", review: "#e69f00", declined: "#d55e00", "this payment": "#cc79a7", "impossible speed": "#d55e00", places: "#56b4e9" };
+const FIXED: Record<string, string> = {
+  train: "#56b4e9", training: "#56b4e9", validation: "#e69f00", val: "#e69f00", champion: "#56b4e9", candidate: "#e69f00",
+  approved: "#009e73", review: "#e69f00", declined: "#d55e00", "this payment": "#cc79a7", "impossible speed": "#d55e00", places: "#56b4e9",
+  precision: "#56b4e9", recall: "#e69f00", saved: "#009e73", lost: "#d55e00",
+};
 /** Colour never stands alone: dots of different series have different shapes. */
 const SHAPES: Record<string, string> = { approved: "circle", review: "triangle", declined: "diamond", "this payment": "pin" };
 
+/** What stands before a comma: "recall, held out" has recall's colour, and its short label. */
+function kind(name: string): string {
+  return name.split(",")[0] ?? name;
+}
+
 function hue(name: string, index: number): string {
-  return FIXED[name.toLowerCase()] ?? HUES[index % HUES.length] ?? "#56b4e9";
+  return FIXED[kind(name).toLowerCase()] ?? HUES[index % HUES.length] ?? "#56b4e9";
 }
 
 function token(name: string): string {
@@ -48,7 +66,7 @@ function axisOption(axis: Axis, isTime: boolean, vertical: boolean): object {
     name: axisName(axis), nameLocation: vertical ? "end" : "middle", nameGap: vertical ? 10 : 26,
     nameTextStyle: { ...ink, align: vertical ? "left" : "center" },
     min: axis.min ?? (vertical ? undefined : "dataMin"), max: axis.max, scale: axis.min === undefined,
-    axisLabel: ink, axisLine: { lineStyle: { color: token("--line") } },
+    axisLabel: axis.log ? { ...ink, formatter: (value: number) => Number(value.toPrecision(2)).toLocaleString("en", { maximumSignificantDigits: 2 }) } : ink, axisLine: { lineStyle: { color: token("--line") } },
     splitLine: { show: vertical, lineStyle: { color: token("--line") } }, minInterval: axis.name === "epoch" ? 1 : undefined,
   };
 }
@@ -68,7 +86,30 @@ function symbols(series: Series): object {
   return { symbol: SHAPES[series.name] ?? "circle", symbolSize: series.name === "this payment" ? 22 : 9, z: series.name === "this payment" ? 3 : 2 };
 }
 
-function option(data: Data): Record<string, unknown> {
+/** Stripes, for what is not final. */
+function hatched(): object {
+  const tile = make("canvas", { width: "8", height: "8" });
+  const pen = tile.getContext("2d");
+  if (pen) {
+    pen.strokeStyle = token("--muted");
+    pen.globalAlpha = 0.35;
+    pen.beginPath();
+    for (const [x, y] of [[0, 8], [-4, 4], [4, 12]] as const) {
+      pen.moveTo(x, y);
+      pen.lineTo(x + 8, y - 8);
+    }
+    pen.stroke();
+  }
+  return { image: tile, repeat: "repeat" };
+}
+
+function areaOption(data: Data): object | undefined {
+  if (!data.shade) return undefined;
+  const { from, to, name } = data.shade;
+  return { silent: true, itemStyle: { color: hatched() }, label: { color: token("--muted"), fontSize: 11, position: "insideTop" }, data: [[{ name, xAxis: from }, { xAxis: to }]] };
+}
+
+function option(data: Data, drawnLines: Line[]): Record<string, unknown> {
   const isTime = typeof data.series[0]?.points[0]?.[0] === "string";
   const text = token("--text");
   const dotted = data.series.some((series) => series.dots);
@@ -76,13 +117,14 @@ function option(data: Data): Record<string, unknown> {
     ...(series.band?.length ? bandOption(series, index) : []),
     {
       type: "line", name: series.name, data: series.points, color: hue(series.name, index), ...symbols(series),
-      lineStyle: { width: series.dots ? 0 : 2, type: series.dashed ? "dashed" : "solid" },
-      endLabel: { show: !dotted, formatter: "{a}", color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6 },
+      lineStyle: { width: series.dots ? 0 : 2, type: series.dashed || series.light ? "dashed" : "solid", opacity: series.light ? 0.5 : 1 }, itemStyle: { opacity: series.light ? 0.5 : 1 },
+      endLabel: { show: !dotted, formatter: kind(series.name), color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6 },
       labelLayout: { moveOverlap: "shiftY" },
-      markLine: index > 0 || !data.lines?.length ? undefined : {
+      markArea: index > 0 ? undefined : areaOption(data),
+      markLine: index > 0 || !drawnLines.length ? undefined : {
         symbol: "none", silent: true, lineStyle: { color: token("--muted"), type: "dashed" },
         label: { formatter: "{b}", color: token("--muted"), position: "insideEndTop", fontSize: 11 },
-        data: data.lines.map((line) => ({ name: line.name, [line.axis === "x" ? "xAxis" : "yAxis"]: line.value })),
+        data: drawnLines.map((line) => ({ name: line.name, [line.axis === "x" ? "xAxis" : "yAxis"]: line.value })),
       },
     },
   ]);
@@ -135,6 +177,7 @@ class Chart {
   private tableElement: HTMLElement | null = null;
   private data: Data | null = null;
   private last = "";
+  private readonly handles = new Map<string, DragLine>();
 
   constructor(private readonly root: HTMLElement) {
     this.plot.hidden = true;
@@ -144,7 +187,10 @@ class Chart {
       if (event.key === "t" && root.isConnected && !event.ctrlKey && !event.metaKey && !isTyping(event.target)) this.toggle();
     });
     document.addEventListener("lynceus:theme", () => this.draw());
-    new ResizeObserver(() => this.drawing?.resize()).observe(root);
+    new ResizeObserver(() => {
+      this.drawing?.resize();
+      this.place();
+    }).observe(root);
     void this.follow(Number(root.dataset.poll ?? "0") * 1000);
   }
 
@@ -186,8 +232,24 @@ class Chart {
       this.tableElement = next;
     } else {
       this.drawing ??= init(this.plot);
-      this.drawing.setOption(option(data), { notMerge: true });
+      const drawn = (data.lines ?? []).filter((line) => !this.draggable(line));
+      this.drawing.setOption(option(data, drawn), { notMerge: true });
+      this.place();
     }
+  }
+
+  private draggable(line: Line): boolean {
+    const made = this.handles.get(line.name) ?? (this.drawing ? DragLine.on(this.plot, this.drawing, line) : null);
+    if (made) this.handles.set(line.name, made);
+    return made !== null;
+  }
+
+  /** Dragged lines go as far as the axis does. */
+  private place(): void {
+    if (!this.data || this.plot.hidden || !this.handles.size) return;
+    const xs = this.data.series.flatMap((series) => series.points.map(([x]) => Number(x)));
+    const range: [number, number] = [this.data.x.min ?? Math.min(...xs), this.data.x.max ?? Math.max(...xs)];
+    for (const handle of this.handles.values()) handle.place(range);
   }
 
   private toggle(): void {
@@ -202,6 +264,7 @@ class Chart {
     this.flip.textContent = this.tableElement ? "chart" : "table";
     this.draw();
     this.drawing?.resize();
+    this.place();
   }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.fraud.models.acts import Act, ActKind, ContactAttempt, ContactChannel, ContactOutcome
+from apps.fraud.models.backtests import Backtest, BacktestState
 from apps.fraud.models.cases import CASE_TEXT_MAX, Case, CaseEntry, CaseKind
 from apps.fraud.models.contests import MESSAGE_MAX, Contest, ContestOutcome
 from apps.fraud.models.decisions import (
@@ -27,7 +28,7 @@ from apps.fraud.models.dispositions import (
     Withdrawal,
 )
 from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource, Notice, NoticeKind
-from apps.fraud.models.operating import Method, OperatingPoint
+from apps.fraud.models.operating import Method, OperatingPoint, OperatingProposal, ProposalReview
 from apps.fraud.models.outbox import Delivery, OutboxRow
 from apps.fraud.models.pass_through import (
     PassThrough,
@@ -84,6 +85,8 @@ __all__ = [
     "Action",
     "Alert",
     "AlertStatus",
+    "Backtest",
+    "BacktestState",
     "Case",
     "CaseEntry",
     "CaseKind",
@@ -120,12 +123,14 @@ __all__ = [
     "Notice",
     "NoticeKind",
     "OperatingPoint",
+    "OperatingProposal",
     "OutboxRow",
     "Outcome",
     "PassThrough",
     "PassThroughDay",
     "PassThroughPolicy",
     "PassThroughSwitch",
+    "ProposalReview",
     "QueueView",
     "Rescore",
     "Reversal",
