@@ -169,7 +169,7 @@ def _volume(site: Site, period: Period) -> dict[str, Any]:
     shown = tallies(site, period)
     return _drawn(
         period, {"name": "decided", "unit": "events/s", "min": 0},
-        [_series("decided", shown, lambda one: round(one.per_second, 4))],
+        [_series("decided", shown, lambda one: round(one.per_second, 6))],
     )  # fmt: skip
 
 

@@ -132,9 +132,9 @@ def test_a_server_that_says_no_ends_it_and_patience_goes_on(play, monkeypatch, c
 
     monkeypatch.setattr(Sender, "post", refuse_once)
     with pytest.raises(CommandError, match="503"):
-        play(rate=0.5, speed=3600.0, seed=7)
+        play(rate=0.5, speed=86_400.0, seed=7)
     said.clear()
-    play(rate=0.5, speed=3600.0, seed=7, patient=True)
+    play(rate=0.5, speed=86_400.0, seed=7, patient=True)
     assert said[0] == said[1] == "transactions"
     assert "Trying again" in capsys.readouterr().err
 
@@ -147,4 +147,4 @@ def test_it_finds_the_running_demo_and_says_so_where_there_is_none(settings, tmp
     told = {"base_url": "http://127.0.0.1:1", "webhook": {"source": "s", "secret": "whsec_AAAA"}}
     (tmp_path / "demo.json").write_text(json.dumps(told))
     with pytest.raises(CommandError, match="cannot be reached"):
-        call_command("simulate_day", rate=0.2, speed=3600.0)
+        call_command("simulate_day", rate=0.2, speed=86_400.0)

@@ -79,7 +79,7 @@ def test_degraded_decisions_are_loud(analyst, decided) -> None:
     counts.count_due()
     page = analyst.get("/fraud/watch/")
     assert "13 of 13 decisions in the last minute by rules alone: no model is in service." in text_of(page)
-    assert 'role="alert"' in page.content.decode()
+    assert 'class="error-state"' in page.content.decode()
     assert "mode=rules_only" in page.content.decode()
 
 
@@ -87,7 +87,7 @@ def test_with_a_model_and_history_nothing_is_loud(analyst, champion, post) -> No
     post(event())
     drain_all()
     counts.count_due()
-    assert 'role="alert"' not in analyst.get("/fraud/watch/").content.decode()
+    assert "Decided with less" not in analyst.get("/fraud/watch/").content.decode()
 
 
 def test_the_strip_of_this_moment(analyst, post) -> None:

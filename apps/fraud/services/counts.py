@@ -11,7 +11,6 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
 
 from apps.core.clock import now
 from apps.fraud.models import (
@@ -104,17 +103,22 @@ def _open_hours(at: datetime) -> None:
 def _mark_what_became_known() -> None:
     """Have the hours counted again of whose decisions something became known, or an alert was raised later."""
     at = now()
-    mark, _ = CountMark.objects.select_for_update().get_or_create(pk=1)
+    mark = CountMark.objects.select_for_update().filter(pk=1).first()
+    if mark is None:  # all that is known so far is counted with the hours, which are new as well
+        CountMark.objects.create(pk=1, label_id=_last_key(FraudLabel), alert_id=_last_key(Alert))
+        return
     labels = FraudLabel.objects.filter(pk__gt=mark.label_id).order_by("pk")
     labelled = list(labels.values_list("pk", "received_at", "transaction__decision__decided_at")[:AT_ONCE])
     alerts = Alert.objects.filter(pk__gt=mark.alert_id).order_by("pk")
-    later = F("decision__decided_at") + HOUR
-    alerted = list(
-        alerts.filter(created_at__gt=later).values_list("pk", "created_at", "decision__decided_at")[:AT_ONCE]
-    )
-    hours = {hour_of(decided_at) for _, _, decided_at in (*labelled, *alerted) if decided_at}
+    alerted = list(alerts.values_list("pk", "created_at", "decision__decided_at")[:AT_ONCE])
+    hours = {hour_of(decided_at) for _, _, decided_at in labelled if decided_at}
+    hours |= {hour_of(decided_at) for _, raised_at, decided_at in alerted if raised_at > decided_at + HOUR}
     CountedHour.objects.filter(start__in=hours, due_at=None).update(due_at=at)
     sure = at - COMMITTED
     mark.label_id = max((pk for pk, told_at, _ in labelled if told_at < sure), default=mark.label_id)
     mark.alert_id = max((pk for pk, told_at, _ in alerted if told_at < sure), default=mark.alert_id)
     mark.save()
+
+
+def _last_key(model: type[FraudLabel | Alert]) -> int:
+    return model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0

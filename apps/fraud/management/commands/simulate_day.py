@@ -30,7 +30,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--rate", type=float, default=3.0, help="Events a second in the mean, up to 200.")
-        parser.add_argument("--speed", type=float, default=60.0, help="Seconds of the day in one, 1 to 3600.")
+        parser.add_argument("--speed", type=float, default=60.0, help="Seconds of the day in one, 1 to 86400.")
         parser.add_argument("--days", type=int, default=1, help="How many, one after the other; 0 goes on.")
         parser.add_argument("--patient", action="store_true", help="Try again where the server says no.")
         parser.add_argument("--seed", type=int, default=None, help="The same seed, the same day.")
@@ -38,8 +38,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         rate, speed, seed = options["rate"], options["speed"], options["seed"]
-        if not (0 < rate <= 200 and 1 <= speed <= 3600):
-            raise CommandError("The rate lies above 0 and up to 200, the speed between 1 and 3600.")
+        if not (0 < rate <= 200 and 1 <= speed <= 86_400):
+            raise CommandError("The rate lies above 0 and up to 200, the speed between 1 and 86400.")
         seed = int(time.time()) if seed is None else seed
         self.patient, sent, number = options["patient"], 0, 0
         with Sender(options) as self.sender:
