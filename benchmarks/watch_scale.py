@@ -3,8 +3,9 @@
     python -m benchmarks.watch_scale [--repeats 30] [--small 100000 --large 10000000]
 
 A PostgreSQL of its own is filled with decisions spread over 90 days, one in a hundred reviewed, one in 250
-declined, one in 2,000 by rules alone, labels on one in a hundred. First the hours are counted, as the task does:
-`count_s` for all of them, `count_hour_ms` for one. Then each door is asked `repeats` times through Django,
+declined, one in 2,000 by rules alone, labels on one in a hundred; no model is in service, so that there is
+no drift to draw. First the hours are counted, as the task does: `count_s` for all of them, `count_hour_ms`
+for one. Then each door is asked `repeats` times through Django,
 middleware, session, audit row and template included, without a network. `p95_ms_100k` and `p95_ms_10m` are
 those of the slowest door but the exports.
 """
@@ -41,12 +42,14 @@ FROM (SELECT i, %(start)s::timestamptz + i * %(step)s::interval AS at
 """
 DECISIONS = """
 INSERT INTO fraud_decision (id, public_id, transaction_id, outcome, score, mode, mode_reason, main_reason,
-  model_version, artefact_hash, review_threshold, decline_threshold, ruleset_version, deadline_hit, decided_at,
-  latency_ms)
+  model_version, artefact_hash, review_threshold, decline_threshold, ruleset_version, deadline_hit,
+  decided_at, latency_ms)
 SELECT i, gen_random_uuid(), i,
   CASE WHEN i %% 250 = 0 THEN 'decline' WHEN i %% 100 = 1 THEN 'review' ELSE 'approve' END,
-  CASE WHEN i %% 2000 <> 7 THEN (i %% 1000) / 1000.0 END, CASE WHEN i %% 2000 = 7 THEN 'rules_only' ELSE 'full' END,
-  CASE WHEN i %% 2000 = 7 THEN 'deadline' ELSE '' END, '', CASE WHEN i %% 2000 <> 7 THEN 1 END, '', 0.7, 0.9, 1,
+  CASE WHEN i %% 2000 <> 7 THEN (i %% 1000) / 1000.0 END,
+  CASE WHEN i %% 2000 = 7 THEN 'rules_only' ELSE 'full' END,
+  CASE WHEN i %% 2000 = 7 THEN 'deadline' ELSE '' END, '',
+  CASE WHEN i %% 2000 <> 7 THEN 1 END, '', 0.7, 0.9, 1,
   i %% 2000 = 7, at, 5 + i %% 90
 FROM (SELECT i, %(start)s::timestamptz + i * %(step)s::interval AS at
   FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i) AS drawn
@@ -58,8 +61,8 @@ FROM fraud_decision WHERE outcome <> 'approve'
 """
 LABELS = """
 INSERT INTO fraud_fraudlabel (transaction_id, fraud, source, type, scheme, raw_code, known_at, received_at)
-SELECT transaction_id, id %% 3 = 0, CASE WHEN id %% 4 = 0 THEN 'analyst' ELSE 'issuer' END, '', '', '', decided_at,
-  decided_at FROM fraud_decision WHERE id %% 100 = 1 OR (outcome = 'decline' AND id %% 4 = 0)
+SELECT transaction_id, id %% 3 = 0, CASE WHEN id %% 4 = 0 THEN 'analyst' ELSE 'issuer' END, '', '', '',
+  decided_at, decided_at FROM fraud_decision WHERE id %% 100 = 1 OR (outcome = 'decline' AND id %% 4 = 0)
 """
 TABLES = ("fraud_fraudlabel", "fraud_alert", "fraud_decision", "fraud_transaction", "fraud_hourlycount",
           "fraud_hourlylatency", "fraud_hourlydrift", "fraud_countedhour", "fraud_countmark")  # fmt: skip

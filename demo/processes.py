@@ -47,7 +47,7 @@ def run(places: Places) -> int:
 def commands(environment: dict[str, str]) -> Iterator[tuple[str, str]]:
     """The Procfile's lines, without Redis where a running one is given, the announcer, and who plays payments.
 
-    Not in the small demo of the project's own tests: they count what they sent.
+    In the small demo of the project's own tests nobody does: they count what they sent.
     """
     procfile = parse_procfile((ROOT / "Procfile").read_text())
     for name, command in procfile.processes.items():

@@ -83,7 +83,7 @@ def drift_at(site: Site) -> Drift:
     if reference is None:
         return Drift(
             serving.number, 0, 0, (),
-            "This version keeps no reference to compare with, or its files are not on this host: train again.",
+            "This version keeps nothing to compare with, or its files are not on this host: train again.",
         )  # fmt: skip
     kept = list(_kept(site, serving.artefact_hash, now() - WINDOW))
     counts, n = added_up(reference, (counts for _, _, counts in kept))

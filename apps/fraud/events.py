@@ -1,4 +1,4 @@
-"""Decided payments of a site, the latest first: narrowed down, page by page along an index, and what is known."""
+"""Decided payments of a site, the latest first: narrowed down, page by page along an index."""
 
 from __future__ import annotations
 

@@ -85,6 +85,12 @@ class Tally:
         return self.sums["disposed_frauds"] / disposed if disposed else None
 
     @property
+    def value_detected(self) -> float | None:
+        """Of the money of known frauds, the share that raised an alert."""
+        known = self.sums["fraud_minor"]
+        return self.sums["fraud_alerted_minor"] / known if known else None
+
+    @property
     def censored(self) -> int:
         """Declined, and nobody has said what it was: most often nobody ever will."""
         return self.declined["n"] - self.declined["frauds"] - self.declined["goods"]
@@ -231,7 +237,7 @@ def as_row(one: Tally, costs: Costs) -> dict[str, Any]:
         **{str(outcome): one.by_outcome[outcome] for outcome in Outcome},
         **{str(mode): one.by_mode[mode] for mode in Mode},
         **{name: one.sums[name] for name in ("deadline_hits", "late", "too_old", "alerts")},
-        "p50_ms": one.percentile_ms(0.5), "p95_ms": one.percentile_ms(0.95), "p99_ms": one.percentile_ms(0.99),
+        **{f"p{percent}_ms": one.percentile_ms(percent / 100) for percent in (50, 95, 99)},
         "disposed_frauds": one.sums["disposed_frauds"], "disposed_goods": one.sums["disposed_goods"],
         "frauds": one.sums["frauds"], "fraud_minor": one.sums["fraud_minor"],
         "frauds_alerted": one.sums["frauds_alerted"], "fraud_alerted_minor": one.sums["fraud_alerted_minor"],

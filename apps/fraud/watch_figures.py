@@ -34,37 +34,37 @@ class Line:
 
 def lines_of(total: Tally, precision: Precision, money: Worth) -> list[Line]:
     sums, declined = total.sums, total.declined
-    events = _linker(total.start, total.end)
+    behind = _linker(total.start, total.end)
     known = declined["frauds"] + declined["goods"]
+    unknown = _share(total.censored / declined["n"] if declined["n"] else None)
+    calls = f"{sums['disposed_goods']:,} legitimate, {sums['disposed_frauds']:,} fraud, by analysts"
+    late = f"came over 10 minutes after they happened; {sums['too_old']:,} too old for the history"
     return [
         Line("Alert rate", _share(total.alert_rate), "", f"{sums['alerts']:,} alerts of {total.n:,} decisions"),
         _precision(precision),
         Line(
-            "False positives for each fraud found", _ratio(sums["disposed_goods"], sums["disposed_frauds"]), "",
-            f"{sums['disposed_goods']:,} legitimate, {sums['disposed_frauds']:,} fraud, by analysts",
+            "False positives for each fraud found",
+            _ratio(sums["disposed_goods"], sums["disposed_frauds"]), "", calls,
         ),
         Line(
             "Payments of good customers declined", f"{declined['goods']:,}", "",
             f"{_money(declined['good_minor'])}; known of {known:,} of {declined['n']:,} declines",
-            events(outcome=Outcome.DECLINE, known="legitimate"),
+            behind(outcome=Outcome.DECLINE, known="legitimate"),
         ),
         Line(
-            "Declined, and unknown what it was", _share(total.censored / declined["n"] if declined["n"] else None),
-            "", f"{total.censored:,} of {declined['n']:,} declines: in no other figure here",
-            events(outcome=Outcome.DECLINE, known="unknown"),
+            "Declined, and unknown what it was", unknown, "",
+            f"{total.censored:,} of {declined['n']:,} declines: in no other figure here",
+            behind(outcome=Outcome.DECLINE, known="unknown"),
         ),
         Line(
             "Value detection rate", *_estimate(money.detected, _share),
-            f"of {_money(money.fraud_minor)} known fraud, {money.frauds:,} payments",
-            events(known="fraud"),
+            f"of {_money(money.fraud_minor)} known fraud, {money.frauds:,} payments", behind(known="fraud"),
         ),
         Line(
-            "Money saved", *_estimate(money.saved_minor, _money), "frauds declined, and those stopped by a review",
+            "Money saved", *_estimate(money.saved_minor, _money),
+            "frauds declined, and those stopped by a review",
         ),
-        Line(
-            "Late events", f"{sums['late']:,}", "",
-            f"came over 10 minutes after they happened; {sums['too_old']:,} too old for the history",
-        ),
+        Line("Late events", f"{sums['late']:,}", "", late),
     ]  # fmt: skip
 
 
@@ -223,7 +223,7 @@ def _precision_of_days(site: Site, period: Period) -> dict[str, Any]:
         _series("precision", shown, lambda one: None if one.precision is None else round(one.precision, 4)),
         _series(
             "value detected", shown,
-            lambda one: one.sums["fraud_alerted_minor"] / one.sums["fraud_minor"] if one.sums["fraud_minor"] else None,
+            lambda one: one.value_detected,
             known="fraud",
         ),
     ]  # fmt: skip

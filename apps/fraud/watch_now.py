@@ -36,11 +36,12 @@ class Degraded:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """`waiting` events are not decided yet, the oldest for `oldest_s`; of `unheard` the states do not know."""
+    """`latency_ms`: median, 95th and 99th percentile, empty where nothing was decided. `waiting` events are
+    not decided yet, the oldest for `oldest_s`; of `unheard` the states do not know."""
 
     n: int
     degraded: tuple[Degraded, ...]
-    latency_ms: tuple[float, float, float] | None
+    latency_ms: tuple[float, ...]
     waiting: int
     oldest_s: float | None
     unheard: int
@@ -67,12 +68,13 @@ def _moment(site_id: int, of: int) -> Moment:
         if mode != Mode.FULL and reason != TOO_OLD
     )
     newest = sorted(last.order_by("-decided_at").values_list("latency_ms", flat=True)[:NEWEST])
+    at_q = [newest[int(q * (len(newest) - 1))] for q in (0.5, 0.95, 0.99)] if newest else []
     pending = Transaction.objects.filter(source__site=site_id, status=TransactionStatus.PENDING)
     waits = pending.aggregate(n=Count("id"), oldest=Min("received_at"))
     return Moment(
         n=sum(n for *_, n in kinds),
         degraded=degraded,
-        latency_ms=tuple(newest[int(q * (len(newest) - 1))] for q in (0.5, 0.95, 0.99)) if newest else None,  # type: ignore[arg-type]
+        latency_ms=tuple(at_q),
         waiting=waits["n"],
         oldest_s=(at - waits["oldest"]).total_seconds() if waits["oldest"] else None,
         unheard=LateState.objects.filter(transaction__source__site=site_id).count(),

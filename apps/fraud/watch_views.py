@@ -1,4 +1,4 @@
-"""The overview: what is decided and how well, by day; the events behind a point; and all of it to take away."""
+"""The overview: what is decided and how well; the events behind a point; and all of it to take away."""
 
 from __future__ import annotations
 

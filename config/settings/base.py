@@ -278,7 +278,7 @@ BEAT_PULSE_PATH = VAR_DIR / "beat-alive"
 CELERY_BEAT_SCHEDULE = {
     "core.sweep": {"task": "core.sweep", "schedule": schedule(5.0), "options": {"expires": 10}},
     "audit.seal": {"task": "audit.seal", "schedule": schedule(3.0), "options": {"expires": 6}},
-    "fraud.count_hours": {"task": "fraud.count_hours", "schedule": schedule(10.0), "options": {"expires": 20}},
+    "fraud.count": {"task": "fraud.count_hours", "schedule": schedule(10.0), "options": {"expires": 20}},
 }
 
 # --- Logging ------------------------------------------------------------------------------------

@@ -61,8 +61,8 @@ def stolen_cards(rng: np.random.Generator, honest: Frame) -> Frame:
         where = shops.iloc[rng.integers(len(shops), size=n)].reset_index(drop=True)
         bursts.append(
             where.assign(
-                card_token=card, occurred_at=_times(at), amount_minor=rng.integers(20_000, 90_000, n), mcc="5732",
-                entry_mode="contactless",
+                card_token=card, occurred_at=_times(at), amount_minor=rng.integers(20_000, 90_000, n),
+                mcc="5732", entry_mode="contactless",
             )
         )  # fmt: skip
     return _fraud(pd.concat(bursts, ignore_index=True), "stolen_card_burst")
@@ -80,9 +80,9 @@ def account_takeover(rng: np.random.Generator, honest: Frame) -> Frame:
         country, latitude, longitude = ABROAD[number % len(ABROAD)]
         parts.append(
             part.assign(
-                device_id=f"d-new-{number}", ip=f"203.0.113.{number + 1}", entry_mode="on_file", country=country,
-                latitude=latitude, longitude=longitude, merchant_id=f"m-gadgets-{number % 2}",
-                terminal_id=f"m-gadgets-{number % 2}-t", mcc="5732",
+                device_id=f"d-new-{number}", ip=f"203.0.113.{number + 1}", entry_mode="on_file",
+                country=country, latitude=latitude, longitude=longitude, mcc="5732",
+                merchant_id=f"m-gadgets-{number % 2}", terminal_id=f"m-gadgets-{number % 2}-t",
             )
         )  # fmt: skip
     return pd.concat(parts, ignore_index=True)
@@ -98,9 +98,9 @@ def compromised_terminal(rng: np.random.Generator, honest: Frame) -> Frame:
     at = _at(honest, 19.0) + np.sort(rng.integers(0, 150, len(cards))) * MINUTE_US
     frame = _online(honest, cards, at, rng.integers(2, 8, len(cards)) * 10_000, "compromised_terminal")
     return frame.assign(
-        channel="atm", entry_mode="magstripe", mcc="6011", country=country, latitude=latitude, longitude=longitude,
-        merchant_id="m-bank-abroad", terminal_id=[f"t-atm-{n}" for n in rng.integers(4, size=len(frame))],
-        device_id="",
+        channel="atm", entry_mode="magstripe", mcc="6011", country=country, latitude=latitude,
+        longitude=longitude, merchant_id="m-bank-abroad", device_id="",
+        terminal_id=[f"t-atm-{n}" for n in rng.integers(4, size=len(frame))],
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Latencies as counts in bins of equal width in the logarithm: added up, they still tell their percentiles."""
+"""Latencies as counts in bins of 5 %: added up, they still tell their percentiles."""
 
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ def test_a_decline_is_counted_and_a_point_leads_to_it(demo: Running, open_as: Op
         chart.locator("tbody tr").last.get_by_role("link").last.click()
         expect(page.get_by_role("heading", name="Events", exact=True)).to_be_visible()
         page.get_by_label("Outcome").select_option("decline")
+        page.wait_for_url("**outcome=decline**")
         page.get_by_label("Decided by").select_option("")
         expect(page.locator("tbody tr", has_text=merchant)).to_be_visible()
         with page.expect_download() as download:

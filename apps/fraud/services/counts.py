@@ -8,7 +8,9 @@ once more, and then only when something becomes known of it.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from django.db import transaction
 
@@ -25,6 +27,7 @@ from apps.fraud.models import (
 )
 from apps.fraud.services.counting import HOUR, cells_of, drift_of, latencies_of
 
+Counted = TypeVar("Counted", HourlyCount, HourlyLatency, HourlyDrift)
 BUDGET_S = 5.0
 AGAIN_S, PAUSES = 10.0, 20.0  # how soon at the earliest, and how many times what it took
 SETTLED = timedelta(minutes=2)  # what is decided in an hour is committed by so long after its end
@@ -76,9 +79,9 @@ def count_hour(start: datetime) -> bool:
     return True
 
 
-def _replace(model: type[HourlyCount | HourlyLatency | HourlyDrift], start: datetime, rows: list) -> None:  # type: ignore[type-arg]
-    model.objects.filter(hour=start).delete()  # type: ignore[attr-defined]
-    model.objects.bulk_create(rows)  # type: ignore[attr-defined]
+def _replace(model: type[Counted], start: datetime, rows: Sequence[Counted]) -> None:
+    model._base_manager.filter(hour=start).delete()
+    model._base_manager.bulk_create(rows)
 
 
 def _next_due() -> datetime | None:
@@ -101,7 +104,7 @@ def _open_hours(at: datetime) -> None:
 
 @transaction.atomic
 def _mark_what_became_known() -> None:
-    """Have the hours counted again of whose decisions something became known, or an alert was raised later."""
+    """Have hours counted again of whose decisions something became known, or an alert was raised later."""
     at = now()
     mark = CountMark.objects.select_for_update().filter(pk=1).first()
     if mark is None:  # all that is known so far is counted with the hours, which are new as well

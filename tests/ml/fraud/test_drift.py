@@ -1,4 +1,4 @@
-"""The stability index: fixed bins, one for what is missing, and a limit that is drawn from days of validation."""
+"""The stability index: fixed bins, one for what is missing, and a limit that is drawn from days."""
 
 from __future__ import annotations
 
