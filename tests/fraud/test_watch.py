@@ -79,7 +79,7 @@ def test_degraded_decisions_are_loud(analyst, decided) -> None:
     counts.count_due()
     page = analyst.get("/fraud/watch/")
     assert "13 of 13 decisions in the last minute by rules alone: no model is in service." in text_of(page)
-    assert 'class="error-state"' in page.content.decode()
+    assert 'class="note critical"' in page.content.decode()
     assert "mode=rules_only" in page.content.decode()
 
 
