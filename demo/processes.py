@@ -45,9 +45,9 @@ def run(places: Places) -> int:
 
 
 def commands(environment: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """The Procfile's lines, without Redis where a running one is given, the announcer, and who plays payments.
+    """The Procfile's lines, without Redis where a running one is given, the announcer, and the player.
 
-    In the small demo of the project's own tests nobody does: they count what they sent.
+    The project's own tests, on the small demo, have no player: they count what they sent.
     """
     procfile = parse_procfile((ROOT / "Procfile").read_text())
     for name, command in procfile.processes.items():

@@ -1,7 +1,7 @@
 """Any list as CSV or Parquet: streamed, no longer than ROWS_MAX, written to the audit before the first row.
 
-    columns = (Column("event_id", TEXT, lambda row: row.transaction.event_id), ...)
-    return export("events", "csv", columns, rows, user=user, detail={"since": "..."})
+columns = (Column("event_id", TEXT, lambda row: row.transaction.event_id), ...)
+return export("events", "csv", columns, rows, user=user, detail={"since": "..."})
 """
 
 from __future__ import annotations

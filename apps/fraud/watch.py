@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Sum
@@ -119,7 +120,7 @@ class Period:
         today = timezone.localdate()
         days = [today - timedelta(days=n) for n in range(self.days - 1, -2, -1)]
         begins = [timezone.make_aware(datetime.combine(day, time.min)).astimezone(UTC) for day in days]
-        return list(zip(begins[:-1], begins[1:], strict=True))
+        return list(pairwise(begins))
 
 
 def tallies(site: Site, period: Period) -> list[Tally]:

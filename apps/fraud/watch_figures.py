@@ -37,10 +37,11 @@ def lines_of(total: Tally, precision: Precision, money: Worth) -> list[Line]:
     behind = _linker(total.start, total.end)
     known = declined["frauds"] + declined["goods"]
     unknown = _share(total.censored / declined["n"] if declined["n"] else None)
+    alerts = f"{sums['alerts']:,} alerts of {total.n:,} decisions"
     calls = f"{sums['disposed_goods']:,} legitimate, {sums['disposed_frauds']:,} fraud, by analysts"
     late = f"came over 10 minutes after they happened; {sums['too_old']:,} too old for the history"
     return [
-        Line("Alert rate", _share(total.alert_rate), "", f"{sums['alerts']:,} alerts of {total.n:,} decisions"),
+        Line("Alert rate", _share(total.alert_rate), "", alerts),
         _precision(precision),
         Line(
             "False positives for each fraud found",
@@ -146,7 +147,7 @@ def chart_of(name: str, site: Site, period: Period) -> dict[str, Any]:
 def _drawn(
     period: Period, y: dict[str, Any], series: list[dict[str, Any]], lines: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    anything = any(value is not None for one in series for _, value in one["points"])
+    anything = any(value for one in series for _, value in one["points"])
     x = {"name": "hour" if period.days == 1 else "day"}
     return {"x": x, "y": y, "series": series if anything else [], "lines": lines or [], "done": False}
 

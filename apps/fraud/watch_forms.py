@@ -67,6 +67,8 @@ class EventsForm(forms.Form):
 
 def shown(chosen: Chosen) -> dict[str, str]:
     """What the list is narrowed to, as the form's fields hold it."""
-    times = {name: timezone.localtime(getattr(chosen, name)).strftime(FOR_INPUT) for name in ("since", "until")}
+    times = {
+        name: timezone.localtime(getattr(chosen, name)).strftime(FOR_INPUT) for name in ("since", "until")
+    }
     words = ("outcome", "mode", "known", "source")
     return times | {name: value for name in words if (value := getattr(chosen, name))}

@@ -60,7 +60,9 @@ def moment_at(site: Site) -> Moment:
 def _moment(site_id: int, of: int) -> Moment:
     at = now()
     last = Decision.objects.filter(decided_at__gt=at - MINUTE, transaction__source__site=site_id)
-    counted = last.values_list("mode", "mode_reason").annotate(n=Count("id")).order_by("-n", "mode", "mode_reason")
+    counted = (
+        last.values_list("mode", "mode_reason").annotate(n=Count("id")).order_by("-n", "mode", "mode_reason")
+    )
     kinds = list(counted)
     degraded = tuple(
         Degraded(n, str(Mode(mode).label), WHY.get(reason, reason))

@@ -92,7 +92,13 @@ def watch_export(request: HttpRequest, listed: str, form: str) -> HttpResponse:
     if listed == "events":
         chosen = EventsForm(request.GET, site=user.site).chosen()
         return export(
-            "events", form, EVENTS, events_of(user.site, chosen), user=user, detail=shown(chosen), each=in_chunks
+            "events",
+            form,
+            EVENTS,
+            events_of(user.site, chosen),
+            user=user,
+            detail=shown(chosen),
+            each=in_chunks,
         )
     if listed == "periods":
         period, costs = PeriodForm(request.GET).period(), costs_at(user.site)

@@ -62,9 +62,7 @@ class Reference:
     @classmethod
     def from_bytes(cls, content: bytes) -> Reference:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return cls(
-                tuple(map(str, arrays["names"])), arrays["edges"], arrays["counts"].astype(np.int64)
-            )
+            return cls(tuple(map(str, arrays["names"])), arrays["edges"], arrays["counts"].astype(np.int64))
 
 
 def psi(reference: Counts, now: Counts) -> Floats:

@@ -180,9 +180,9 @@ def test_where_inputs_lie_is_counted_once_in_the_bins_of_their_version(champion,
 
 
 def test_a_decision_without_a_score_counts_as_missing(champion, post, unread) -> None:
+    unread(event("without", card_token="another"))
     post(event("full"))
     drain_all()
-    unread(event("without", card_token="another"))
     counts.count_due()
     found = np.frombuffer(bytes(HourlyDrift.objects.get().counts), "<i4").reshape(-1, BINS)
     assert (found[:, -1] == 1).all() and (found.sum(1) == 2).all()

@@ -13,9 +13,9 @@ from apps.audit.models import AuditEvent
 from apps.fraud import exports
 from apps.fraud.exports import INTEGER, NUMBER, TEXT, TIME, Column, export, harmless
 from tests.fraud.conftest import drain_all, event
-from tests.fraud.test_counts import decided as decided  # noqa: PLC0414 - a fixture
-from tests.fraud.test_watch import analyst as analyst  # noqa: PLC0414
-from tests.fraud.test_watch import judged as judged  # noqa: PLC0414
+from tests.fraud.test_counts import decided as decided
+from tests.fraud.test_watch import analyst as analyst
+from tests.fraud.test_watch import judged as judged
 
 
 def content_of(answer: Any) -> bytes:
@@ -33,7 +33,11 @@ def test_it_works(analyst, judged) -> None:
     rows = rows_of(answer)
     assert len(rows) == 13
     [declined] = [row for row in rows if row["decision"] == "decline"]
-    assert (declined["event_id"], declined["known"], declined["amount_minor"]) == ("d0", "legitimate", "3000000")
+    assert (declined["event_id"], declined["known"], declined["amount_minor"]) == (
+        "d0",
+        "legitimate",
+        "3000000",
+    )
     assert declined["card"] == "…-d0"
     assert "card-d0" not in str(rows)
     [told] = AuditEvent.objects.filter(action="events.exported")
@@ -53,7 +57,10 @@ def test_parquet_has_types_and_the_same_rows(analyst, judged) -> None:
 
 
 def test_an_export_is_narrowed_down_as_its_page_is(analyst, judged) -> None:
-    assert {row["event_id"] for row in rows_of(analyst.get("/fraud/watch/events.csv?outcome=review"))} == {"r0", "r1"}
+    assert {row["event_id"] for row in rows_of(analyst.get("/fraud/watch/events.csv?outcome=review"))} == {
+        "r0",
+        "r1",
+    }
     table = pq.read_table(io.BytesIO(content_of(analyst.get("/fraud/watch/events.parquet?known=fraud"))))
     assert set(table.column("event_id").to_pylist()) == {"r0", "a1"}
 
@@ -70,7 +77,8 @@ def test_the_other_lists_too(analyst, judged, listed: str, form: str) -> None:
 
 
 FORMULAS = [
-    "=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "\x00=1", "\u00a0=1", "\uff1d1", "\ufeff=cmd|' /C calc'!A0",
+    "=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "\x00=1", "\u00a0=1", "\uff1d1",
+    "\ufeff=cmd|' /C calc'!A0",
 ]  # fmt: skip
 
 
@@ -85,22 +93,24 @@ def test_other_texts_are_left_alone(text: str) -> None:
 
 
 def test_what_a_sender_may_send_is_harmless_in_the_file(analyst, post) -> None:
-    post(event("=cmd()", merchant_id="@SUM(1)", terminal_id="-1+1"))
+    assert post(event(merchant_id="=cmd()", terminal_id="@SUM(1)")).status_code == 202
     drain_all()
     [row] = rows_of(analyst.get("/fraud/watch/events.csv"))
-    assert (row["event_id"], row["merchant_id"], row["terminal_id"]) == ("'=cmd()", "'@SUM(1)", "'-1+1")
+    assert (row["merchant_id"], row["terminal_id"]) == ("'=cmd()", "'@SUM(1)")
 
 
 def test_without_the_guard_the_file_would_run_it(analyst, post, monkeypatch) -> None:
     monkeypatch.setattr(exports, "harmless", lambda text: text)
-    post(event("=cmd()"))
+    post(event(merchant_id="=cmd()"))
     drain_all()
     [row] = rows_of(analyst.get("/fraud/watch/events.csv"))
-    assert row["event_id"] == "=cmd()"
+    assert row["merchant_id"] == "=cmd()"
 
 
 def test_a_negative_number_stays_a_number(make_user) -> None:
-    answer = export("x", "csv", [Column("n", INTEGER, lambda row: row)], [-5], user=make_user("fraud_analyst"), detail={})
+    answer = export(
+        "x", "csv", [Column("n", INTEGER, lambda row: row)], [-5], user=make_user("fraud_analyst"), detail={}
+    )
     assert content_of(answer).decode().split() == ["n", "-5"]
 
 

@@ -24,9 +24,7 @@ class CountedHour(models.Model):
     due_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes: ClassVar = [
-            models.Index(fields=["-start"], condition=~Q(due_at=None), name="hour_to_count")
-        ]
+        indexes: ClassVar = [models.Index(fields=["-start"], condition=~Q(due_at=None), name="hour_to_count")]
 
     def __str__(self) -> str:
         return f"hour of {self.start:%Y-%m-%d %H:%M}"

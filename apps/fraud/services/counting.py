@@ -143,6 +143,4 @@ def _binned(
             values[number, :-1] = np.frombuffer(features, "<f4")
             values[number, -1] = score
     counts = reference.count(values).astype("<i4").tobytes()
-    return HourlyDrift(
-        site_id=site, hour=start, artefact_hash=artefact_hash, n=len(rows), counts=counts
-    )
+    return HourlyDrift(site_id=site, hour=start, artefact_hash=artefact_hash, n=len(rows), counts=counts)

@@ -30,7 +30,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--rate", type=float, default=3.0, help="Events a second in the mean, up to 200.")
-        parser.add_argument("--speed", type=float, default=60.0, help="Seconds of the day in one, 1 to 86400.")
+        parser.add_argument(
+            "--speed", type=float, default=60.0, help="Seconds of the day in one, 1 to 86400."
+        )
         parser.add_argument("--days", type=int, default=1, help="How many, one after the other; 0 goes on.")
         parser.add_argument("--patient", action="store_true", help="Try again where the server says no.")
         parser.add_argument("--seed", type=int, default=None, help="The same seed, the same day.")
@@ -83,7 +85,9 @@ def _day(rate: float, speed: float, seed: int) -> list[tuple[datetime, str, Row]
 
     wanted = rate * DAY.total_seconds() / speed
     frame = day_of(
-        n_customers=max(60, round(wanted / PER_CUSTOMER)), start=(now() - DAY).replace(microsecond=0), seed=seed
+        n_customers=max(60, round(wanted / PER_CUSTOMER)),
+        start=(now() - DAY).replace(microsecond=0),
+        seed=seed,
     )
     run = f"{time.time_ns():x}"
     chance = random.Random(seed)  # noqa: S311 - a show, not a secret
@@ -98,7 +102,17 @@ def _when(item: tuple[datetime, str, Row]) -> datetime:
 
 
 def _event(row: Row, run: str) -> Row:
-    names = ("type", "card_token", "currency", "merchant_id", "terminal_id", "mcc", "country", "entry_mode", "channel")
+    names = (
+        "type",
+        "card_token",
+        "currency",
+        "merchant_id",
+        "terminal_id",
+        "mcc",
+        "country",
+        "entry_mode",
+        "channel",
+    )
     given = {name: row[name] for name in ("device_id", "ip") if row[name]}
     return {
         "event_id": f"{row['event_id']}-{run}",
