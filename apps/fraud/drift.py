@@ -85,8 +85,8 @@ def drift_at(site: Site) -> Drift:
             serving.number, 0, 0, (),
             "This version keeps nothing to compare with, or its files are not on this host: train again.",
         )  # fmt: skip
-    kept = list(_kept(site, serving.artefact_hash, now() - WINDOW))
-    counts, n = added_up(reference, (counts for _, _, counts in kept))
+    kept = _kept(site, serving.artefact_hash, now() - WINDOW)
+    counts, n = added_up(reference, (counts for _, counts in kept))
     if n < ENOUGH:
         return Drift(
             serving.number, n, len(kept), (), f"Fewer than {ENOUGH} payments in 24 hours say nothing yet."
@@ -103,7 +103,7 @@ def score_by_hour(site: Site, since: datetime) -> tuple[Reference | None, list[t
         return None, []
     shape = reference.counts.shape[1:]
     kept = _kept(site, serving.artefact_hash, since)
-    return reference, [(hour, _read(counts, shape)[-1]) for hour, _, counts in kept]
+    return reference, [(hour, _read(counts, shape)[-1]) for hour, counts in kept]
 
 
 def added_up(reference: Reference, kept: Iterable[bytes]) -> tuple[Counts, int]:
@@ -114,13 +114,13 @@ def added_up(reference: Reference, kept: Iterable[bytes]) -> tuple[Counts, int]:
     return total, int(total[-1].sum())
 
 
-def _kept(site: Site, artefact_hash: str, since: datetime) -> Iterable[tuple[datetime, int, bytes]]:
+def _kept(site: Site, artefact_hash: str, since: datetime) -> list[tuple[datetime, bytes]]:
     rows = HourlyDrift.objects.filter(site=site, artefact_hash=artefact_hash, hour__gte=since)
-    return rows.order_by("hour").values_list("hour", "n", "counts")
+    return [(hour, bytes(counts)) for hour, counts in rows.order_by("hour").values_list("hour", "counts")]
 
 
 def _read(counts: bytes, shape: tuple[int, ...]) -> Counts:
-    return np.frombuffer(bytes(counts), "<i4").reshape(shape).astype(np.int64)
+    return np.frombuffer(counts, "<i4").reshape(shape).astype(np.int64)
 
 
 def limits_of(artefact_hash: str, n: int) -> Floats:

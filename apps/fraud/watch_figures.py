@@ -176,32 +176,29 @@ def _volume(site: Site, period: Period) -> dict[str, Any]:
 
 def _kinds(site: Site, period: Period) -> dict[str, Any]:
     shown = tallies(site, period)
-    wanted = {"reviewed": Outcome.REVIEW, "declined": Outcome.DECLINE}
     series = [
-        _series(name, shown, lambda one, kind=kind: _of(one.by_outcome[kind], one.n), outcome=kind)
-        for name, kind in wanted.items()
+        _series("reviewed", shown, _percent("by_outcome", Outcome.REVIEW), outcome=Outcome.REVIEW),
+        _series("declined", shown, _percent("by_outcome", Outcome.DECLINE), outcome=Outcome.DECLINE),
     ]
-    modes = {"no history": Mode.NO_STATE, "rules alone": Mode.RULES_ONLY}
-    series += [
-        {**_series(name, shown, lambda one, m=m: _of(one.by_mode[m], one.n), mode=m), "dashed": True}
-        for name, m in modes.items()
-        if any(one.by_mode[m] for one in shown)
-    ]
+    for name, mode in (("no history", Mode.NO_STATE), ("rules alone", Mode.RULES_ONLY)):
+        if any(one.by_mode[mode] for one in shown):
+            series.append({**_series(name, shown, _percent("by_mode", mode), mode=mode), "dashed": True})
     return _drawn(period, {"name": "of all decisions", "unit": "%", "min": 0}, series)
 
 
-def _of(part: int, n: int) -> float | None:
-    return round(100 * part / n, 3) if n else None
+def _percent(by: str, kind: str) -> Callable[[Tally], float | None]:
+    return lambda one: round(100 * getattr(one, by)[kind] / one.n, 3) if one.n else None
 
 
 def _latency(site: Site, period: Period) -> dict[str, Any]:
     shown = tallies(site, period)
     quantiles = {"median": 0.5, "95th": 0.95, "99th": 0.99}
-    series = [
-        _series(name, shown, lambda one, q=q: one.percentile_ms(q) if one.n else None)
-        for name, q in quantiles.items()
-    ]
+    series = [_series(name, shown, _quantile(q)) for name, q in quantiles.items()]
     return _drawn(period, {"name": "receipt to decision", "unit": "ms", "log": True}, series)
+
+
+def _quantile(q: float) -> Callable[[Tally], float | None]:
+    return lambda one: one.percentile_ms(q)
 
 
 def _saved(site: Site, period: Period) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def _add_what_is_known(start: datetime, cells: dict[Cell, HourlyCount]) -> None:
     """A decision made since the cells were counted is left to the next time."""
     every = FraudLabel.objects.all()
     for *key, fraud, n, minor, alerted, alerted_minor in _by_cell(start, last_word(every)):
-        if cell := cells.get(tuple(key)):  # type: ignore[call-overload]
+        if cell := cells.get(tuple(key)):
             if fraud:
                 cell.frauds, cell.fraud_minor = n, minor
                 cell.frauds_alerted, cell.fraud_alerted_minor = alerted, alerted_minor or 0
@@ -79,7 +79,7 @@ def _add_what_is_known(start: datetime, cells: dict[Cell, HourlyCount]) -> None:
                 cell.goods, cell.good_minor = n, minor
     of_analysts = every.filter(source=LabelSource.ANALYST)
     for *key, fraud, _, _, alerted, _ in _by_cell(start, last_word(of_analysts)):
-        if cell := cells.get(tuple(key)):  # type: ignore[call-overload]
+        if cell := cells.get(tuple(key)):
             setattr(cell, "disposed_frauds" if fraud else "disposed_goods", alerted)
 
 

@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -91,7 +91,7 @@ def _day(rate: float, speed: float, seed: int) -> list[tuple[datetime, str, Row]
     )
     run = f"{time.time_ns():x}"
     chance = random.Random(seed)  # noqa: S311 - a show, not a secret
-    rows = frame.to_dict("records")
+    rows = cast("list[Row]", frame.to_dict("records"))
     sent = [(row["occurred_at"].to_pydatetime(), "transactions", _event(row, run)) for row in rows]
     told = [label for row in rows for label in _labels(row, run, chance)]
     return list(heapq.merge(sent, sorted(told, key=_when), key=_when))
