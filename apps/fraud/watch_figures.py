@@ -220,7 +220,7 @@ def _precision_of_days(site: Site, period: Period) -> dict[str, Any]:
     series = [
         _series("precision", shown, lambda one: None if one.precision is None else round(one.precision, 4)),
         _series(
-            "value detected", shown,
+            "detected", shown,
             lambda one: one.value_detected,
             known="fraud",
         ),
