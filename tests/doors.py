@@ -109,6 +109,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/fraud/acts/*": {"public_id": things.act.public_id},
         "/fraud/cases/*": {"public_id": things.case.public_id},
         "/fraud/contests/*": {"public_id": things.contest.public_id},
+        "/fraud/watch/*": {"name": "volume", "listed": "periods"},
         "/fraud/rules/*": {"number": things.ruleset.number, "entry_id": things.entry.pk},
         "/fraud/rules/pass-through/*": {"number": things.policy.number},
         "/fraud/rules/backtests/*": {"public_id": things.backtest.public_id},

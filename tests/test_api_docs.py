@@ -26,6 +26,8 @@ RAISED_BY = [
     "apps/fraud/api.py",
     "apps/fraud/disposition_api.py",
     "apps/fraud/doors.py",
+    "apps/fraud/events.py",
+    "apps/fraud/watch_api.py",
     "apps/radiology/store.py",
     "apps/fraud/services/contests.py",
     "apps/fraud/services/ingest.py",

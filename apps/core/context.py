@@ -26,6 +26,7 @@ PLACES = (
     ("fraud:capacity", "Capacity", "chart", "capacity", "g b", {"fraud_analyst", "operator"}),
     ("fraud:cases", "Cases", "table", "cases", "g c", {"fraud_analyst"}),
     ("fraud:contests", "Contests", "info", "contests", "g o", {"fraud_analyst"}),
+    ("fraud:watch", "Overview", "chart", "watch", "g v", {"fraud_analyst"}),
     ("fraud:rules", "Rules", "filter", "rules", "g r", {"fraud_analyst", "operator"}),
     ("modelops:index", "Models", "model", "models", "g m", {"ml_admin"}),
     ("audit:log", "Audit", "audit", "audit", "g l", {"auditor"}),

@@ -2,6 +2,7 @@ from celery import shared_task
 
 from apps.fraud.services.backtests import run_backtest as run_some_of_backtest
 from apps.fraud.services.budget import work_out_budgets as work_out
+from apps.fraud.services.counts import count_due
 from apps.fraud.services.deliver import deliver_due
 from apps.fraud.services.drain import drain_shard
 from apps.fraud.services.gather import gather_alerts as gather
@@ -36,3 +37,8 @@ def make_labels() -> None:
 @shared_task(name="fraud.run_backtest")
 def run_backtest(pk: int) -> None:
     run_some_of_backtest(pk)
+
+
+@shared_task(name="fraud.count_hours")
+def count_hours() -> None:
+    count_due()

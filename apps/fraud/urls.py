@@ -12,6 +12,7 @@ from apps.fraud import (
     queue_views,
     rule_checks,
     rule_views,
+    watch_views,
     work_views,
 )
 
@@ -47,6 +48,12 @@ urlpatterns = [
     path("cases/<uuid:public_id>/close/", case_views.close, name="close_case"),
     path("contests/", contest_views.contests, name="contests"),
     path("contests/<uuid:public_id>/", contest_views.contest, name="contest"),
+    path("watch/", watch_views.watch, name="watch"),
+    path("watch/now/", watch_views.watch_now, name="watch_now"),
+    path("watch/charts/<slug:name>.json", watch_views.watch_chart, name="watch_chart"),
+    path("watch/events/", watch_views.watch_events, name="watch_events"),
+    path("watch/<slug:listed>.csv", watch_views.watch_export, {"form": "csv"}, name="watch_csv"),
+    path("watch/<slug:listed>.parquet", watch_views.watch_export, {"form": "parquet"}, name="watch_parquet"),
     path("rules/", rule_views.versions, name="rules"),
     path("rules/new/", rule_views.new_version, name="new_version"),
     path("rules/<int:number>/", rule_views.version, name="version"),

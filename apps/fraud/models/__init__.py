@@ -6,6 +6,13 @@ from apps.fraud.models.acts import Act, ActKind, ContactAttempt, ContactChannel,
 from apps.fraud.models.backtests import Backtest, BacktestState
 from apps.fraud.models.cases import CASE_TEXT_MAX, Case, CaseEntry, CaseKind
 from apps.fraud.models.contests import MESSAGE_MAX, Contest, ContestOutcome
+from apps.fraud.models.counts import (
+    CountedHour,
+    CountMark,
+    HourlyCount,
+    HourlyDrift,
+    HourlyLatency,
+)
 from apps.fraud.models.decisions import (
     TOO_OLD,
     Alert,
@@ -96,6 +103,8 @@ __all__ = [
     "ContactOutcome",
     "Contest",
     "ContestOutcome",
+    "CountMark",
+    "CountedHour",
     "Decision",
     "Delivery",
     "Desk",
@@ -110,6 +119,9 @@ __all__ = [
     "FxRate",
     "Ground",
     "HeardLater",
+    "HourlyCount",
+    "HourlyDrift",
+    "HourlyLatency",
     "KeyState",
     "LabelDue",
     "LabelSource",
