@@ -44,7 +44,7 @@ function axisOption(axis: Axis, isTime: boolean, vertical: boolean): object {
     name: axisName(axis), nameLocation: vertical ? "end" : "middle", nameGap: vertical ? 10 : 26,
     nameTextStyle: { ...ink, align: vertical ? "left" : "center" },
     min: axis.min ?? (vertical ? undefined : "dataMin"), max: axis.max, scale: axis.min === undefined,
-    axisLabel: ink, axisLine: { lineStyle: { color: token("--line") } },
+    axisLabel: { ...ink, hideOverlap: true }, axisLine: { lineStyle: { color: token("--line") } },
     splitLine: { show: vertical, lineStyle: { color: token("--line") } }, minInterval: axis.name === "epoch" ? 1 : undefined,
   };
 }
@@ -67,7 +67,7 @@ function option(data: Data): Record<string, unknown> {
     {
       type: "line", name: series.name, data: series.points, color: hue(series.name, index), symbol: series.points.length > 40 ? "none" : "circle",
       symbolSize: 5, lineStyle: { width: 2, type: series.dashed ? "dashed" : "solid" },
-      endLabel: { show: true, formatter: "{a}", color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6 },
+      endLabel: { show: true, formatter: "{a}", color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6, backgroundColor: token("--surface"), padding: 1 },
       labelLayout: { moveOverlap: "shiftY" },
       markLine: index > 0 || !data.lines?.length ? undefined : {
         symbol: "none", silent: true, lineStyle: { color: token("--muted"), type: "dashed" },
