@@ -3,9 +3,9 @@
     make demo                                   # in another terminal
     .venv/bin/python -m docs.pictures [--out docs/images]
 
-Sends two synthetic films of one patient for each set of pictures, reads the later one as the radiologist, and
-photographs the worklist, the viewer with the prior beside it, and the read, 1440 and 390 pixels wide, dark
-and light.
+Photographs the worklist and the quality page; then sends two synthetic films of one patient for each set of
+pictures, reads the later one as the radiologist, and photographs the viewer with the prior beside it, the
+read and the report: 1440 and 390 pixels wide, dark and light.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,17 @@ def main() -> None:
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     facts = json.loads((Path(os.environ.get("LYNCEUS_VAR", "var")) / "demo.json").read_text())
+    looks = [(width, scheme) for width in HEIGHTS for scheme in ("dark", "light")]
     with sync_playwright() as playwright:
         browser = launch(playwright)
-        for number, (width, scheme) in enumerate(
-            (width, scheme) for width in HEIGHTS for scheme in ("dark", "light")
-        ):
+        for width, scheme in looks:  # before the films below are on the list too
+            with signed_in(browser, facts, width, scheme) as page:
+                for name in lists(page):
+                    keep(page, out / f"{name}-{width}-{scheme}.png")
+        for number, (width, scheme) in enumerate(looks):
             accession = send(facts, number)
             with signed_in(browser, facts, width, scheme) as page:
-                for name in take(page, accession):
+                for name in reading(page, accession):
                     keep(page, out / f"{name}-{width}-{scheme}.png")
         browser.close()
 
@@ -55,18 +59,20 @@ def main() -> None:
 def send(facts: dict[str, Any], number: int) -> str:
     """A new patient with a film and one of a year before; the later one's accession number."""
     patient = f"SYN-{uuid.uuid4().hex[:6].upper()}"
-    for year, findings in ((2025, ()), (2026, ("Effusion",))):
+    taken = datetime.now(UTC) - timedelta(minutes=12)
+    for name, at, findings in (("B", taken - timedelta(days=373), ()), ("A", taken, ("Effusion",))):
         film = synthetic_film(5000 + number, 0, rows=1400, findings=findings)
         data = pydicom.dcmread(io.BytesIO(film.content))
-        data.PatientID, data.AccessionNumber = patient, f"{patient}-{year}"
-        data.StudyDate, data.StudyTime, data.PatientBirthDate = f"{year}1119", "091500", "19611204"
+        data.PatientID, data.AccessionNumber = patient, f"{patient}-{name}"
+        data.StudyDate, data.StudyTime, data.PatientBirthDate = f"{at:%Y%m%d}", f"{at:%H%M%S}", "19611204"
+        data.TimezoneOffsetFromUTC = "+0000"
         data.StudyInstanceUID, data.SeriesInstanceUID = generate_uid(), generate_uid()
         data.SOPInstanceUID = generate_uid()
         data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
         buffer = io.BytesIO()
         data.save_as(buffer, enforce_file_format=True)
         store(facts, buffer.getvalue())
-    return f"{patient}-2026"
+    return f"{patient}-A"
 
 
 def store(facts: dict[str, Any], content: bytes) -> None:
@@ -98,16 +104,22 @@ def signed_in(browser: Browser, facts: dict[str, Any], width: int, scheme: Any) 
     context.close()
 
 
-def take(page: Page, accession: str) -> Iterator[str]:
+def lists(page: Page) -> Iterator[str]:
     """Names of pictures, each with the page as it is to be taken."""
-    page.goto(f"/radiology/?q={accession}")
-    study = page.locator("#rows tr[data-href]")
-    expect(study.filter(has_text="analysed")).to_have_count(1, timeout=PATIENCE_MS)
-    address = study.get_attribute("data-href") or ""
     page.goto("/radiology/")
     page.wait_for_selector("#rows tr")
     yield "worklist"
-    page.goto(address)
+    page.goto("/radiology/quality/")
+    expect(page.locator("figure canvas")).to_have_count(2)
+    yield "quality"
+
+
+def reading(page: Page, accession: str) -> Iterator[str]:
+    """The same of one study, from its film to its report."""
+    page.goto(f"/radiology/?q={accession}")
+    study = page.locator("#rows tr[data-href]")
+    expect(study.filter(has_text="analysed")).to_have_count(1, timeout=PATIENCE_MS)
+    page.goto(study.get_attribute("data-href") or "")
     shown(page)
     page.keyboard.press("b")
     expect(page.locator(".film.prior[data-ready]")).to_be_visible(timeout=PATIENCE_MS)
@@ -116,17 +128,28 @@ def take(page: Page, accession: str) -> Iterator[str]:
     page.keyboard.press("b")
     page.get_by_role("button", name="Read this study").click()
     shown(page)
+    page.get_by_label("Template").select_option("chest_pa")
+    page.get_by_role("button", name="Use").click()
+    expect(page.get_by_label("Impression")).to_be_visible()
+    shown(page)
+    page.get_by_label("Impression").fill("Small effusion on the right, new since the prior.")
     page.get_by_role("radio", name="pleural effusion: present").check()
     page.get_by_label("pleural effusion: the patient's side").select_option("R")
+    page.get_by_role("radio", name="pneumothorax: absent").check()
     page.get_by_role("button", name="Draw a box for pleural effusion on the film").click()
     draw(page)
-    page.get_by_label("Report").fill("Blunting of the right costophrenic angle; heart size within limits.")
+    page.get_by_label("Indication").fill("Short of breath since yesterday.")
     page.get_by_role("button", name="Commit read").click()
     shown(page)
     expect(page.locator(".outlines polygon")).to_have_count(1)
     if page.evaluate("innerWidth") < 1440:
         page.locator(".read").evaluate("panel => { panel.scrollIntoView(); scrollBy(0, -60); }")
     yield "read"
+    page.get_by_role("button", name="Sign").click()
+    page.locator("dialog").get_by_role("button", name="Sign").click()
+    page.get_by_role("link", name="Your report").click()
+    expect(page.locator("article")).to_be_visible()
+    yield "report"
 
 
 def draw(page: Page) -> None:
