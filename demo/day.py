@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from django.db import transaction
+from django.db.models import F
 
 from apps.accounts.models import Site, User
 from apps.core.clock import now
@@ -107,7 +108,7 @@ def _exam(
     order = {
         "priority": priority.value,
         "location": str(rng.choice(place.rooms)),
-        "clinical_question": str(rng.choice(place.questions)),
+        "clinical_question": place.questions[number % len(place.questions)],
     }
     odd = ODD[number // ODD_EVERY % len(ODD)] if number % ODD_EVERY == ODD_EVERY - 1 else {}
     described = "SYNTHETIC chest" if odd else f"SYNTHETIC chest {'PA' if is_upright else 'AP, bedside'}"
@@ -153,8 +154,11 @@ def _fill(site: Site, exams: Sequence[Exam], folder: Path) -> None:
     for exam in exams:
         if exam.received > fresh:
             _send(exam, folder, sender)
+    truths = {films[pk].study_id: exam.truth for pk, exam in early.items()}
     _ask_for_second_reads(site, readers)
-    _leave_unsigned(site, readers, {films[pk].study_id: exam.truth for pk, exam in early.items()}, rng)
+    _leave_unsigned(site, readers, truths, rng)
+    # Reports of the model's findings are made of a study once something happens to it: not of all at once.
+    Study.objects.filter(pk__in=truths).update(results_for=F("changed_at"))
 
 
 def _send(exam: Exam, folder: Path, sender: Sender) -> int:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+from django.db import transaction
 from django.db.models import F
 
 from apps.accounts.models import Site, User
@@ -58,10 +59,12 @@ class Past:
 
 
 def read_the_past(site: Site, size: str) -> None:
-    """Films in, analysed, read, read again, settled, frozen."""
+    """Films in, analysed, read, read again, settled: all or nothing; then frozen."""
     logging.disable(logging.WARNING)  # nobody hears the bells yet, and nobody wants to read that here
     try:
-        _read_all(site, size)
+        with transaction.atomic():
+            _read_all(site, size)
+        freeze_reads(site, "reads")
     finally:
         logging.disable(logging.NOTSET)
 
@@ -78,7 +81,6 @@ def _read_all(site: Site, size: str) -> None:
     compare_due_studies()
     Study.objects.filter(site=site).update(results_for=F("changed_at"))
     ReadingPolicy.objects.filter(pk=policy.pk).update(**GOES_ON)
-    freeze_reads(site, "reads")
 
 
 def _films(site: Site, n: int) -> list[Past]:

@@ -82,7 +82,7 @@ def _films(folder: Path) -> None:
     _step("Drawing films to send")
     unfinished = folder.with_name(f".{folder.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
-    write_films(unfinished, SENT_AT_START + TO_TRY, seed=2026, rows=FILM_ROWS)
+    write_films(unfinished, SENT_AT_START + TO_TRY, seed=2026, rows=FILM_ROWS, workers=2)
     unfinished.rename(folder)
 
 

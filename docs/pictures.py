@@ -18,11 +18,14 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import numpy.typing as npt
 import pydicom
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -33,6 +36,18 @@ from tests.browser import launch
 
 PATIENCE_MS = 60_000
 HEIGHTS = {1440: 900, 390: 844}
+SIDES = {"R": "right", "L": "left"}
+SEEDS = (5005, 5011, 5006, 5004)  # films without white edges
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Of what is drawn on a film: the patient's side; left, top, right and bottom as shares of the film; and
+    the film's width to its height."""
+
+    side: str
+    box: tuple[float, float, float, float]
+    ratio: float
 
 
 def main() -> None:
@@ -48,23 +63,28 @@ def main() -> None:
             with signed_in(browser, facts, width, scheme) as page:
                 for name in lists(page):
                     keep(page, out / f"{name}-{width}-{scheme}.png")
-        for number, (width, scheme) in enumerate(looks):
-            accession = send(facts, number)
+        for seed, (width, scheme) in zip(SEEDS, looks, strict=True):
+            accession, place = send(facts, seed)
             with signed_in(browser, facts, width, scheme) as page:
-                for name in reading(page, accession):
+                for name in reading(page, accession, place):
                     keep(page, out / f"{name}-{width}-{scheme}.png")
         browser.close()
 
 
-def send(facts: dict[str, Any], number: int) -> str:
-    """A new patient with a film and one of a year before; the later one's accession number."""
+def send(facts: dict[str, Any], seed: int) -> tuple[str, Place]:
+    """A new patient with a film and one of a year before; the later one's accession number, and where its
+    effusion lies."""
     patient = f"SYN-{uuid.uuid4().hex[:6].upper()}"
     taken = datetime.now(UTC) - timedelta(minutes=12)
     for name, at, findings in (("B", taken - timedelta(days=373), ()), ("A", taken, ("Effusion",))):
-        film = synthetic_film(5000 + number, 0, rows=1400, findings=findings)
+        film = synthetic_film(seed, 0, rows=1400, findings=findings)
         data = pydicom.dcmread(io.BytesIO(film.content))
         data.PatientID, data.AccessionNumber = patient, f"{patient}-{name}"
-        data.StudyDate, data.StudyTime, data.PatientBirthDate = f"{at:%Y%m%d}", f"{at:%H%M%S}", "19611204"
+        data.StudyDate, data.StudyTime, data.PatientBirthDate = (
+            f"{at:%Y%m%d}",
+            f"{at:%H%M%S}",
+            f"{taken.year - film.age - 1}1204",
+        )
         data.TimezoneOffsetFromUTC = "+0000"
         data.StudyInstanceUID, data.SeriesInstanceUID = generate_uid(), generate_uid()
         data.SOPInstanceUID = generate_uid()
@@ -72,7 +92,16 @@ def send(facts: dict[str, Any], number: int) -> str:
         buffer = io.BytesIO()
         data.save_as(buffer, enforce_file_format=True)
         store(facts, buffer.getvalue())
-    return f"{patient}-A"
+    return f"{patient}-A", place_of(film.masks["Effusion"])
+
+
+def place_of(mask: npt.NDArray[np.bool_]) -> Place:
+    """A box round it, and a little more."""
+    rows, columns = mask.shape
+    down, across = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    left, right = across[0] / columns - 0.02, across[-1] / columns + 0.02
+    box = (left, down[0] / rows - 0.02, right, down[-1] / rows + 0.02)
+    return Place("R" if left + right < 1 else "L", box, columns / rows)
 
 
 def store(facts: dict[str, Any], content: bytes) -> None:
@@ -114,7 +143,7 @@ def lists(page: Page) -> Iterator[str]:
     yield "quality"
 
 
-def reading(page: Page, accession: str) -> Iterator[str]:
+def reading(page: Page, accession: str, place: Place) -> Iterator[str]:
     """The same of one study, from its film to its report."""
     page.goto(f"/radiology/?q={accession}")
     study = page.locator("#rows tr[data-href]")
@@ -132,12 +161,12 @@ def reading(page: Page, accession: str) -> Iterator[str]:
     page.get_by_role("button", name="Use").click()
     expect(page.get_by_label("Impression")).to_be_visible()
     shown(page)
-    page.get_by_label("Impression").fill("Small effusion on the right, new since the prior.")
+    page.get_by_label("Impression").fill(f"Effusion on the {SIDES[place.side]}, new since the prior.")
     page.get_by_role("radio", name="pleural effusion: present").check()
-    page.get_by_label("pleural effusion: the patient's side").select_option("R")
+    page.get_by_label("pleural effusion: the patient's side").select_option(place.side)
     page.get_by_role("radio", name="pneumothorax: absent").check()
     page.get_by_role("button", name="Draw a box for pleural effusion on the film").click()
-    draw(page)
+    draw(page, place)
     page.get_by_label("Indication").fill("Short of breath since yesterday.")
     page.get_by_role("button", name="Commit read").click()
     shown(page)
@@ -152,16 +181,17 @@ def reading(page: Page, accession: str) -> Iterator[str]:
     yield "report"
 
 
-def draw(page: Page) -> None:
-    """Round the base of the right lung."""
+def draw(page: Page, place: Place) -> None:
+    """Round it, on the film as it fits into its pane."""
     box = page.locator(".film .screen").first.bounding_box()
     if not box:
         raise SystemExit("The film is not on the page.")
-    side = min(box["width"], box["height"])
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x - side * 0.36, y + side * 0.06)
+    height = min(box["height"], box["width"] / place.ratio)
+    x, y = box["x"] + (box["width"] - height * place.ratio) / 2, box["y"] + (box["height"] - height) / 2
+    left, top, right, bottom = place.box
+    page.mouse.move(x + left * height * place.ratio, y + top * height)
     page.mouse.down()
-    page.mouse.move(x - side * 0.12, y + side * 0.32, steps=6)
+    page.mouse.move(x + right * height * place.ratio, y + bottom * height, steps=6)
     page.mouse.up()
 
 

@@ -16,6 +16,7 @@ from apps.accounts.models import User
 from apps.core.clock import now
 from apps.radiology import decoding
 from apps.radiology.models import Instance, Priority, Read, SecondRead, Study
+from demo import films
 from demo.day import FILMS, LENGTH, ODD, PREFIX, fill_the_day, plan
 from demo.prepare import SENT_AT_START
 from demo.seed import accounts, seed
@@ -81,6 +82,13 @@ def test_the_list_tells_it(filled, client) -> None:
     assert Read.objects.filter(signed_at__isnull=False).exists()
     assert SecondRead.objects.filter(read=None).exists()
     assert not Instance.objects.filter(received_at__gt=now() - timedelta(seconds=1)).exists()
+
+
+def test_films_dated_by_the_drawing_would_tell_of_a_clock(db, client, monkeypatch) -> None:
+    monkeypatch.setattr(films, "TAKEN_BEFORE", timedelta(days=40))
+    fill_the_day(seed(), "tiny")
+    client.force_login(User.objects.get(email=accounts()["radiologist"].email))
+    assert "exam clock 40 days before receipt" in client.get(reverse("radiology:worklist")).content.decode()
 
 
 def test_another_start_adds_nothing(filled) -> None:
