@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import time
 import uuid
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -16,18 +14,19 @@ from django.core.management import call_command
 from apps.accounts.models import User
 from apps.accounts.selectors import site_named
 from apps.core.clock import now
+from apps.core.encryption import encrypt
 from apps.fraud import builtin_rules
 from apps.fraud.selectors import waiting_for
 from apps.fraud.services.backtests import start_backtest
-from apps.radiology.models import Export, Study
+from apps.radiology.models import Destination, Export, Study
 from apps.radiology.services.exports import request_export
 from demo import seed
+from demo.films import dated
 from demo.first_contest import contest_and_open_a_case
 from demo.first_reads import read_first_films
 from demo.places import Places
 from demo.prepare import SENT_AT_START
 
-TAKEN_BEFORE = timedelta(minutes=12)
 EVENTS_S, EVENTS_RATE = 6.0, 40.0
 DECIDED_WITHIN_S = 60.0
 # What was ordered of the first films; of the rest nobody said anything, and they are routine.
@@ -49,6 +48,7 @@ def send_first_data(places: Places) -> None:
     _store(films, places)
     _order(films, places)
     _ask_for_a_copy()
+    _take_reports(places)
     read_first_films()
     os.environ["LYNCEUS_WEBHOOK_SECRET"] = seed.webhook_secret()
     call_command(
@@ -78,11 +78,21 @@ def _ask_rules_of_it() -> None:
     start_backtest(site=site, by=by, rules=builtin_rules.RULES, version=builtin_rules.NUMBER, days=7)
 
 
+def _take_reports(places: Places) -> None:
+    """Deliveries are seen to arrive: at our own STOW-RS, which knows its reports again."""
+    address = f"{places.base_url}/dicom-web/studies"
+    name = "Lynceus itself, for want of a PACS"
+    destination = Destination(site=site_named("demo"), name=name, stow_url=address)
+    destination.bearer = encrypt(seed.api_token(), bound_to=destination.seal)
+    if not Destination.objects.filter(site=destination.site).exists():
+        destination.save()
+
+
 def _store(films: list[Path], places: Places) -> None:
     """One STOW-RS request. Raises httpx.HTTPStatusError if the films are not taken."""
     boundary = uuid.uuid4().hex
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-    body = b"".join(head + _of_today(film) + b"\r\n" for film in films) + f"--{boundary}--\r\n".encode()
+    body = b"".join(head + dated(film, now()) + b"\r\n" for film in films) + f"--{boundary}--\r\n".encode()
     answer = httpx.post(
         f"{places.base_url}/dicom-web/studies",
         content=body,
@@ -94,15 +104,6 @@ def _store(films: list[Path], places: Places) -> None:
         timeout=60,
     )
     answer.raise_for_status()
-
-
-def _of_today(film: Path) -> bytes:
-    """The film as if it had been taken minutes ago: else each row would tell of a clock that disagrees."""
-    data, at, file = pydicom.dcmread(film), now() - TAKEN_BEFORE, io.BytesIO()
-    data.StudyDate, data.StudyTime = f"{at:%Y%m%d}", f"{at:%H%M%S}"
-    data.TimezoneOffsetFromUTC = "+0000"
-    data.save_as(file, enforce_file_format=True)
-    return file.getvalue()
 
 
 def _order(films: list[Path], places: Places) -> None:

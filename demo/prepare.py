@@ -40,6 +40,7 @@ def main() -> None:
         _first_model(domain, simulate, site.slug, wanted)
     _films(places.films)
     _past(site, wanted)
+    _day(site, wanted)
 
 
 def _weights() -> None:
@@ -81,7 +82,7 @@ def _films(folder: Path) -> None:
     _step("Drawing films to send")
     unfinished = folder.with_name(f".{folder.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
-    write_films(unfinished, SENT_AT_START + TO_TRY, seed=2026, rows=FILM_ROWS)
+    write_films(unfinished, SENT_AT_START + TO_TRY, seed=2026, rows=FILM_ROWS, workers=2)
     unfinished.rename(folder)
 
 
@@ -93,6 +94,13 @@ def _past(site: Site, wanted: str) -> None:
     if not ReadingPolicy.objects.filter(site=site).exists():
         _step("Drawing a quarter of synthetic reads")
         read_the_past(site, wanted)
+
+
+def _day(site: Site, wanted: str) -> None:
+    from demo.day import fill_the_day
+
+    _step("Filling the worklist with a day's studies")
+    fill_the_day(site, wanted)
 
 
 def _step(words: str) -> None:

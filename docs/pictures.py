@@ -3,9 +3,9 @@
     make demo                                   # in another terminal
     .venv/bin/python -m docs.pictures [--out docs/images]
 
-Sends two synthetic films of one patient for each set of pictures, reads the later one as the radiologist, and
-photographs the worklist, the viewer with the prior beside it, and the read, 1440 and 390 pixels wide, dark
-and light.
+Photographs the worklist and the quality page; then sends two synthetic films of one patient for each set of
+pictures, reads the later one as the radiologist, and photographs the viewer with the prior beside it, the
+read and the report: 1440 and 390 pixels wide, dark and light.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import numpy.typing as npt
 import pydicom
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -32,6 +36,18 @@ from tests.browser import launch
 
 PATIENCE_MS = 60_000
 HEIGHTS = {1440: 900, 390: 844}
+SIDES = {"R": "right", "L": "left"}
+SEEDS = (5005, 5004, 5005, 5009)  # films without white edges
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Of what is drawn on a film: the patient's side; left, top, right and bottom as shares of the film; and
+    the film's width to its height."""
+
+    side: str
+    box: tuple[float, float, float, float]
+    ratio: float
 
 
 def main() -> None:
@@ -40,33 +56,52 @@ def main() -> None:
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     facts = json.loads((Path(os.environ.get("LYNCEUS_VAR", "var")) / "demo.json").read_text())
+    looks = [(width, scheme) for width in HEIGHTS for scheme in ("dark", "light")]
     with sync_playwright() as playwright:
         browser = launch(playwright)
-        for number, (width, scheme) in enumerate(
-            (width, scheme) for width in HEIGHTS for scheme in ("dark", "light")
-        ):
-            accession = send(facts, number)
+        for width, scheme in looks:  # before the films below are on the list too
             with signed_in(browser, facts, width, scheme) as page:
-                for name in take(page, accession):
+                for name in lists(page):
+                    keep(page, out / f"{name}-{width}-{scheme}.png")
+        for seed, (width, scheme) in zip(SEEDS, looks, strict=True):
+            accession, place = send(facts, seed)
+            with signed_in(browser, facts, width, scheme) as page:
+                for name in reading(page, accession, place):
                     keep(page, out / f"{name}-{width}-{scheme}.png")
         browser.close()
 
 
-def send(facts: dict[str, Any], number: int) -> str:
-    """A new patient with a film and one of a year before; the later one's accession number."""
+def send(facts: dict[str, Any], seed: int) -> tuple[str, Place]:
+    """A new patient with a film and one of a year before; the later one's accession number, and where its
+    effusion lies."""
     patient = f"SYN-{uuid.uuid4().hex[:6].upper()}"
-    for year, findings in ((2025, ()), (2026, ("Effusion",))):
-        film = synthetic_film(5000 + number, 0, rows=1400, findings=findings)
+    taken = datetime.now(UTC) - timedelta(minutes=12)
+    for name, at, findings in (("B", taken - timedelta(days=373), ()), ("A", taken, ("Effusion",))):
+        film = synthetic_film(seed, 0, rows=1400, findings=findings)
         data = pydicom.dcmread(io.BytesIO(film.content))
-        data.PatientID, data.AccessionNumber = patient, f"{patient}-{year}"
-        data.StudyDate, data.StudyTime, data.PatientBirthDate = f"{year}1119", "091500", "19611204"
+        data.PatientID, data.AccessionNumber = patient, f"{patient}-{name}"
+        data.StudyDate, data.StudyTime, data.PatientBirthDate = (
+            f"{at:%Y%m%d}",
+            f"{at:%H%M%S}",
+            f"{taken.year - film.age - 1}1204",
+        )
+        data.TimezoneOffsetFromUTC = "+0000"
         data.StudyInstanceUID, data.SeriesInstanceUID = generate_uid(), generate_uid()
         data.SOPInstanceUID = generate_uid()
         data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
         buffer = io.BytesIO()
         data.save_as(buffer, enforce_file_format=True)
         store(facts, buffer.getvalue())
-    return f"{patient}-2026"
+    return f"{patient}-A", place_of(film.masks["Effusion"])
+
+
+def place_of(mask: npt.NDArray[np.bool_]) -> Place:
+    """A box round it, and a little more."""
+    rows, columns = mask.shape
+    down, across = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    left, right = across[0] / columns - 0.02, across[-1] / columns + 0.02
+    box = (left, down[0] / rows - 0.02, right, down[-1] / rows + 0.02)
+    return Place("R" if left + right < 1 else "L", box, columns / rows)
 
 
 def store(facts: dict[str, Any], content: bytes) -> None:
@@ -100,16 +135,22 @@ def signed_in(
     context.close()
 
 
-def take(page: Page, accession: str) -> Iterator[str]:
+def lists(page: Page) -> Iterator[str]:
     """Names of pictures, each with the page as it is to be taken."""
-    page.goto(f"/radiology/?q={accession}")
-    study = page.locator("#rows tr[data-href]")
-    expect(study.filter(has_text="analysed")).to_have_count(1, timeout=PATIENCE_MS)
-    address = study.get_attribute("data-href") or ""
     page.goto("/radiology/")
     page.wait_for_selector("#rows tr")
     yield "worklist"
-    page.goto(address)
+    page.goto("/radiology/quality/")
+    expect(page.locator("figure canvas")).to_have_count(2)
+    yield "quality"
+
+
+def reading(page: Page, accession: str, place: Place) -> Iterator[str]:
+    """The same of one study, from its film to its report."""
+    page.goto(f"/radiology/?q={accession}")
+    study = page.locator("#rows tr[data-href]")
+    expect(study.filter(has_text="analysed")).to_have_count(1, timeout=PATIENCE_MS)
+    page.goto(study.get_attribute("data-href") or "")
     shown(page)
     page.keyboard.press("b")
     expect(page.locator(".film.prior[data-ready]")).to_be_visible(timeout=PATIENCE_MS)
@@ -118,29 +159,46 @@ def take(page: Page, accession: str) -> Iterator[str]:
     page.keyboard.press("b")
     page.get_by_role("button", name="Read this study").click()
     shown(page)
+    page.get_by_label("Template").select_option("chest_pa")
+    page.get_by_role("button", name="Use").click()
+    expect(page.get_by_label("Impression")).to_be_visible()
+    shown(page)
+    page.get_by_label("Impression").fill(f"Effusion on the {SIDES[place.side]}, new since the prior.")
     page.get_by_role("radio", name="pleural effusion: present").check()
-    page.get_by_label("pleural effusion: the patient's side").select_option("R")
+    page.get_by_label("pleural effusion: the patient's side").select_option(place.side)
+    page.get_by_role("radio", name="pneumothorax: absent").check()
     page.get_by_role("button", name="Draw a box for pleural effusion on the film").click()
-    draw(page)
-    page.get_by_label("Report").fill("Blunting of the right costophrenic angle; heart size within limits.")
+    draw(page, place)
+    page.get_by_label("Indication").fill("Short of breath since yesterday.")
     page.get_by_role("button", name="Commit read").click()
     shown(page)
     expect(page.locator(".outlines polygon")).to_have_count(1)
     if page.evaluate("innerWidth") < 1440:
         page.locator(".read").evaluate("panel => { panel.scrollIntoView(); scrollBy(0, -60); }")
     yield "read"
+    page.get_by_role("button", name="Sign").click()
+    page.locator("dialog").get_by_role("button", name="Sign").click()
+    page.get_by_role("link", name="Your report").click()
+    expect(page.locator("article")).to_be_visible()
+    for _ in range(20):
+        if page.get_by_text("delivered").count():
+            break
+        page.wait_for_timeout(3000)
+        page.reload()
+    yield "report"
 
 
-def draw(page: Page) -> None:
-    """Round the base of the right lung."""
+def draw(page: Page, place: Place) -> None:
+    """Round it, on the film as it fits into its pane."""
     box = page.locator(".film .screen").first.bounding_box()
     if not box:
         raise SystemExit("The film is not on the page.")
-    side = min(box["width"], box["height"])
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x - side * 0.36, y + side * 0.06)
+    height = min(box["height"], box["width"] / place.ratio)
+    x, y = box["x"] + (box["width"] - height * place.ratio) / 2, box["y"] + (box["height"] - height) / 2
+    left, top, right, bottom = place.box
+    page.mouse.move(x + left * height * place.ratio, y + top * height)
     page.mouse.down()
-    page.mouse.move(x - side * 0.12, y + side * 0.32, steps=6)
+    page.mouse.move(x + right * height * place.ratio, y + bottom * height, steps=6)
     page.mouse.up()
 
 

@@ -18,7 +18,7 @@ PLACES = (
     ("radiology:worklist", "Worklist", "film", "worklist", "g w", {"radiologist"}),
     ("radiology:upload", "Send films", "upload", "upload", "g u", {"radiologist"}),
     ("radiology:communications", "Critical", "alert", "communications", "g t", {"radiologist"}),
-    ("radiology:deliveries", "Deliveries", "link", "deliveries", "g d", {"radiologist", "operator"}),
+    ("radiology:deliveries", "Deliveries", "link", "deliveries", "g p", {"radiologist", "operator"}),
     ("radiology:changes", "Changes", "refresh", "changes", "g c", {"radiologist", "operator"}),
     ("radiology:discrepancies", "Discrepancies", "compare", "discrepancies", "g d", {"radiologist"}),
     ("radiology:quality", "Quality", "chart", "quality", "g q", {"radiologist", "ml_admin"}),

@@ -70,7 +70,7 @@ function axisOption(axis: Axis, isTime: boolean, vertical: boolean): object {
     name: axisName(axis), nameLocation: vertical ? "end" : "middle", nameGap: vertical ? 10 : 26,
     nameTextStyle: { ...ink, align: vertical ? "left" : "center" },
     min: axis.min ?? (vertical ? undefined : "dataMin"), max: axis.max, scale: axis.min === undefined,
-    axisLabel: axis.log ? { ...ink, formatter: (value: number) => Number(value.toPrecision(2)).toLocaleString("en", { maximumSignificantDigits: 2 }) } : ink, axisLine: { lineStyle: { color: token("--line") } },
+    axisLabel: axis.log ? { ...ink, formatter: (value: number) => Number(value.toPrecision(2)).toLocaleString("en", { maximumSignificantDigits: 2 }), hideOverlap: true } : { ...ink, hideOverlap: true }, axisLine: { lineStyle: { color: token("--line") } },
     splitLine: { show: vertical, lineStyle: { color: token("--line") } }, minInterval: axis.name === "epoch" ? 1 : undefined,
   };
 }
@@ -122,7 +122,7 @@ function option(data: Data, drawnLines: Line[]): Record<string, unknown> {
     {
       type: "line", name: series.name, data: series.points, color: hue(series.name, index), ...symbols(series),
       lineStyle: { width: series.dots ? 0 : 2, type: series.dashed || series.light ? "dashed" : "solid", opacity: series.light ? 0.5 : 1 }, itemStyle: { opacity: series.light ? 0.5 : 1 },
-      endLabel: { show: !dotted, formatter: kind(series.name), color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6 },
+      endLabel: { show: !dotted, formatter: kind(series.name), color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6, backgroundColor: token("--surface"), padding: 1 },
       labelLayout: { moveOverlap: "shiftY" },
       markArea: index > 0 ? undefined : areaOption(data),
       markLine: index > 0 || !drawnLines.length ? undefined : {

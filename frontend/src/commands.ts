@@ -44,6 +44,7 @@ const ALWAYS: [string, string][] = [
 export function openSheet(): void {
   const list = make("ul");
   const lines: [string, string][] = commands().filter((c) => c.keys).map((c) => [c.keys, c.label]);
+  for (const element of document.querySelectorAll<HTMLElement>("[data-sheet]")) lines.push([element.dataset.sheet ?? "", label(element)]);
   for (const [keys, text] of [...lines, ...ALWAYS]) {
     list.append(make("li", {}, make("span", {}, text), keycaps(keys)));
   }

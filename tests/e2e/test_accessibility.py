@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from ml.radiology.synthetic import synthetic_film
 from tests.e2e.conftest import Open
@@ -16,6 +16,11 @@ from tests.integration.running import Running
 
 AXE = Path(__file__).resolve().parents[2] / "frontend/node_modules/axe-core/axe.min.js"
 PATIENCE_MS = 60_000
+ROUND_THE_READS = (
+    "/radiology/communications/?shown=settled", "/radiology/deliveries/", "/radiology/quality/",
+    "/radiology/deliveries/?state=waiting", "/radiology/discrepancies/?state=settled", "/radiology/reads/",
+    "/radiology/exports/",
+)  # fmt: skip
 PLACES = ("/radiology/", "/radiology/upload/", "/radiology/changes/", "/radiology/patients/")
 
 
@@ -73,10 +78,23 @@ def test_no_page_of_a_radiologists_day_shuts_anybody_out(
         page.get_by_role("button", name="Read this study").click()
         at_study(page)
         found += violations(page, "draft")
+        page.get_by_label("Template").select_option("chest_pa")
+        page.get_by_role("button", name="Use").click()
+        expect(page.get_by_label("Impression")).to_be_visible()
+        at_study(page)
+        found += violations(page, "template")
         page.get_by_role("radio", name="pleural effusion: present").check()
+        page.get_by_role("button", name="Draw a box for pleural effusion on the film").click()
+        page.keyboard.press("ArrowRight")
+        found += violations(page, "box by keys")
+        page.keyboard.press("Enter")
         page.get_by_role("button", name="Commit read").click()
         at_study(page)
+        page.get_by_text("Critical finding").click()
+        page.get_by_role("button", name="Mark as critical").click()
+        at_study(page)
         found += violations(page, "revealed")
+        page.get_by_label("Sign without communication").check()
         page.get_by_role("button", name="Sign").click()
         found += violations(page, "question")
         page.locator("dialog").get_by_role("button", name="Sign").click()
@@ -84,6 +102,46 @@ def test_no_page_of_a_radiologists_day_shuts_anybody_out(
         found += violations(page, "signed")
         page.keyboard.press("?")
         found += violations(page, "keys")
+        page.keyboard.press("Escape")
+        page.get_by_role("link", name="Your report").click()
+        found += violations(page, "report")
+        page.goto("/radiology/communications/")
+        found += violations(page, "communication")
+    assert found == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_nor_does_any_page_round_the_reads(demo: Running, open_as: Open, width: int, scheme: str) -> None:
+    found: list[str] = []
+    with open_as("radiologist", width=width, scheme=scheme) as page:
+
+        def look(place: str) -> None:
+            page.goto(place)
+            found.extend(violations(page, place))
+
+        def follow(link: Locator, where: str) -> None:
+            link.click()
+            page.wait_for_load_state()
+            found.extend(violations(page, where))
+
+        for place in ROUND_THE_READS:
+            look(place)
+        look("/radiology/quality/?finding=Effusion")
+        expect(page.locator("figure canvas")).to_have_count(2)
+        page.keyboard.press("t")
+        found += violations(page, "charts as tables")
+        page.goto("/radiology/exports/")
+        follow(page.locator("tbody a").first, "copy")
+        page.goto("/radiology/discrepancies/")
+        follow(page.locator("tbody tr", has_text="you have not read").locator("a").first, "shut case")
+        page.get_by_role("button", name="Open the case").click()
+        expect(page.get_by_role("button", name="Settle")).to_be_visible()
+        found += violations(page, "open case")
+        page.goto("/radiology/")
+        follow(page.locator("tr", has_text="second read").locator("a").first, "second read")
+        page.goto("/radiology/?reading=mine")
+        page.locator("tr", has_text="final").locator("a").first.click()
+        follow(page.get_by_role("link", name="Your report"), "signed report")
     assert found == []
 
 

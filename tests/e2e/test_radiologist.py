@@ -9,6 +9,9 @@ from pathlib import Path
 import pydicom
 from playwright.sync_api import Page, expect
 
+from apps.radiology.worklist import PAGE_ROWS
+from demo.day import FILMS, PREFIX
+from demo.past_reads import SEED
 from ml.radiology.synthetic import synthetic_film
 from tests.e2e.conftest import Open
 from tests.integration.running import Running
@@ -40,6 +43,15 @@ def read_blind(page: Page) -> None:
     page.get_by_role("button", name="Commit read").click()
     expect(page.locator(".probability")).not_to_have_count(0)
     expect(page.get_by_role("radio", name="pleural effusion: absent")).to_be_checked()
+
+
+def test_the_list_is_full_the_moment_the_demo_is_up(demo: Running) -> None:
+    """The day's studies, and the past's, each dated to when it came."""
+    with demo.as_person("radiologist") as client:
+        for beginning, n in ((PREFIX, FILMS["tiny"]), (f"SYN{SEED:04d}-", PAGE_ROWS)):
+            page = client.get("/radiology/", params={"q": beginning, "reading": "all"}).text
+            assert page.count("data-href=") == n
+            assert "exam clock" not in page
 
 
 def test_it_works(demo: Running, open_as: Open) -> None:

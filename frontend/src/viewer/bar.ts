@@ -16,6 +16,11 @@ export class Bar {
     this.element.append(button);
   }
 
+  /** Of keys that are no button's, for the key sheet. */
+  note(keys: string, label: string): void {
+    this.element.append(make("span", { hidden: "", "data-sheet": keys, "data-key-label": label }));
+  }
+
   gap(): void {
     this.element.append(make("span", { class: "gap" }));
   }

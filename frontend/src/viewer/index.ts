@@ -2,6 +2,7 @@
 import { init as initCore, RenderingEngine } from "@cornerstonejs/core";
 import { annotation, init as initTools } from "@cornerstonejs/tools";
 import { make } from "../dom";
+import { arrowStep } from "./arrows";
 import { Attention } from "./attention";
 import { Bar } from "./bar";
 import { filmAt } from "./film";
@@ -14,7 +15,6 @@ import { choosePointer, deleteMeasurements, makeTools, type Pointer } from "./to
 import { priorText } from "./words";
 
 const ZOOM_STEP = 1.25;
-const KEY_STEP = 8;
 const POINTERS: [string, string, string, Pointer][] = [
   ["w", "Window and level by drag", "window", "window"], ["p", "Pan by drag", "hand", "pan"], ["z", "Zoom by drag", "zoom", "zoom"],
   ["m", "Magnifier", "magnifier", "magnify"], ["l", "Measure a length", "ruler", "length"], ["a", "Measure an angle", "angle", "angle"],
@@ -91,6 +91,7 @@ export class Viewer {
     for (const [key, label, sign, pointer] of POINTERS) bar.add(key, label, sign, () => this.point(pointer));
     bar.add("e", "Box round the chosen finding", "box", () => this.regions.draw("box"));
     bar.add("E", "Contour round the chosen finding", "contour", () => this.regions.draw("contour"));
+    bar.add("B", "Move or resize the selected box by keys", "adjust", () => this.regions.adjust());
     bar.add("d", "Delete what is selected, or all measurements", "erase", () => this.delete());
     bar.gap();
     bar.element.append(this.looks);
@@ -113,8 +114,13 @@ export class Viewer {
     bar.add("y", "Prior follows zoom and pan", "link", () => this.link({ place: !this.together.place }));
     bar.add("q", "Prior follows the window", "follow", () => this.link({ window: !this.together.window }));
     bar.add("x", "Full screen", "expand", () => void this.fullScreen());
+    bar.note("← → ↑ ↓", "Window and level; a box being drawn: move it");
+    if (this.regions.isOpen) {
+      bar.note("Shift-→ Shift-↓", "A box being drawn: larger, and smaller the other way");
+      bar.note("Enter", "Keep the box being drawn");
+    }
     bar.show("b", (this.priors?.options.length ?? 0) > 1);
-    for (const key of ["e", "E"]) bar.show(key, this.regions.isOpen);
+    for (const key of ["e", "E", "B"]) bar.show(key, this.regions.isOpen);
     for (const key of ["y", "q"]) bar.show(key, false);
     if (this.priors) bar.element.append(this.priors);
   }
@@ -131,11 +137,8 @@ export class Viewer {
   }
 
   private arrow(event: KeyboardEvent): void {
-    const steps: Record<string, [number, number]> = {
-      ArrowLeft: [-KEY_STEP, 0], ArrowRight: [KEY_STEP, 0], ArrowUp: [0, -KEY_STEP], ArrowDown: [0, KEY_STEP],
-    };
-    const step = steps[event.key];
-    if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = arrowStep(event);
+    if (!step) return;
     event.preventDefault();
     this.adjust(this.active, ...step);
   }

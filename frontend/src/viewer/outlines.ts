@@ -9,13 +9,15 @@ const SVG = "http://www.w3.org/2000/svg";
 const POINTS_MAX = 200; // as the server has it
 const STEP = 3; // CSS pixels between two points of a contour
 const LEAST = 4; // CSS pixels: less is a slip of the hand
+const FIRST = 0.25; // of the pane's shorter side: a box that keys put in its middle
 
 export class Outlines {
   private readonly svg = document.createElementNS(SVG, "svg");
   private readonly turned = document.createElementNS(SVG, "g");
   private readonly names = document.createElementNS(SVG, "g");
   private shown: Outline[] = [];
-  private shape: Shape | null = null;
+  /** What is being drawn. */
+  shape: Shape | null = null;
   private points: Point[] = [];
   private done: (points: Point[]) => void = () => undefined;
 
@@ -35,11 +37,39 @@ export class Outlines {
     this.redraw(selected);
   }
 
-  /** What is drawn next comes to `done`, once. */
-  start(shape: Shape, done: (points: Point[]) => void): void {
+  /** What is drawn next comes to `done`, once; `from` is a box that stands already and is changed by keys. */
+  start(shape: Shape, done: (points: Point[]) => void, from: Point[] = []): void {
     this.shape = shape;
     this.done = done;
+    this.points = [...from];
     this.svg.classList.add("drawing");
+    this.redraw();
+  }
+
+  /** A box by keys, so many CSS pixels on the screen whichever way the film is turned: moved, or its lower right
+   * corner pulled. The first key puts one in the middle. */
+  nudge(dx: number, dy: number, isResizing: boolean): void {
+    if (this.shape !== "box") return;
+    if (this.points.length < 2) this.points = this.middle();
+    else {
+      const [low, high] = spanned(this.points.map((point) => this.seen(point)));
+      const pulled: Point = [Math.max(low[0] + LEAST, high[0] + dx), Math.max(low[1] + LEAST, high[1] + dy)];
+      const moved = isResizing ? [low, pulled] : [low, high].map(([x, y]): Point => [x + dx, y + dy]);
+      this.points = this.held(spanned(moved.map((point) => this.under(point))), isResizing);
+    }
+    this.redraw();
+  }
+
+  /** What was placed by keys, if it is a box by now. */
+  finish(): void {
+    const { shape } = this;
+    const points = shape === "box" ? spanned(this.points) : this.points;
+    const [low, high] = spanned(points);
+    const isDrawn = this.points.length > (shape === "box" ? 1 : 2) && this.cssBetween(low, high) >= LEAST && low[0] < high[0] && low[1] < high[1];
+    this.points = [];
+    if (!isDrawn) return this.redraw();
+    this.stop();
+    this.done(points);
   }
 
   stop(): void {
@@ -80,10 +110,10 @@ export class Outlines {
     const shrunk = 1 / filmPixels(film);
     this.turned.setAttribute("transform", `matrix(${a * shrunk} ${b * shrunk} ${c * shrunk} ${d * shrunk} ${e} ${f})`);
     this.shown.forEach(({ shape, points }, at) => {
-      const seen = corners(shape, points).map(([x, y]) => [(a * x + c * y) * shrunk + e, (b * x + d * y) * shrunk + f]);
+      const seen = corners(shape, points).map((point) => this.seen(point));
       const name = this.names.children[at];
-      name?.setAttribute("x", String(Math.min(...seen.map(([x = 0]) => x))));
-      name?.setAttribute("y", String(Math.min(...seen.map(([, y = 0]) => y)) - 4));
+      name?.setAttribute("x", String(Math.min(...seen.map(([x]) => x))));
+      name?.setAttribute("y", String(Math.min(...seen.map(([, y]) => y)) - 4));
     });
   }
 
@@ -108,13 +138,41 @@ export class Outlines {
   private up(event: PointerEvent): void {
     if (!this.shape || !this.points.length || !event.isPrimary) return;
     event.stopPropagation();
-    const points = this.shape === "box" ? spanned(this.points) : this.points;
-    const [low, high] = spanned(points);
-    const isDrawn = points.length > (this.shape === "box" ? 1 : 2) && this.cssBetween(low, high) >= LEAST && low[0] < high[0] && low[1] < high[1];
-    this.points = [];
-    if (!isDrawn) return this.redraw();
-    this.stop();
-    this.done(points);
+    this.finish();
+  }
+
+  private middle(): Point[] {
+    const { clientWidth, clientHeight } = this.pane.screen;
+    const half = (Math.min(clientWidth, clientHeight) * FIRST) / 2;
+    const corner = (by: number): Point => this.under([clientWidth / 2 + by, clientHeight / 2 + by]);
+    return this.held(spanned([corner(-half), corner(half)]), false);
+  }
+
+  /** On the film: pushed back onto it as it is, or cut at its edge where it was pulled beyond. */
+  private held([low, high]: [Point, Point], isCut: boolean): Point[] {
+    const { film } = this.pane;
+    const pixels = film ? filmPixels(film) : 1;
+    const most: Point = [(film?.width ?? 0) * pixels, (film?.height ?? 0) * pixels];
+    const back = most.map((size, axis) => (isCut ? 0 : Math.max(0, -(low[axis] ?? 0)) + Math.min(0, size - (high[axis] ?? 0))));
+    return [low, high].map((point) => point.map((value, axis) => {
+      const wanted = value + (back[axis] ?? 0);
+      return Math.round(Math.min(most[axis] ?? 0, Math.max(0, wanted)) * 10) / 10;
+    }) as Point);
+  }
+
+  /** From the stored film's pixels to CSS pixels of the pane. */
+  private seen([x, y]: Point): Point {
+    const { film } = this.pane;
+    const [a, b, c, d, e, f] = this.pane.onScreen(), shrunk = 1 / (film ? filmPixels(film) : 1);
+    return [(a * x + c * y) * shrunk + e, (b * x + d * y) * shrunk + f];
+  }
+
+  /** And back. */
+  private under([x, y]: Point): Point {
+    const { film } = this.pane;
+    const [a, b, c, d, e, f] = this.pane.onScreen(), pixels = film ? filmPixels(film) : 1;
+    const size = (a * d - b * c) / pixels;
+    return [(d * (x - e) - c * (y - f)) / size, (a * (y - f) - b * (x - e)) / size];
   }
 
   private cssBetween(one: Point, other: Point): number {

@@ -4,8 +4,11 @@
  * The panel's hidden field holds all of this read, so that they are kept, committed and opened again with its marks.
  */
 import { icon, make } from "../dom";
+import { arrowStep } from "./arrows";
 import { Outlines, type Point, type Shape } from "./outlines";
 import type { Pane } from "./pane";
+
+const BY_KEYS = "Arrow keys move the box, with Shift they resize it. Enter keeps it, Esc gives it up.";
 
 interface Region { label: string; instance: string; frame: number; shape: Shape; points: Point[] }
 
@@ -16,6 +19,8 @@ export class Regions {
   private readonly outlines: Outlines;
   private all: Region[] = [];
   private selected: Region | null = null;
+  private changing: Region | null = null;
+  private before: Element | null = null;
   private chosen: HTMLElement | null = null;
   private frame = 0;
 
@@ -33,6 +38,7 @@ export class Regions {
       row.addEventListener("focusin", () => this.choose(row), { signal });
       row.addEventListener("click", () => this.choose(row), { signal });
     }
+    pane.element.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("keydown", (event) => this.escape(event), { signal, capture: true });
     this.list();
   }
@@ -46,9 +52,47 @@ export class Regions {
   draw(shape: Shape): void {
     const label = this.chosen?.dataset.finding;
     if (!label) return this.say("Choose a finding on the read panel first.");
+    this.say(`${this.says(label)}: ${shape === "box" ? "drag a box, or place one with the arrow keys" : "draw round it"}. Esc stops.`);
+    this.begin(null, shape, (points) => this.add({ label, instance: this.instance, frame: this.pane.frameNumber, shape, points }));
+  }
+
+  /** The selected box once more under the arrow keys. */
+  adjust(): void {
+    const { selected } = this;
+    if (!this.isOpen) return;
+    if (selected?.shape !== "box" || !this.here().includes(selected)) return this.say("Select a box of this film on the read panel first.");
+    this.say(BY_KEYS);
+    this.begin(selected, "box", (points) => { selected.points = points; this.changed(); });
+  }
+
+  /** The film has the keys until what is drawn is done or given up. */
+  private begin(changing: Region | null, shape: Shape, done: (points: Point[]) => void): void {
+    this.changing = changing;
+    this.before = document.activeElement;
+    this.show();
     this.pane.element.scrollIntoView({ block: "nearest" });
-    this.say(`${this.says(label)}: ${shape === "box" ? "drag a box" : "draw round it"}. Esc stops.`);
-    this.outlines.start(shape, (points) => this.add({ label, instance: this.instance, frame: this.pane.frameNumber, shape, points }));
+    this.pane.element.focus({ preventScroll: true });
+    this.outlines.start(shape, (points) => {
+      this.changing = null;
+      this.say("");
+      done(points);
+    }, changing?.points);
+  }
+
+  private key(event: KeyboardEvent): void {
+    const step = arrowStep(event);
+    if (this.outlines.shape !== "box" || !(step || event.key === "Enter")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (step) {
+      this.outlines.nudge(...step, event.shiftKey);
+      this.say(BY_KEYS);
+    } else {
+      this.outlines.finish();
+      if (this.outlines.shape) return;
+      const { label } = this.selected ?? {};
+      this.row(label ?? "")?.querySelector<HTMLElement>(".drawn [aria-pressed='true']")?.focus();
+    }
   }
 
   /** False where none is selected. */
@@ -60,12 +104,13 @@ export class Regions {
   }
 
   place(): void {
-    if (this.pane.frameNumber !== this.frame) this.show();
-    else this.outlines.place();
+    if (this.pane.frameNumber === this.frame) return this.outlines.place();
+    if (this.changing) this.stop();
+    this.show();
   }
 
   private here(): Region[] {
-    return this.all.filter(({ instance, frame }) => instance === this.instance && frame === this.pane.frameNumber);
+    return this.all.filter((one) => one.instance === this.instance && one.frame === this.pane.frameNumber && one !== this.changing);
   }
 
   private show(): void {
@@ -77,7 +122,6 @@ export class Regions {
   private add(region: Region): void {
     this.all.push(region);
     this.selected = region;
-    this.say("");
     const answers = this.row(region.label)?.querySelectorAll<HTMLInputElement>("input[type=radio]") ?? [];
     const [present] = answers;
     if (present && ![...answers].some((one) => one.checked)) present.checked = true;
@@ -113,7 +157,15 @@ export class Regions {
 
   private escape(event: KeyboardEvent): void {
     if (event.key !== "Escape") return;
+    const isBack = this.outlines.shape && document.activeElement === this.pane.element;
+    this.stop();
+    if (isBack && this.before instanceof HTMLElement) this.before.focus();
+  }
+
+  private stop(): void {
+    this.changing = null;
     this.outlines.stop();
+    this.show();
     this.say("");
   }
 

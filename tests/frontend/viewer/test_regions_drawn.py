@@ -88,7 +88,8 @@ def test_a_box_is_drawn_for_the_chosen_finding_and_stays_on_its_pixels(draw, kep
     expect(page.locator(".draw-note")).to_have_text("Choose a finding on the read panel first.")
     page.get_by_role("rowheader", name="Pleural effusion").click()
     page.keyboard.press("e")
-    expect(page.locator(".draw-note")).to_have_text("pleural effusion: drag a box. Esc stops.")
+    note = "pleural effusion: drag a box, or place one with the arrow keys. Esc stops."
+    expect(page.locator(".draw-note")).to_have_text(note)
     drag(page, -80, 60)  # from the middle of the film to the left and down
     expect(page.locator("#read-kept")).to_have_text("kept 1")
     [region] = kept[0]["regions"]
@@ -177,3 +178,75 @@ def test_on_a_phone_the_film_comes_into_view_and_a_finger_draws(draw, kept) -> N
     [region] = kept[0]["regions"]
     assert (region["label"], region["shape"]) == ("Nodule", "box")
     assert near(pixels(page), region["points"])
+
+
+def place(page: Page) -> list[tuple[float, float]]:
+    """Upper left and lower right corner of the one outline on the screen."""
+    seen = corners(page)
+    return [tuple(pick(axis) for axis in zip(*seen, strict=True)) for pick in (min, max)]
+
+
+def test_keys_alone_place_a_box_move_it_and_resize_it(draw, kept) -> None:
+    page = draw()
+    page.get_by_role("radio", name="nodule: present").focus()
+    page.keyboard.press("e")
+    page.keyboard.press("ArrowRight")
+    (left, top), (right, bottom) = place(page)
+    screen = page.locator(".film .screen").bounding_box()
+    assert screen
+    assert (left + right) / 2 == pytest.approx(screen["x"] + screen["width"] / 2, abs=1)
+    for keys in ("ArrowRight", "ArrowRight", "ArrowUp", "Shift+ArrowDown", "Shift+ArrowLeft"):
+        page.keyboard.press(keys)
+    moved = [(left + 16, top - 8), (right + 8, bottom)]
+    assert place(page) == [pytest.approx(corner, abs=1) for corner in moved]
+    expect(page.locator(".draw-note")).to_contain_text("Enter keeps it")
+    assert kept == []
+    page.keyboard.press("Enter")
+    expect(page.locator("#read-kept")).to_have_text("kept 1")
+    [region] = kept[0]["regions"]
+    assert (region["label"], region["shape"], kept[0]["verdict-1"]) == ("Nodule", "box", "present")
+    assert near(pixels(page), region["points"])
+    expect(page.get_by_role("button", name="box 1", exact=True)).to_be_focused()
+
+
+def test_a_selected_box_is_changed_by_keys_as_it_is_seen_and_escape_leaves_it(draw, kept) -> None:
+    page = draw(BOX)
+    page.keyboard.press("B")
+    expect(page.locator(".draw-note")).to_have_text("Select a box of this film on the read panel first.")
+    page.get_by_role("button", name="box 1", exact=True).press("Enter")
+    page.keyboard.press("h")
+    before = place(page)
+    page.keyboard.press("B")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="box 1", exact=True)).to_be_focused()
+    assert place(page) == before
+    assert kept == []
+    page.keyboard.press("B")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#read-kept")).to_have_text("kept 1")
+    assert place(page) == [pytest.approx((x + 8, y), abs=1) for x, y in before]
+    [region] = kept[0]["regions"]
+    assert region["points"][0][0] < BOX["points"][0][0]  # on the flipped film the right is the left
+    expect(page.locator(".outlines polygon")).to_have_count(1)
+
+
+def test_no_key_takes_a_box_off_its_film(draw, kept) -> None:
+    page = draw(BOX)
+    page.get_by_role("button", name="box 1", exact=True).press("Enter")
+    page.keyboard.press("B")
+    for _ in range(80):
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.locator("#read-kept")).to_have_text("kept 1")
+    [region] = kept[0]["regions"]
+    assert region["points"] == [[0, 150], [pytest.approx(30.5, abs=0.2), pytest.approx(200, abs=0.2)]]
+
+
+def test_the_sheet_tells_of_the_keys(draw) -> None:
+    page = draw()
+    page.keyboard.press("?")
+    sheet = page.get_by_role("dialog", name="Keyboard")
+    for words in ("Move or resize the selected box by keys", "Keep the box being drawn", "drawn: move it"):
+        expect(sheet).to_contain_text(words)
