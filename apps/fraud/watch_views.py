@@ -15,7 +15,7 @@ from apps.audit.services import record
 from apps.fraud.drift import drift_at
 from apps.fraud.events import events_of, in_chunks, page_of
 from apps.fraud.exports import export
-from apps.fraud.selectors import open_alert_count
+from apps.fraud.queue import standings_of
 from apps.fraud.watch import as_row, costs_at, counted_to, last_dispositions, tallies, whole, worth
 from apps.fraud.watch_figures import CHARTS, chart_of, lines_of, rows_of
 from apps.fraud.watch_forms import EventsForm, PeriodForm, shown
@@ -110,7 +110,12 @@ def watch_export(request: HttpRequest, listed: str, form: str) -> HttpResponse:
 
 
 def _now(user: User) -> dict[str, Any]:
-    return {"now": moment_at(user.site), "open_alerts": open_alert_count(user.site)}
+    standings = standings_of(user.site)
+    return {
+        "now": moment_at(user.site),
+        "to_review": sum(desk.waiting for desk in standings),
+        "overdue": sum(desk.overdue for desk in standings),
+    }
 
 
 def _live(response: HttpResponse) -> HttpResponse:

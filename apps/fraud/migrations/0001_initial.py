@@ -6,235 +6,487 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ShardLock',
+            name="ShardLock",
             fields=[
-                ('number', models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
+                ("number", models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
             ],
         ),
         migrations.CreateModel(
-            name='Source',
+            name="Source",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=60, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('is_active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sources', to='accounts.site')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("slug", models.SlugField(max_length=60, unique=True)),
+                ("name", models.CharField(max_length=120)),
+                ("is_active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="sources",
+                        to="accounts.site",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SourceSecret',
+            name="SourceSecret",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ciphertext', models.BinaryField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('source', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='secrets', to='fraud.source')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("ciphertext", models.BinaryField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "source",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="secrets", to="fraud.source"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Transaction',
+            name="Transaction",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event_id', models.CharField(max_length=128)),
-                ('body_sha256', models.CharField(max_length=64)),
-                ('type', models.CharField(choices=[('authorization', 'Authorization'), ('advice', 'Advice'), ('reversal', 'Reversal'), ('partial_reversal', 'Partial Reversal'), ('refund', 'Refund')], max_length=16)),
-                ('occurred_at', models.DateTimeField()),
-                ('card_token', models.CharField(max_length=128)),
-                ('amount_minor', models.BigIntegerField()),
-                ('amount_reporting_minor', models.BigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('merchant_id', models.CharField(max_length=128)),
-                ('terminal_id', models.CharField(max_length=128)),
-                ('mcc', models.CharField(max_length=4)),
-                ('country', models.CharField(max_length=2)),
-                ('entry_mode', models.CharField(choices=[('chip', 'Chip'), ('contactless', 'Contactless'), ('magstripe', 'Magstripe'), ('manual', 'Manual'), ('ecommerce', 'Ecommerce'), ('on_file', 'On File'), ('unknown', 'Unknown')], max_length=11)),
-                ('channel', models.CharField(choices=[('pos', 'in store'), ('ecom', 'online'), ('moto', 'mail or telephone'), ('atm', 'cash machine'), ('unknown', 'channel unknown')], max_length=7)),
-                ('device_id', models.CharField(blank=True, max_length=128)),
-                ('ip', models.GenericIPAddressField(blank=True, null=True)),
-                ('latitude', models.FloatField(blank=True, null=True)),
-                ('longitude', models.FloatField(blank=True, null=True)),
-                ('network_reference', models.CharField(blank=True, max_length=128)),
-                ('original_event_id', models.CharField(blank=True, max_length=128)),
-                ('scheme', models.CharField(blank=True, max_length=32)),
-                ('bin', models.CharField(blank=True, max_length=8)),
-                ('issuer_country', models.CharField(blank=True, max_length=2)),
-                ('funding', models.CharField(blank=True, max_length=32)),
-                ('auth_response', models.CharField(blank=True, max_length=32)),
-                ('avs_result', models.CharField(blank=True, max_length=32)),
-                ('cvv_result', models.CharField(blank=True, max_length=32)),
-                ('three_ds', models.JSONField(blank=True, null=True)),
-                ('sca_exemption', models.CharField(blank=True, max_length=32)),
-                ('initiator', models.CharField(blank=True, max_length=3)),
-                ('received_at', models.DateTimeField()),
-                ('shard', models.PositiveSmallIntegerField()),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('decided', 'Decided'), ('not_applicable', 'Not Applicable')], max_length=14)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('retry_at', models.DateTimeField(blank=True, null=True)),
-                ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='transactions', to='fraud.source')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("event_id", models.CharField(max_length=128)),
+                ("body_sha256", models.CharField(max_length=64)),
+                (
+                    "type",
+                    models.CharField(
+                        choices=[
+                            ("authorization", "Authorization"),
+                            ("advice", "Advice"),
+                            ("reversal", "Reversal"),
+                            ("partial_reversal", "Partial Reversal"),
+                            ("refund", "Refund"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("occurred_at", models.DateTimeField()),
+                ("card_token", models.CharField(max_length=128)),
+                ("amount_minor", models.BigIntegerField()),
+                ("amount_reporting_minor", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("merchant_id", models.CharField(max_length=128)),
+                ("terminal_id", models.CharField(max_length=128)),
+                ("mcc", models.CharField(max_length=4)),
+                ("country", models.CharField(max_length=2)),
+                (
+                    "entry_mode",
+                    models.CharField(
+                        choices=[
+                            ("chip", "Chip"),
+                            ("contactless", "Contactless"),
+                            ("magstripe", "Magstripe"),
+                            ("manual", "Manual"),
+                            ("ecommerce", "Ecommerce"),
+                            ("on_file", "On File"),
+                            ("unknown", "Unknown"),
+                        ],
+                        max_length=11,
+                    ),
+                ),
+                (
+                    "channel",
+                    models.CharField(
+                        choices=[
+                            ("pos", "in store"),
+                            ("ecom", "online"),
+                            ("moto", "mail or telephone"),
+                            ("atm", "cash machine"),
+                            ("unknown", "channel unknown"),
+                        ],
+                        max_length=7,
+                    ),
+                ),
+                ("device_id", models.CharField(blank=True, max_length=128)),
+                ("ip", models.GenericIPAddressField(blank=True, null=True)),
+                ("latitude", models.FloatField(blank=True, null=True)),
+                ("longitude", models.FloatField(blank=True, null=True)),
+                ("network_reference", models.CharField(blank=True, max_length=128)),
+                ("original_event_id", models.CharField(blank=True, max_length=128)),
+                ("scheme", models.CharField(blank=True, max_length=32)),
+                ("bin", models.CharField(blank=True, max_length=8)),
+                ("issuer_country", models.CharField(blank=True, max_length=2)),
+                ("funding", models.CharField(blank=True, max_length=32)),
+                ("auth_response", models.CharField(blank=True, max_length=32)),
+                ("avs_result", models.CharField(blank=True, max_length=32)),
+                ("cvv_result", models.CharField(blank=True, max_length=32)),
+                ("three_ds", models.JSONField(blank=True, null=True)),
+                ("sca_exemption", models.CharField(blank=True, max_length=32)),
+                ("initiator", models.CharField(blank=True, max_length=3)),
+                ("received_at", models.DateTimeField()),
+                ("shard", models.PositiveSmallIntegerField()),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("decided", "Decided"),
+                            ("not_applicable", "Not Applicable"),
+                        ],
+                        max_length=14,
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("retry_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "source",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="transactions",
+                        to="fraud.source",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Decision',
+            name="Decision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
-                ('outcome', models.CharField(choices=[('approve', 'Approve'), ('review', 'Review'), ('decline', 'Decline')], max_length=7)),
-                ('score', models.FloatField(null=True)),
-                ('mode', models.CharField(choices=[('full', 'model and rules'), ('no_state', "model without the card's history"), ('rules_only', 'rules alone')], max_length=10)),
-                ('mode_reason', models.CharField(blank=True, max_length=32)),
-                ('reasons', models.JSONField(default=list)),
-                ('model_version', models.PositiveIntegerField(null=True)),
-                ('artefact_hash', models.CharField(blank=True, max_length=64)),
-                ('review_threshold', models.FloatField(null=True)),
-                ('decline_threshold', models.FloatField(null=True)),
-                ('features', models.BinaryField(default=bytes)),
-                ('decided_at', models.DateTimeField(db_index=True)),
-                ('latency_ms', models.FloatField()),
-                ('transaction', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='decision', to='fraud.transaction')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("public_id", models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[("approve", "Approve"), ("review", "Review"), ("decline", "Decline")],
+                        max_length=7,
+                    ),
+                ),
+                ("score", models.FloatField(null=True)),
+                (
+                    "mode",
+                    models.CharField(
+                        choices=[
+                            ("full", "model and rules"),
+                            ("no_state", "model without the card's history"),
+                            ("rules_only", "rules alone"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("mode_reason", models.CharField(blank=True, max_length=32)),
+                ("reasons", models.JSONField(default=list)),
+                ("model_version", models.PositiveIntegerField(null=True)),
+                ("artefact_hash", models.CharField(blank=True, max_length=64)),
+                ("review_threshold", models.FloatField(null=True)),
+                ("decline_threshold", models.FloatField(null=True)),
+                ("features", models.BinaryField(default=bytes)),
+                ("decided_at", models.DateTimeField(db_index=True)),
+                ("latency_ms", models.FloatField()),
+                (
+                    "transaction",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="decision",
+                        to="fraud.transaction",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='CardState',
+            name="CardState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=128)),
-                ('state', models.BinaryField(default=bytes)),
-                ('artefact_hash', models.CharField(blank=True, max_length=64)),
-                ('version', models.PositiveBigIntegerField(default=0)),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=128)),
+                ("state", models.BinaryField(default=bytes)),
+                ("artefact_hash", models.CharField(blank=True, max_length=64)),
+                ("version", models.PositiveBigIntegerField(default=0)),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.site"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('site', 'key'), name='one_state_per_card')],
+                "constraints": [models.UniqueConstraint(fields=("site", "key"), name="one_state_per_card")],
             },
         ),
         migrations.CreateModel(
-            name='Alert',
+            name="Alert",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('status', models.CharField(choices=[('open', 'Open'), ('closed', 'Closed')], default='open', max_length=6)),
-                ('amount_reporting_minor', models.BigIntegerField()),
-                ('risk_minor', models.BigIntegerField(help_text='Score x amount; the whole amount where there is no score.')),
-                ('created_at', models.DateTimeField()),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site')),
-                ('decision', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='alert', to='fraud.decision')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("open", "Open"), ("closed", "Closed")], default="open", max_length=6
+                    ),
+                ),
+                ("amount_reporting_minor", models.BigIntegerField()),
+                (
+                    "risk_minor",
+                    models.BigIntegerField(
+                        help_text="Score x amount; the whole amount where there is no score."
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.site"
+                    ),
+                ),
+                (
+                    "decision",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="alert", to="fraud.decision"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('status', 'open')), fields=['site', '-risk_minor'], name='open_by_risk')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('status__in', ['open', 'closed'])), name='alert_status_known'), models.CheckConstraint(condition=models.Q(('amount_reporting_minor__gte', 0), ('risk_minor__gte', 0)), name='risk_not_negative')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status", "open")),
+                        fields=["site", "-risk_minor"],
+                        name="open_by_risk",
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["open", "closed"])), name="alert_status_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("amount_reporting_minor__gte", 0), ("risk_minor__gte", 0)),
+                        name="risk_not_negative",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='OutboxRow',
+            name="OutboxRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('topic', models.CharField(max_length=40)),
-                ('created_at', models.DateTimeField()),
-                ('delivered_at', models.DateTimeField(blank=True, null=True)),
-                ('decision', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='outbox', to='fraud.decision')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("topic", models.CharField(max_length=40)),
+                ("created_at", models.DateTimeField()),
+                ("delivered_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "decision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="outbox",
+                        to="fraud.decision",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('delivered_at', None)), fields=['id'], name='outbox_undelivered')],
-                'constraints': [models.UniqueConstraint(fields=('topic', 'decision'), name='told_once_per_topic')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("delivered_at", None)), fields=["id"], name="outbox_undelivered"
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("topic", "decision"), name="told_once_per_topic")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='TerminalState',
+            name="TerminalState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=128)),
-                ('state', models.BinaryField(default=bytes)),
-                ('artefact_hash', models.CharField(blank=True, max_length=64)),
-                ('version', models.PositiveBigIntegerField(default=0)),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=128)),
+                ("state", models.BinaryField(default=bytes)),
+                ("artefact_hash", models.CharField(blank=True, max_length=64)),
+                ("version", models.PositiveBigIntegerField(default=0)),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.site"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('site', 'key'), name='one_state_per_terminal')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("site", "key"), name="one_state_per_terminal")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='transaction',
-            index=models.Index(condition=models.Q(('status', 'pending')), fields=['shard', 'id'], name='pending_by_shard'),
+            model_name="transaction",
+            index=models.Index(
+                condition=models.Q(("status", "pending")), fields=["shard", "id"], name="pending_by_shard"
+            ),
         ),
         migrations.AddIndex(
-            model_name='transaction',
-            index=models.Index(fields=['card_token', 'occurred_at'], name='card_timeline'),
+            model_name="transaction",
+            index=models.Index(fields=["card_token", "occurred_at"], name="card_timeline"),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.UniqueConstraint(fields=('source', 'event_id'), name='event_once_per_source'),
+            model_name="transaction",
+            constraint=models.UniqueConstraint(fields=("source", "event_id"), name="event_once_per_source"),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gte', 0), ('amount_minor__lte', 1000000000000)), name='amount_in_range'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount_minor__gte", 0), ("amount_minor__lte", 1000000000000)),
+                name="amount_in_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_reporting_minor__gte', 0)), name='reporting_not_negative'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount_reporting_minor__gte", 0)), name="reporting_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('type__in', ['authorization', 'advice', 'reversal', 'partial_reversal', 'refund'])), name='event_type_known'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("type__in", ["authorization", "advice", "reversal", "partial_reversal", "refund"])
+                ),
+                name="event_type_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('entry_mode__in', ['chip', 'contactless', 'magstripe', 'manual', 'ecommerce', 'on_file', 'unknown'])), name='entry_mode_known'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "entry_mode__in",
+                        ["chip", "contactless", "magstripe", "manual", "ecommerce", "on_file", "unknown"],
+                    )
+                ),
+                name="entry_mode_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('channel__in', ['pos', 'ecom', 'moto', 'atm', 'unknown'])), name='channel_known'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("channel__in", ["pos", "ecom", "moto", "atm", "unknown"])),
+                name="channel_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'decided', 'not_applicable'])), name='status_known'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["pending", "decided", "not_applicable"])),
+                name="status_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('shard__lt', 16)), name='shard_in_range'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(condition=models.Q(("shard__lt", 16)), name="shard_in_range"),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('mcc__regex', '^[0-9]{4}$')), name='mcc_four_digits'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("mcc__regex", "^[0-9]{4}$")), name="mcc_four_digits"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('currency__regex', '^[A-Z]{3}$')), name='currency_three_letters'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("currency__regex", "^[A-Z]{3}$")), name="currency_three_letters"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('country__regex', '^[A-Z]{2}$')), name='country_two_letters'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("country__regex", "^[A-Z]{2}$")), name="country_two_letters"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('latitude', None), models.Q(('latitude__gte', -90), ('latitude__lte', 90)), _connector='OR'), name='latitude_in_range'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("latitude", None),
+                    models.Q(("latitude__gte", -90), ("latitude__lte", 90)),
+                    _connector="OR",
+                ),
+                name="latitude_in_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('longitude', None), models.Q(('longitude__gte', -180), ('longitude__lte', 180)), _connector='OR'), name='longitude_in_range'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("longitude", None),
+                    models.Q(("longitude__gte", -180), ("longitude__lte", 180)),
+                    _connector="OR",
+                ),
+                name="longitude_in_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['approve', 'review', 'decline'])), name='outcome_known'),
+            model_name="decision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("outcome__in", ["approve", "review", "decline"])), name="outcome_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ['full', 'no_state', 'rules_only'])), name='mode_known'),
+            model_name="decision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("mode__in", ["full", "no_state", "rules_only"])), name="mode_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('mode', 'rules_only'), ('model_version', None), ('score', None)), models.Q(models.Q(('mode', 'rules_only'), _negated=True), ('model_version__isnull', False), ('score__gte', 0), ('score__lte', 1)), _connector='OR'), name='score_unless_rules_only'),
+            model_name="decision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("mode", "rules_only"), ("model_version", None), ("score", None)),
+                    models.Q(
+                        models.Q(("mode", "rules_only"), _negated=True),
+                        ("model_version__isnull", False),
+                        ("score__gte", 0),
+                        ("score__lte", 1),
+                    ),
+                    _connector="OR",
+                ),
+                name="score_unless_rules_only",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(('latency_ms__gte', 0)), name='latency_not_negative'),
+            model_name="decision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("latency_ms__gte", 0)), name="latency_not_negative"
+            ),
         ),
     ]

@@ -4,20 +4,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('fraud', '0001_initial'),
+        ("fraud", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='source',
-            name='luhn_valid_tokens',
-            field=models.BooleanField(default=False, help_text='Its card tokens look like card numbers: do not refuse them for that.'),
+            model_name="source",
+            name="luhn_valid_tokens",
+            field=models.BooleanField(
+                default=False,
+                help_text="Its card tokens look like card numbers: do not refuse them for that.",
+            ),
         ),
         migrations.AddField(
-            model_name='source',
-            name='numeric_references',
-            field=models.BooleanField(default=False, help_text='Its ids and references are long numbers that may look like card numbers.'),
+            model_name="source",
+            name="numeric_references",
+            field=models.BooleanField(
+                default=False,
+                help_text="Its ids and references are long numbers that may look like card numbers.",
+            ),
         ),
     ]

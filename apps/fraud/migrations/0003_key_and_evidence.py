@@ -5,66 +5,107 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('fraud', '0002_card_guard'),
+        ("fraud", "0002_card_guard"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='EventKey',
+            name="EventKey",
             fields=[
-                ('transaction', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='event_key', serialize=False, to='fraud.transaction')),
-                ('event_id', models.CharField(max_length=128)),
-                ('body_sha256', models.CharField(max_length=64)),
+                (
+                    "transaction",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="event_key",
+                        serialize=False,
+                        to="fraud.transaction",
+                    ),
+                ),
+                ("event_id", models.CharField(max_length=128)),
+                ("body_sha256", models.CharField(max_length=64)),
             ],
         ),
         migrations.CreateModel(
-            name='Evidence',
+            name="Evidence",
             fields=[
-                ('decision', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='evidence', serialize=False, to='fraud.decision')),
-                ('features', models.BinaryField(default=bytes)),
-                ('reasons', models.JSONField(default=list)),
+                (
+                    "decision",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="evidence",
+                        serialize=False,
+                        to="fraud.decision",
+                    ),
+                ),
+                ("features", models.BinaryField(default=bytes)),
+                ("reasons", models.JSONField(default=list)),
             ],
         ),
         migrations.CreateModel(
-            name='LateState',
+            name="LateState",
             fields=[
-                ('transaction', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='+', serialize=False, to='fraud.transaction')),
-                ('shard', models.PositiveSmallIntegerField(db_index=True)),
+                (
+                    "transaction",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="fraud.transaction",
+                    ),
+                ),
+                ("shard", models.PositiveSmallIntegerField(db_index=True)),
             ],
         ),
         migrations.AddField(
-            model_name='decision',
-            name='deadline_hit',
+            model_name="decision",
+            name="deadline_hit",
             field=models.BooleanField(default=False),
         ),
         migrations.AddField(
-            model_name='decision',
-            name='main_reason',
+            model_name="decision",
+            name="main_reason",
             field=models.CharField(blank=True, max_length=200),
         ),
         migrations.AddField(
-            model_name='decision',
-            name='ruleset_version',
+            model_name="decision",
+            name="ruleset_version",
             field=models.PositiveIntegerField(default=1),
         ),
         migrations.AddField(
-            model_name='transaction',
-            name='duplicate_of',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='repeats', to='fraud.transaction'),
+            model_name="transaction",
+            name="duplicate_of",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="repeats",
+                to="fraud.transaction",
+            ),
         ),
         migrations.AddIndex(
-            model_name='transaction',
-            index=models.Index(condition=models.Q(('network_reference', ''), _negated=True), fields=['source', 'network_reference'], name='by_network_reference'),
+            model_name="transaction",
+            index=models.Index(
+                condition=models.Q(("network_reference", ""), _negated=True),
+                fields=["source", "network_reference"],
+                name="by_network_reference",
+            ),
         ),
         migrations.AddField(
-            model_name='eventkey',
-            name='source',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='fraud.source'),
+            model_name="eventkey",
+            name="source",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="fraud.source",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='eventkey',
-            constraint=models.UniqueConstraint(fields=('source', 'event_id'), name='event_key_once'),
+            model_name="eventkey",
+            constraint=models.UniqueConstraint(fields=("source", "event_id"), name="event_key_once"),
         ),
     ]

@@ -11,19 +11,20 @@ SELECT id, features, reasons FROM fraud_decision;
 
 
 def name_main_reasons(apps, schema_editor):
-    decisions = apps.get_model('fraud', 'Decision').objects
-    for made in decisions.only('id', 'reasons').iterator(chunk_size=1000):
+    decisions = apps.get_model("fraud", "Decision").objects
+    for made in decisions.only("id", "reasons").iterator(chunk_size=1000):
         raising = (
-            r['text'] for r in made.reasons if r['code'] != 'other' and (r['weight'] is None or r['weight'] > 0)
+            r["text"]
+            for r in made.reasons
+            if r["code"] != "other" and (r["weight"] is None or r["weight"] > 0)
         )
-        if text := next(raising, ''):
+        if text := next(raising, ""):
             decisions.filter(pk=made.pk).update(main_reason=text[:200])
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('fraud', '0003_key_and_evidence'),
+        ("fraud", "0003_key_and_evidence"),
     ]
 
     operations = [

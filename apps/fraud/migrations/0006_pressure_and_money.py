@@ -4,77 +4,120 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0002_site_demo_and_zone'),
-        ('fraud', '0005_drop_what_moved'),
+        ("accounts", "0002_site_demo_and_zone"),
+        ("fraud", "0005_drop_what_moved"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='FxRate',
+            name="FxRate",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('currency', models.CharField(max_length=3)),
-                ('date', models.DateField()),
-                ('rate', models.DecimalField(decimal_places=12, max_digits=24)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("currency", models.CharField(max_length=3)),
+                ("date", models.DateField()),
+                ("rate", models.DecimalField(decimal_places=12, max_digits=24)),
             ],
         ),
         migrations.RemoveConstraint(
-            model_name='transaction',
-            name='status_known',
+            model_name="transaction",
+            name="status_known",
         ),
         migrations.AddField(
-            model_name='source',
-            name='on_timeout',
-            field=models.CharField(choices=[('approve', 'approve it'), ('hold', 'hold it until a person has looked'), ('decline', 'decline it')], default='approve', help_text='The least it does with a payment decided with less than everything, for want of time.', max_length=7),
+            model_name="source",
+            name="on_timeout",
+            field=models.CharField(
+                choices=[
+                    ("approve", "approve it"),
+                    ("hold", "hold it until a person has looked"),
+                    ("decline", "decline it"),
+                ],
+                default="approve",
+                help_text="The least it does with a payment decided with less than everything, for want of time.",
+                max_length=7,
+            ),
         ),
         migrations.AddField(
-            model_name='source',
-            name='review_means',
-            field=models.CharField(choices=[('approve', 'approve it'), ('hold', 'hold it until a person has looked'), ('decline', 'decline it')], default='hold', help_text='What it does with a payment whose decision is review.', max_length=7),
+            model_name="source",
+            name="review_means",
+            field=models.CharField(
+                choices=[
+                    ("approve", "approve it"),
+                    ("hold", "hold it until a person has looked"),
+                    ("decline", "decline it"),
+                ],
+                default="hold",
+                help_text="What it does with a payment whose decision is review.",
+                max_length=7,
+            ),
         ),
         migrations.AddField(
-            model_name='transaction',
-            name='fx_date',
+            model_name="transaction",
+            name="fx_date",
             field=models.DateField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='transaction',
-            name='fx_rate',
+            model_name="transaction",
+            name="fx_rate",
             field=models.DecimalField(decimal_places=12, default=1, max_digits=24),
         ),
         migrations.AlterField(
-            model_name='transaction',
-            name='status',
-            field=models.CharField(choices=[('pending', 'Pending'), ('decided', 'Decided'), ('not_applicable', 'Not Applicable'), ('parked', 'Parked')], max_length=14),
+            model_name="transaction",
+            name="status",
+            field=models.CharField(
+                choices=[
+                    ("pending", "Pending"),
+                    ("decided", "Decided"),
+                    ("not_applicable", "Not Applicable"),
+                    ("parked", "Parked"),
+                ],
+                max_length=14,
+            ),
         ),
         migrations.AddIndex(
-            model_name='transaction',
-            index=models.Index(condition=models.Q(('status', 'parked')), fields=['id'], name='parked_transactions'),
+            model_name="transaction",
+            index=models.Index(
+                condition=models.Q(("status", "parked")), fields=["id"], name="parked_transactions"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='source',
-            constraint=models.CheckConstraint(condition=models.Q(('review_means__in', ['approve', 'hold', 'decline'])), name='review_means_known'),
+            model_name="source",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("review_means__in", ["approve", "hold", "decline"])),
+                name="review_means_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='source',
-            constraint=models.CheckConstraint(condition=models.Q(('on_timeout__in', ['approve', 'hold', 'decline'])), name='on_timeout_known'),
+            model_name="source",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("on_timeout__in", ["approve", "hold", "decline"])),
+                name="on_timeout_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transaction',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'decided', 'not_applicable', 'parked'])), name='status_known'),
+            model_name="transaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["pending", "decided", "not_applicable", "parked"])),
+                name="status_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='fxrate',
-            constraint=models.UniqueConstraint(fields=('currency', 'date'), name='one_rate_a_day'),
+            model_name="fxrate",
+            constraint=models.UniqueConstraint(fields=("currency", "date"), name="one_rate_a_day"),
         ),
         migrations.AddConstraint(
-            model_name='fxrate',
-            constraint=models.CheckConstraint(condition=models.Q(('rate__gt', 0)), name='rate_above_zero'),
+            model_name="fxrate",
+            constraint=models.CheckConstraint(condition=models.Q(("rate__gt", 0)), name="rate_above_zero"),
         ),
         migrations.AddConstraint(
-            model_name='fxrate',
-            constraint=models.CheckConstraint(condition=models.Q(('currency__regex', '^[A-Z]{3}$')), name='rate_currency_letters'),
+            model_name="fxrate",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("currency__regex", "^[A-Z]{3}$")), name="rate_currency_letters"
+            ),
         ),
     ]

@@ -5,57 +5,72 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('fraud', '0006_pressure_and_money'),
+        ("fraud", "0006_pressure_and_money"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('status', models.PositiveSmallIntegerField(null=True)),
-                ('error', models.CharField(blank=True, max_length=40)),
-                ('took_ms', models.FloatField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("status", models.PositiveSmallIntegerField(null=True)),
+                ("error", models.CharField(blank=True, max_length=40)),
+                ("took_ms", models.FloatField()),
             ],
         ),
         migrations.RemoveIndex(
-            model_name='outboxrow',
-            name='outbox_undelivered',
+            model_name="outboxrow",
+            name="outbox_undelivered",
         ),
         migrations.AddField(
-            model_name='outboxrow',
-            name='attempts',
+            model_name="outboxrow",
+            name="attempts",
             field=models.PositiveSmallIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='outboxrow',
-            name='dead_at',
+            model_name="outboxrow",
+            name="dead_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='outboxrow',
-            name='due_at',
+            model_name="outboxrow",
+            name="due_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='source',
-            name='webhook_url',
-            field=models.URLField(blank=True, help_text='Where its decisions are sent, signed with its own secret. Private addresses are refused.'),
+            model_name="source",
+            name="webhook_url",
+            field=models.URLField(
+                blank=True,
+                help_text="Where its decisions are sent, signed with its own secret. Private addresses are refused.",
+            ),
         ),
         migrations.AddIndex(
-            model_name='outboxrow',
-            index=models.Index(condition=models.Q(('dead_at', None), ('delivered_at', None)), fields=['due_at'], name='outbox_waiting'),
+            model_name="outboxrow",
+            index=models.Index(
+                condition=models.Q(("dead_at", None), ("delivered_at", None)),
+                fields=["due_at"],
+                name="outbox_waiting",
+            ),
         ),
         migrations.AddIndex(
-            model_name='outboxrow',
-            index=models.Index(condition=models.Q(('dead_at', None), _negated=True), fields=['id'], name='outbox_dead'),
+            model_name="outboxrow",
+            index=models.Index(
+                condition=models.Q(("dead_at", None), _negated=True), fields=["id"], name="outbox_dead"
+            ),
         ),
         migrations.AddField(
-            model_name='delivery',
-            name='row',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='fraud.outboxrow'),
+            model_name="delivery",
+            name="row",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="deliveries", to="fraud.outboxrow"
+            ),
         ),
     ]

@@ -5,58 +5,174 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('fraud', '0007_deliveries'),
+        ("fraud", "0007_deliveries"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='FraudLabel',
+            name="FraudLabel",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fraud', models.BooleanField()),
-                ('source', models.CharField(choices=[('analyst', 'Analyst'), ('cardholder', 'Cardholder'), ('issuer', 'Issuer'), ('tc40', 'TC40'), ('safe', 'SAFE'), ('chargeback', 'Chargeback')], max_length=10)),
-                ('type', models.CharField(blank=True, choices=[('lost', 'Lost'), ('stolen', 'Stolen'), ('not_received', 'card not received'), ('false_application', 'False Application'), ('counterfeit', 'Counterfeit'), ('account_takeover', 'Account Takeover'), ('card_not_present', 'Card Not Present'), ('payer_manipulation', 'Payer Manipulation'), ('first_party', 'First Party'), ('merchant_misrepresentation', 'Merchant Misrepresentation'), ('other', 'Other')], max_length=26)),
-                ('scheme', models.CharField(blank=True, max_length=32)),
-                ('raw_code', models.CharField(blank=True, max_length=32)),
-                ('known_at', models.DateTimeField()),
-                ('received_at', models.DateTimeField()),
-                ('transaction', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='labels', to='fraud.transaction')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fraud", models.BooleanField()),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("analyst", "Analyst"),
+                            ("cardholder", "Cardholder"),
+                            ("issuer", "Issuer"),
+                            ("tc40", "TC40"),
+                            ("safe", "SAFE"),
+                            ("chargeback", "Chargeback"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "type",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("lost", "Lost"),
+                            ("stolen", "Stolen"),
+                            ("not_received", "card not received"),
+                            ("false_application", "False Application"),
+                            ("counterfeit", "Counterfeit"),
+                            ("account_takeover", "Account Takeover"),
+                            ("card_not_present", "Card Not Present"),
+                            ("payer_manipulation", "Payer Manipulation"),
+                            ("first_party", "First Party"),
+                            ("merchant_misrepresentation", "Merchant Misrepresentation"),
+                            ("other", "Other"),
+                        ],
+                        max_length=26,
+                    ),
+                ),
+                ("scheme", models.CharField(blank=True, max_length=32)),
+                ("raw_code", models.CharField(blank=True, max_length=32)),
+                ("known_at", models.DateTimeField()),
+                ("received_at", models.DateTimeField()),
+                (
+                    "transaction",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="labels",
+                        to="fraud.transaction",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='UnheardLabel',
+            name="UnheardLabel",
             fields=[
-                ('label', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='+', serialize=False, to='fraud.fraudlabel')),
-                ('shard', models.PositiveSmallIntegerField(db_index=True)),
+                (
+                    "label",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="fraud.fraudlabel",
+                    ),
+                ),
+                ("shard", models.PositiveSmallIntegerField(db_index=True)),
             ],
         ),
         migrations.CreateModel(
-            name='HeardLater',
+            name="HeardLater",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('after_decision', models.BigIntegerField()),
-                ('artefact_hash', models.CharField(blank=True, max_length=64)),
-                ('at', models.DateTimeField()),
-                ('label', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='fraud.fraudlabel')),
-                ('transaction', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='fraud.transaction')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("after_decision", models.BigIntegerField()),
+                ("artefact_hash", models.CharField(blank=True, max_length=64)),
+                ("at", models.DateTimeField()),
+                (
+                    "label",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="fraud.fraudlabel",
+                    ),
+                ),
+                (
+                    "transaction",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="fraud.transaction",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='fraudlabel',
-            constraint=models.UniqueConstraint(fields=('transaction', 'source', 'fraud', 'raw_code'), name='label_said_once'),
+            model_name="fraudlabel",
+            constraint=models.UniqueConstraint(
+                fields=("transaction", "source", "fraud", "raw_code"), name="label_said_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='fraudlabel',
-            constraint=models.CheckConstraint(condition=models.Q(('source__in', ['analyst', 'cardholder', 'issuer', 'tc40', 'safe', 'chargeback'])), name='label_source_known'),
+            model_name="fraudlabel",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("source__in", ["analyst", "cardholder", "issuer", "tc40", "safe", "chargeback"])
+                ),
+                name="label_source_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='fraudlabel',
-            constraint=models.CheckConstraint(condition=models.Q(('type', ''), models.Q(('type__in', ['lost', 'stolen', 'not_received', 'false_application', 'counterfeit', 'account_takeover', 'card_not_present', 'payer_manipulation', 'first_party', 'merchant_misrepresentation', 'other']), ('fraud', True)), _connector='OR'), name='type_of_fraud_only'),
+            model_name="fraudlabel",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("type", ""),
+                    models.Q(
+                        (
+                            "type__in",
+                            [
+                                "lost",
+                                "stolen",
+                                "not_received",
+                                "false_application",
+                                "counterfeit",
+                                "account_takeover",
+                                "card_not_present",
+                                "payer_manipulation",
+                                "first_party",
+                                "merchant_misrepresentation",
+                                "other",
+                            ],
+                        ),
+                        ("fraud", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="type_of_fraud_only",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='heardlater',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('label__isnull', False), ('transaction', None)), models.Q(('label', None), ('transaction__isnull', False), models.Q(('artefact_hash', ''), _negated=True)), _connector='OR'), name='heard_of_one_thing'),
+            model_name="heardlater",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("label__isnull", False), ("transaction", None)),
+                    models.Q(
+                        ("label", None),
+                        ("transaction__isnull", False),
+                        models.Q(("artefact_hash", ""), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="heard_of_one_thing",
+            ),
         ),
     ]

@@ -4,18 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('fraud', '0008_labels'),
+        ("fraud", "0008_labels"),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name='transaction',
-            name='pending_by_shard',
+            model_name="transaction",
+            name="pending_by_shard",
         ),
         migrations.AddIndex(
-            model_name='transaction',
-            index=models.Index(condition=models.Q(('status', 'pending')), fields=['id'], name='pending_by_age'),
+            model_name="transaction",
+            index=models.Index(
+                condition=models.Q(("status", "pending")), fields=["id"], name="pending_by_age"
+            ),
         ),
     ]

@@ -5,26 +5,40 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0003_names'),
-        ('fraud', '0009_pending_by_age'),
+        ("accounts", "0003_names"),
+        ("fraud", "0009_pending_by_age"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='cardstate',
-            name='site',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site'),
+            model_name="cardstate",
+            name="site",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="accounts.site",
+            ),
         ),
         migrations.AlterField(
-            model_name='terminalstate',
-            name='site',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site'),
+            model_name="terminalstate",
+            name="site",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="accounts.site",
+            ),
         ),
         migrations.AlterField(
-            model_name='transaction',
-            name='source',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='transactions', to='fraud.source'),
+            model_name="transaction",
+            name="source",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="transactions",
+                to="fraud.source",
+            ),
         ),
     ]

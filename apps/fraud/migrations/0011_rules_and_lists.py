@@ -5,18 +5,18 @@ from django.conf import settings
 from django.db import migrations, models
 
 
-KEPT = ('fraud_ruleset', 'fraud_ruleactivation')
+KEPT = ("fraud_ruleset", "fraud_ruleactivation")
 
 
 def add_triggers(apps, schema_editor):
     """A decision names its version and a person answers for it: the database lets neither be rewritten."""
-    if schema_editor.connection.vendor == 'postgresql':
+    if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(
             "CREATE FUNCTION rules_refuse() RETURNS trigger LANGUAGE plpgsql AS "
             "$$ BEGIN RAISE EXCEPTION 'rules are never changed once saved'; END $$"
         )
     for table in KEPT:
-        if schema_editor.connection.vendor == 'postgresql':
+        if schema_editor.connection.vendor == "postgresql":
             schema_editor.execute(
                 f"CREATE TRIGGER {table}_kept BEFORE UPDATE ON {table} "
                 "FOR EACH ROW EXECUTE FUNCTION rules_refuse()"
@@ -29,7 +29,7 @@ def add_triggers(apps, schema_editor):
 
 
 def drop_triggers(apps, schema_editor):
-    on_postgresql = schema_editor.connection.vendor == 'postgresql'
+    on_postgresql = schema_editor.connection.vendor == "postgresql"
     for table in KEPT:
         schema_editor.execute(f"DROP TRIGGER {table}_kept" + (f" ON {table}" if on_postgresql else ""))
     if on_postgresql:
@@ -37,75 +37,211 @@ def drop_triggers(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0003_names'),
-        ('fraud', '0010_fewer_indexes'),
+        ("accounts", "0003_names"),
+        ("fraud", "0010_fewer_indexes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='RuleRevision',
+            name="RuleRevision",
             fields=[
-                ('site', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='+', serialize=False, to='accounts.site')),
-                ('number', models.PositiveBigIntegerField(default=0)),
+                (
+                    "site",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="accounts.site",
+                    ),
+                ),
+                ("number", models.PositiveBigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='RuleSet',
+            name="RuleSet",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('rules', models.JSONField(help_text='[{code, when, action, text, value, baseline, shadow}]')),
-                ('note', models.CharField(max_length=300)),
-                ('created_at', models.DateTimeField()),
-                ('author', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                (
+                    "rules",
+                    models.JSONField(help_text="[{code, when, action, text, value, baseline, shadow}]"),
+                ),
+                ("note", models.CharField(max_length=300)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.site"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RuleActivation',
+            name="RuleActivation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site')),
-                ('ruleset', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='activations', to='fraud.ruleset')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.site"
+                    ),
+                ),
+                (
+                    "ruleset",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="activations",
+                        to="fraud.ruleset",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ListEntry',
+            name="ListEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('list', models.CharField(choices=[('block', 'Block'), ('allow', 'Allow')], max_length=5)),
-                ('kind', models.CharField(choices=[('card_token', 'Card'), ('merchant_id', 'Merchant'), ('terminal_id', 'Terminal'), ('device_id', 'Device'), ('ip', 'IP address'), ('country', 'Country'), ('issuer_country', "Issuer's country"), ('bin', 'BIN')], max_length=14)),
-                ('value', models.CharField(max_length=128)),
-                ('reason', models.CharField(max_length=200)),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('revision', models.PositiveBigIntegerField()),
-                ('author', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('ended_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("list", models.CharField(choices=[("block", "Block"), ("allow", "Allow")], max_length=5)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("card_token", "Card"),
+                            ("merchant_id", "Merchant"),
+                            ("terminal_id", "Terminal"),
+                            ("device_id", "Device"),
+                            ("ip", "IP address"),
+                            ("country", "Country"),
+                            ("issuer_country", "Issuer's country"),
+                            ("bin", "BIN"),
+                        ],
+                        max_length=14,
+                    ),
+                ),
+                ("value", models.CharField(max_length=128)),
+                ("reason", models.CharField(max_length=200)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("revision", models.PositiveBigIntegerField()),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "ended_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.site"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['site', 'revision'], name='list_changes')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('list__in', ['block', 'allow'])), name='list_known'), models.CheckConstraint(condition=models.Q(('kind__in', ['card_token', 'merchant_id', 'terminal_id', 'device_id', 'ip', 'country', 'issuer_country', 'bin'])), name='list_kind_known'), models.CheckConstraint(condition=models.Q(('expires_at', None), ('expires_at__gt', models.F('created_at')), _connector='OR'), name='list_expires_later'), models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('ended_by', None)), ('ended_at__isnull', False), _connector='OR'), name='list_ended_by'), models.UniqueConstraint(condition=models.Q(('ended_at', None)), fields=('site', 'list', 'kind', 'value'), name='listed_once')],
+                "indexes": [models.Index(fields=["site", "revision"], name="list_changes")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("list__in", ["block", "allow"])), name="list_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "kind__in",
+                                [
+                                    "card_token",
+                                    "merchant_id",
+                                    "terminal_id",
+                                    "device_id",
+                                    "ip",
+                                    "country",
+                                    "issuer_country",
+                                    "bin",
+                                ],
+                            )
+                        ),
+                        name="list_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("expires_at", None), ("expires_at__gt", models.F("created_at")), _connector="OR"
+                        ),
+                        name="list_expires_later",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("ended_at", None), ("ended_by", None)),
+                            ("ended_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="list_ended_by",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("ended_at", None)),
+                        fields=("site", "list", "kind", "value"),
+                        name="listed_once",
+                    ),
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='ruleset',
-            constraint=models.UniqueConstraint(fields=('site', 'number'), name='ruleset_number_per_site'),
+            model_name="ruleset",
+            constraint=models.UniqueConstraint(fields=("site", "number"), name="ruleset_number_per_site"),
         ),
         migrations.AddConstraint(
-            model_name='ruleset',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gt', 1)), name='ruleset_one_is_built_in'),
+            model_name="ruleset",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("number__gt", 1)), name="ruleset_one_is_built_in"
+            ),
         ),
         migrations.AddIndex(
-            model_name='ruleactivation',
-            index=models.Index(fields=['site', '-id'], name='activation_newest'),
+            model_name="ruleactivation",
+            index=models.Index(fields=["site", "-id"], name="activation_newest"),
         ),
         migrations.RunPython(add_triggers, drop_triggers),
     ]

@@ -5,44 +5,88 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('fraud', '0011_rules_and_lists'),
+        ("fraud", "0011_rules_and_lists"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Reversal',
+            name="Reversal",
             fields=[
-                ('transaction', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='reversal', serialize=False, to='fraud.transaction')),
-                ('original', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reversals', to='fraud.transaction')),
-                ('shard', models.PositiveSmallIntegerField()),
-                ('taken_minor', models.BigIntegerField(null=True)),
+                (
+                    "transaction",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="reversal",
+                        serialize=False,
+                        to="fraud.transaction",
+                    ),
+                ),
+                (
+                    "original",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="reversals",
+                        to="fraud.transaction",
+                    ),
+                ),
+                ("shard", models.PositiveSmallIntegerField()),
+                ("taken_minor", models.BigIntegerField(null=True)),
             ],
         ),
         migrations.RemoveConstraint(
-            model_name='heardlater',
-            name='heard_of_one_thing',
+            model_name="heardlater",
+            name="heard_of_one_thing",
         ),
         migrations.AddField(
-            model_name='heardlater',
-            name='reversal',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='fraud.reversal'),
+            model_name="heardlater",
+            name="reversal",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="fraud.reversal"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='heardlater',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('label__isnull', False), ('reversal', None), ('transaction', None)), models.Q(('label', None), ('reversal__isnull', False), ('transaction', None)), models.Q(('label', None), ('reversal', None), ('transaction__isnull', False), models.Q(('artefact_hash', ''), _negated=True)), _connector='OR'), name='heard_of_one_thing'),
+            model_name="heardlater",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("label__isnull", False), ("reversal", None), ("transaction", None)),
+                    models.Q(("label", None), ("reversal__isnull", False), ("transaction", None)),
+                    models.Q(
+                        ("label", None),
+                        ("reversal", None),
+                        ("transaction__isnull", False),
+                        models.Q(("artefact_hash", ""), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="heard_of_one_thing",
+            ),
         ),
         migrations.AddIndex(
-            model_name='reversal',
-            index=models.Index(condition=models.Q(('original__isnull', False), ('taken_minor', None)), fields=['shard'], name='reversal_unheard'),
+            model_name="reversal",
+            index=models.Index(
+                condition=models.Q(("original__isnull", False), ("taken_minor", None)),
+                fields=["shard"],
+                name="reversal_unheard",
+            ),
         ),
         migrations.AddIndex(
-            model_name='reversal',
-            index=models.Index(condition=models.Q(('original', None)), fields=['transaction'], name='reversal_unmatched'),
+            model_name="reversal",
+            index=models.Index(
+                condition=models.Q(("original", None)), fields=["transaction"], name="reversal_unmatched"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reversal',
-            constraint=models.CheckConstraint(condition=models.Q(('taken_minor', None), models.Q(('original__isnull', False), ('taken_minor__gte', 0)), _connector='OR'), name='taken_from_an_original'),
+            model_name="reversal",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("taken_minor", None),
+                    models.Q(("original__isnull", False), ("taken_minor__gte", 0)),
+                    _connector="OR",
+                ),
+                name="taken_from_an_original",
+            ),
         ),
     ]

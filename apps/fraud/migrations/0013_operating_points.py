@@ -4,12 +4,12 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-TABLE = 'fraud_operatingpoint'
+TABLE = "fraud_operatingpoint"
 
 
 def add_trigger(apps, schema_editor):
     """Decisions were made with it and a person answers for it: the database lets it not be rewritten."""
-    if schema_editor.connection.vendor == 'postgresql':
+    if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(
             f"CREATE TRIGGER {TABLE}_kept BEFORE UPDATE ON {TABLE} FOR EACH ROW EXECUTE FUNCTION rules_refuse()"
         )
@@ -21,38 +21,82 @@ def add_trigger(apps, schema_editor):
 
 
 def drop_trigger(apps, schema_editor):
-    on_postgresql = schema_editor.connection.vendor == 'postgresql'
+    on_postgresql = schema_editor.connection.vendor == "postgresql"
     schema_editor.execute(f"DROP TRIGGER {TABLE}_kept" + (f" ON {TABLE}" if on_postgresql else ""))
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0003_names'),
-        ('fraud', '0012_reversals'),
-        ('modelops', '0001_initial'),
+        ("accounts", "0003_names"),
+        ("fraud", "0012_reversals"),
+        ("modelops", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='OperatingPoint',
+            name="OperatingPoint",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('method', models.CharField(choices=[('trained', 'as it was trained'), ('budget', 'from a review budget'), ('cost', 'from expected cost')], max_length=7)),
-                ('review', models.FloatField()),
-                ('decline', models.FloatField()),
-                ('asked', models.JSONField()),
-                ('came_to', models.JSONField()),
-                ('note', models.CharField(max_length=300)),
-                ('at', models.DateTimeField()),
-                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site')),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='modelops.modelversion')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "method",
+                    models.CharField(
+                        choices=[
+                            ("trained", "as it was trained"),
+                            ("budget", "from a review budget"),
+                            ("cost", "from expected cost"),
+                        ],
+                        max_length=7,
+                    ),
+                ),
+                ("review", models.FloatField()),
+                ("decline", models.FloatField()),
+                ("asked", models.JSONField()),
+                ("came_to", models.JSONField()),
+                ("note", models.CharField(max_length=300)),
+                ("at", models.DateTimeField()),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.site"
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="modelops.modelversion",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['site', 'version', '-id'], name='operating_newest')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('method__in', ['trained', 'budget', 'cost'])), name='operating_method_known'), models.CheckConstraint(condition=models.Q(('decline__lte', 1), ('review__gte', 0), ('review__lte', models.F('decline'))), name='operating_review_below_decline')],
+                "indexes": [models.Index(fields=["site", "version", "-id"], name="operating_newest")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("method__in", ["trained", "budget", "cost"])),
+                        name="operating_method_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("decline__lte", 1), ("review__gte", 0), ("review__lte", models.F("decline"))
+                        ),
+                        name="operating_review_below_decline",
+                    ),
+                ],
             },
         ),
         migrations.RunPython(add_trigger, drop_trigger),

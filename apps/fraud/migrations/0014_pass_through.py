@@ -4,13 +4,13 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-KEPT = ('fraud_passthroughpolicy', 'fraud_passthroughswitch', 'fraud_passthrough')
+KEPT = ("fraud_passthroughpolicy", "fraud_passthroughswitch", "fraud_passthrough")
 
 
 def add_triggers(apps, schema_editor):
     """Two people answer for what is let through, and measures weigh it: the database lets it not be rewritten."""
     for table in KEPT:
-        if schema_editor.connection.vendor == 'postgresql':
+        if schema_editor.connection.vendor == "postgresql":
             schema_editor.execute(
                 f"CREATE TRIGGER {table}_kept BEFORE UPDATE ON {table} "
                 "FOR EACH ROW EXECUTE FUNCTION rules_refuse()"
@@ -23,83 +23,164 @@ def add_triggers(apps, schema_editor):
 
 
 def drop_triggers(apps, schema_editor):
-    on_postgresql = schema_editor.connection.vendor == 'postgresql'
+    on_postgresql = schema_editor.connection.vendor == "postgresql"
     for table in KEPT:
         schema_editor.execute(f"DROP TRIGGER {table}_kept" + (f" ON {table}" if on_postgresql else ""))
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0003_names'),
-        ('fraud', '0013_operating_points'),
+        ("accounts", "0003_names"),
+        ("fraud", "0013_operating_points"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='PassThroughPolicy',
+            name="PassThroughPolicy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('probability', models.FloatField()),
-                ('daily_cap_minor', models.BigIntegerField(help_text='In minor units of the reporting currency.')),
-                ('note', models.CharField(max_length=300)),
-                ('proposed_at', models.DateTimeField()),
-                ('proposed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("probability", models.FloatField()),
+                (
+                    "daily_cap_minor",
+                    models.BigIntegerField(help_text="In minor units of the reporting currency."),
+                ),
+                ("note", models.CharField(max_length=300)),
+                ("proposed_at", models.DateTimeField()),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.site"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PassThrough',
+            name="PassThrough",
             fields=[
-                ('decision', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='pass_through', serialize=False, to='fraud.decision')),
-                ('probability', models.FloatField()),
-                ('amount_minor', models.BigIntegerField(help_text='In minor units of the reporting currency.')),
-                ('policy', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='fraud.passthroughpolicy')),
+                (
+                    "decision",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="pass_through",
+                        serialize=False,
+                        to="fraud.decision",
+                    ),
+                ),
+                ("probability", models.FloatField()),
+                (
+                    "amount_minor",
+                    models.BigIntegerField(help_text="In minor units of the reporting currency."),
+                ),
+                (
+                    "policy",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="fraud.passthroughpolicy",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PassThroughSwitch',
+            name="PassThroughSwitch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('policy', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='switches', to='fraud.passthroughpolicy')),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "policy",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="switches",
+                        to="fraud.passthroughpolicy",
+                    ),
+                ),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.site"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PassThroughDay',
+            name="PassThroughDay",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('drawn_minor', models.BigIntegerField()),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("drawn_minor", models.BigIntegerField()),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.site"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('site', 'day'), name='pass_day_per_site')],
+                "constraints": [models.UniqueConstraint(fields=("site", "day"), name="pass_day_per_site")],
             },
         ),
         migrations.AddConstraint(
-            model_name='passthroughpolicy',
-            constraint=models.UniqueConstraint(fields=('site', 'number'), name='pass_policy_number_per_site'),
+            model_name="passthroughpolicy",
+            constraint=models.UniqueConstraint(fields=("site", "number"), name="pass_policy_number_per_site"),
         ),
         migrations.AddConstraint(
-            model_name='passthroughpolicy',
-            constraint=models.CheckConstraint(condition=models.Q(('probability__gt', 0), ('probability__lte', 1)), name='pass_probability_in_range'),
+            model_name="passthroughpolicy",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("probability__gt", 0), ("probability__lte", 1)),
+                name="pass_probability_in_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='passthroughpolicy',
-            constraint=models.CheckConstraint(condition=models.Q(('daily_cap_minor__gt', 0)), name='pass_cap_above_zero'),
+            model_name="passthroughpolicy",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("daily_cap_minor__gt", 0)), name="pass_cap_above_zero"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='passthrough',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gte', 0), ('probability__gt', 0), ('probability__lte', 1)), name='pass_through_in_range'),
+            model_name="passthrough",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount_minor__gte", 0), ("probability__gt", 0), ("probability__lte", 1)),
+                name="pass_through_in_range",
+            ),
         ),
         migrations.AddIndex(
-            model_name='passthroughswitch',
-            index=models.Index(fields=['site', '-id'], name='pass_switch_newest'),
+            model_name="passthroughswitch",
+            index=models.Index(fields=["site", "-id"], name="pass_switch_newest"),
         ),
         migrations.RunPython(add_triggers, drop_triggers),
     ]

@@ -6,73 +6,143 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0004_trusted_clients'),
-        ('fraud', '0016_rescores'),
+        ("accounts", "0004_trusted_clients"),
+        ("fraud", "0016_rescores"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='alert',
-            name='at_stake_minor',
+            model_name="alert",
+            name="at_stake_minor",
             field=models.BigIntegerField(help_text="Its part of its item's; with the item.", null=True),
         ),
         migrations.CreateModel(
-            name='WorkItem',
+            name="WorkItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('desk', models.CharField(choices=[('loss', 'Loss'), ('friction', 'Declined customers')], max_length=8)),
-                ('card_token', models.CharField(max_length=128)),
-                ('alert_count', models.PositiveIntegerField()),
-                ('amount_reporting_minor', models.BigIntegerField()),
-                ('at_stake_minor', models.BigIntegerField()),
-                ('opened_at', models.DateTimeField()),
-                ('due_at', models.DateTimeField()),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('locked_until', models.DateTimeField(blank=True, null=True)),
-                ('snoozed_until', models.DateTimeField(blank=True, null=True)),
-                ('assignee', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('locked_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.site')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "desk",
+                    models.CharField(
+                        choices=[("loss", "Loss"), ("friction", "Declined customers")], max_length=8
+                    ),
+                ),
+                ("card_token", models.CharField(max_length=128)),
+                ("alert_count", models.PositiveIntegerField()),
+                ("amount_reporting_minor", models.BigIntegerField()),
+                ("at_stake_minor", models.BigIntegerField()),
+                ("opened_at", models.DateTimeField()),
+                ("due_at", models.DateTimeField()),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                ("locked_until", models.DateTimeField(blank=True, null=True)),
+                ("snoozed_until", models.DateTimeField(blank=True, null=True)),
+                (
+                    "assignee",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "locked_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.site"
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='alert',
-            name='item',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='alerts', to='fraud.workitem'),
+            model_name="alert",
+            name="item",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="alerts",
+                to="fraud.workitem",
+            ),
         ),
         migrations.AddIndex(
-            model_name='alert',
-            index=models.Index(condition=models.Q(('item', None), ('status', 'open')), fields=['id'], name='alerts_to_gather'),
+            model_name="alert",
+            index=models.Index(
+                condition=models.Q(("item", None), ("status", "open")), fields=["id"], name="alerts_to_gather"
+            ),
         ),
         migrations.AddIndex(
-            model_name='workitem',
-            index=models.Index(condition=models.Q(('closed_at', None)), fields=['site', 'desk', '-at_stake_minor', '-id'], name='items_by_stake'),
+            model_name="workitem",
+            index=models.Index(
+                condition=models.Q(("closed_at", None)),
+                fields=["site", "desk", "-at_stake_minor", "-id"],
+                name="items_by_stake",
+            ),
         ),
         migrations.AddIndex(
-            model_name='workitem',
-            index=models.Index(condition=models.Q(('closed_at', None)), fields=['site', 'desk', 'due_at'], name='items_by_due'),
+            model_name="workitem",
+            index=models.Index(
+                condition=models.Q(("closed_at", None)),
+                fields=["site", "desk", "due_at"],
+                name="items_by_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='workitem',
-            constraint=models.UniqueConstraint(condition=models.Q(('closed_at', None)), fields=('site', 'desk', 'card_token'), name='one_open_item_a_card'),
+            model_name="workitem",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("closed_at", None)),
+                fields=("site", "desk", "card_token"),
+                name="one_open_item_a_card",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='workitem',
-            constraint=models.CheckConstraint(condition=models.Q(('desk__in', ['loss', 'friction'])), name='desk_known'),
+            model_name="workitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("desk__in", ["loss", "friction"])), name="desk_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='workitem',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_reporting_minor__gte', 0), ('at_stake_minor__gte', 0)), name='stake_not_negative'),
+            model_name="workitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount_reporting_minor__gte", 0), ("at_stake_minor__gte", 0)),
+                name="stake_not_negative",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='workitem',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('alert_count__gt', 0), ('closed_at', None)), models.Q(('alert_count', 0), ('closed_at__isnull', False)), _connector='OR'), name='item_open_while_alerts_are'),
+            model_name="workitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("alert_count__gt", 0), ("closed_at", None)),
+                    models.Q(("alert_count", 0), ("closed_at__isnull", False)),
+                    _connector="OR",
+                ),
+                name="item_open_while_alerts_are",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='workitem',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('locked_by', None), ('locked_until', None)), models.Q(('locked_by__isnull', False), ('locked_until__isnull', False)), _connector='OR'), name='item_locked_by_and_until'),
+            model_name="workitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("locked_by", None), ("locked_until", None)),
+                    models.Q(("locked_by__isnull", False), ("locked_until__isnull", False)),
+                    _connector="OR",
+                ),
+                name="item_locked_by_and_until",
+            ),
         ),
     ]

@@ -24,7 +24,7 @@ def key():
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0003_names"),
-        ("fraud", "0016_rescores"),
+        ("fraud", "0021_backtests"),
     ]
 
     operations = [
@@ -38,7 +38,9 @@ class Migration(migrations.Migration):
             options={
                 "indexes": [
                     models.Index(
-                        condition=models.Q(("due_at", None), _negated=True), fields=["-start"], name="hour_to_count"
+                        condition=models.Q(("due_at", None), _negated=True),
+                        fields=["-start"],
+                        name="hour_to_count",
                     )
                 ],
             },

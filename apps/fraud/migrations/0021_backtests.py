@@ -49,7 +49,7 @@ def drop_triggers(apps, schema_editor):
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0003_names"),
-        ("fraud", "0016_rescores"),
+        ("fraud", "0020_linked"),
         ("modelops", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
@@ -60,12 +60,19 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Backtest",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("public_id", models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
                 ("rules", models.JSONField(help_text="As in a rule set, saved or not.")),
                 (
                     "version",
-                    models.PositiveIntegerField(help_text="The rule set's number; none for a draft.", null=True),
+                    models.PositiveIntegerField(
+                        help_text="The rule set's number; none for a draft.", null=True
+                    ),
                 ),
                 ("days", models.PositiveSmallIntegerField()),
                 ("asked_at", models.DateTimeField()),
@@ -92,7 +99,9 @@ class Migration(migrations.Migration):
                 (
                     "by",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
                 (
@@ -126,7 +135,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="OperatingProposal",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("method", models.CharField(choices=METHODS, max_length=7)),
                 ("review", models.FloatField()),
                 ("decline", models.FloatField()),
@@ -138,7 +152,9 @@ class Migration(migrations.Migration):
                 (
                     "by",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
                 (
@@ -150,7 +166,9 @@ class Migration(migrations.Migration):
                 (
                     "version",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="modelops.modelversion"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="modelops.modelversion",
                     ),
                 ),
             ],
@@ -186,14 +204,14 @@ class Migration(migrations.Migration):
                 (
                     "by",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
             ],
         ),
-        migrations.AddField(
-            model_name="operatingpoint", name="until", field=models.DateTimeField(null=True)
-        ),
+        migrations.AddField(model_name="operatingpoint", name="until", field=models.DateTimeField(null=True)),
         migrations.AddField(
             model_name="operatingpoint",
             name="proposal",

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
     atomic = False  # events come in meanwhile
 
     dependencies = [
-        ("fraud", "0021_dispositions"),
+        ("fraud", "0019_dispositions"),
     ]
 
     operations = [
