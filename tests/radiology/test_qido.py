@@ -220,7 +220,7 @@ def test_series_and_instances(ask, take, three) -> None:
 @pytest.mark.parametrize("level", ["studies", "series", "instances"])
 def test_a_page_costs_as_many_queries_as_one_row(ask, three, level) -> None:
     counts = []
-    for limit in (1, 3):
+    for limit in (1, 2):  # the last page looks further, whether there are results behind the films
         with CaptureQueriesContext(connection) as queries:
             assert len(read(ask(level, query={"limit": limit}))) == limit
         counts.append(len(queries))
