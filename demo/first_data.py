@@ -23,7 +23,7 @@ from demo.prepare import SENT_AT_START
 
 TAKEN_BEFORE = timedelta(minutes=12)
 EVENTS_S, EVENTS_RATE = 6.0, 40.0
-# What was ordered of the first films; of the rest nobody said anything, and they are routine.
+# What was ordered of the first films; the next one's header says it, and of the rest nobody said anything.
 ORDERS = (
     {"priority": "stat", "location": "ER 3", "clinical_question": "Pneumothorax after a central line?"},
     {"location": "Ward 2 West", "clinical_question": "Cough and fever for three days."},
@@ -32,6 +32,10 @@ ORDERS = (
     {"priority": "urgent", "location": "ER 1", "clinical_question": "Short of breath since this morning."},
     {"location": "Ward 4 East", "clinical_question": "Heart failure, follow-up."},
 )
+IN_HEADER = {
+    "RequestedProcedurePriority": "HIGH", "CurrentPatientLocation": "ER 5",
+    "ReasonForTheRequestedProcedure": "Pain on breathing in.", "ReferringPhysicianName": "SYNTHETIC^REFERRER",
+}  # fmt: skip
 
 
 def send_first_data(places: Places) -> None:
@@ -63,7 +67,8 @@ def _store(films: list[Path], places: Places) -> None:
     """One STOW-RS request. Raises httpx.HTTPStatusError if the films are not taken."""
     boundary = uuid.uuid4().hex
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-    body = b"".join(head + _of_today(film) + b"\r\n" for film in films) + f"--{boundary}--\r\n".encode()
+    parts = (_of_today(film, IN_HEADER if n == len(ORDERS) else {}) for n, film in enumerate(films))
+    body = b"".join(head + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode()
     answer = httpx.post(
         f"{places.base_url}/dicom-web/studies",
         content=body,
@@ -77,11 +82,14 @@ def _store(films: list[Path], places: Places) -> None:
     answer.raise_for_status()
 
 
-def _of_today(film: Path) -> bytes:
-    """The film as if it had been taken minutes ago: else each row would tell of a clock that disagrees."""
+def _of_today(film: Path, said: dict[str, str]) -> bytes:
+    """The film as if it had been taken minutes ago: else each row would tell of a clock that disagrees; its
+    header says so much of the order."""
     data, at, file = pydicom.dcmread(film), now() - TAKEN_BEFORE, io.BytesIO()
     data.StudyDate, data.StudyTime = f"{at:%Y%m%d}", f"{at:%H%M%S}"
     data.TimezoneOffsetFromUTC = "+0000"
+    for keyword, value in said.items():
+        setattr(data, keyword, value)
     data.save_as(file, enforce_file_format=True)
     return file.getvalue()
 

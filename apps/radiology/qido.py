@@ -149,9 +149,8 @@ def _one_study(study: Study, groups: Sequence[Values]) -> Values:
         "SOPClassesInStudy": sorted({group["SOPClassUID"] for group in groups}),
         "NumberOfStudyRelatedSeries": len({group["SeriesInstanceUID"] for group in groups}),
         "NumberOfStudyRelatedInstances": sum(group["n"] for group in groups),
-        # Of type 2 in the answer: they are not kept in the database.
-        "ReferringPhysicianName": "",
-        "StudyID": "",
+        "ReferringPhysicianName": study.ReferringPhysicianName,
+        "StudyID": study.StudyID,
         "RetrieveURL": f"studies/{study.StudyInstanceUID}",
     }
 

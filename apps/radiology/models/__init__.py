@@ -10,7 +10,7 @@ from apps.radiology.models.desk import HandOver, SavedView
 from apps.radiology.models.dispatches import Destination, Dispatch, DispatchAttempt
 from apps.radiology.models.exports import Export, ExportFilm, ExportState, FilmState
 from apps.radiology.models.nodes import DicomNode
-from apps.radiology.models.orders import SHOWN, TO_READ, Priority, rank_of
+from apps.radiology.models.orders import ORDER, SHOWN, TO_READ, Priority, rank_of
 from apps.radiology.models.patients import PatientMerge
 from apps.radiology.models.peers import DicomPeer, FetchState, PriorFetch, PriorRequest
 from apps.radiology.models.quality import (
@@ -53,7 +53,7 @@ from apps.radiology.models.studies import NOT_REJECTED, OPEN, Analysis, Finding,
 from apps.radiology.models.uploads import PieceUpload
 
 __all__ = [
-    "DOCUMENT_CLASS", "NOT_REJECTED", "OPEN", "SHOWN", "SIGNED", "TO_READ", "Addendum", "Adjudication",
+    "DOCUMENT_CLASS", "NOT_REJECTED", "OPEN", "ORDER", "SHOWN", "SIGNED", "TO_READ", "Addendum", "Adjudication",
     "Analysis", "CaseOpened", "Channel", "Communication", "Comparison", "Correction", "CorrectionState",
     "Destination", "DicomNode", "DicomPeer", "Discrepancy", "Dispatch", "DispatchAttempt", "DocumentKind",
     "Draw", "Export", "ExportFilm", "ExportState", "Exposure", "FetchState", "FilmState", "Finding",
