@@ -37,4 +37,17 @@ class Migration(migrations.Migration):
             field=models.CharField(blank=True, db_default='', default='', help_text="Those of the order's fields that a program or a person set, by comma.", max_length=60),
         ),
         migrations.RunPython(say_who_set, migrations.RunPython.noop),
+        migrations.CreateModel(
+            name='SecondReadDecline',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('reason', models.CharField(max_length=400)),
+                ('at', models.DateTimeField()),
+                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('second', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='declines', to='radiology.secondread')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('second', 'by'), name='second_read_declined_once')],
+            },
+        ),
     ]
