@@ -19,7 +19,7 @@ from apps.radiology.forms import SavedViewForm, WorklistForm
 from apps.radiology.read_views import is_whole, keep_form
 from apps.radiology.reads import read_for, reads_concurrently
 from apps.radiology.services.hand_over import hand_over as hand_over_study
-from apps.radiology.services.late_films import settle_late_films
+from apps.radiology.services.late_films import see_late_films
 from apps.radiology.services.saved_views import delete_view as delete_saved_view
 from apps.radiology.services.saved_views import save_view as save_worklist_view
 from apps.radiology.shortcuts import study_or_404
@@ -77,5 +77,9 @@ def _colleague(request: HttpRequest, user: User) -> User | None:
 @require_POST
 @role_required(Role.RADIOLOGIST)
 def late_films_seen(request: HttpRequest, public_id: UUID) -> HttpResponse:
-    settle_late_films(study_or_404(request, public_id), by=user_of(request))
+    found, shown = study_or_404(request, public_id), request.POST.get("films", "")
+    try:
+        see_late_films(found, by=user_of(request), shown=shown)
+    except LynceusError as error:
+        messages.error(request, error.message)
     return redirect("radiology:study", public_id)
