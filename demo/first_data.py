@@ -29,7 +29,7 @@ from demo.prepare import SENT_AT_START
 
 EVENTS_S, EVENTS_RATE = 6.0, 40.0
 DECIDED_WITHIN_S = 60.0
-# What was ordered of the first films; of the rest nobody said anything, and they are routine.
+# What was ordered of the first films; the next one's header says it, and of the rest nobody said anything.
 ORDERS = (
     {"priority": "stat", "location": "ER 3", "clinical_question": "Pneumothorax after a central line?"},
     {"location": "Ward 2 West", "clinical_question": "Cough and fever for three days."},
@@ -38,6 +38,10 @@ ORDERS = (
     {"priority": "urgent", "location": "ER 1", "clinical_question": "Short of breath since this morning."},
     {"location": "Ward 4 East", "clinical_question": "Heart failure, follow-up."},
 )
+IN_HEADER = {
+    "RequestedProcedurePriority": "HIGH", "CurrentPatientLocation": "ER 5",
+    "ReasonForTheRequestedProcedure": "Pain on breathing in.", "ReferringPhysicianName": "SYNTHETIC^REFERRER",
+}  # fmt: skip
 
 
 def send_first_data(places: Places) -> None:
@@ -92,7 +96,9 @@ def _store(films: list[Path], places: Places) -> None:
     """One STOW-RS request. Raises httpx.HTTPStatusError if the films are not taken."""
     boundary = uuid.uuid4().hex
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-    body = b"".join(head + dated(film, now()) + b"\r\n" for film in films) + f"--{boundary}--\r\n".encode()
+    said = [IN_HEADER if n == len(ORDERS) else {} for n, _ in enumerate(films)]
+    parts = (dated(film, now(), **header) for film, header in zip(films, said, strict=True))
+    body = b"".join(head + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode()
     answer = httpx.post(
         f"{places.base_url}/dicom-web/studies",
         content=body,

@@ -22,7 +22,7 @@ from apps.radiology.models import SavedView
 from apps.radiology.read_views import is_whole, keep_form
 from apps.radiology.reads import read_for, reads_concurrently
 from apps.radiology.services.hand_over import hand_over as hand_over_study
-from apps.radiology.services.late_films import settle_late_films
+from apps.radiology.services.late_films import see_late_films
 from apps.radiology.shortcuts import study_or_404
 from apps.radiology.worklist import colleagues_of
 from apps.radiology.worklist_views import without_search
@@ -73,5 +73,9 @@ def _colleague(request: HttpRequest, user: User) -> User | None:
 @require_POST
 @role_required(Role.RADIOLOGIST)
 def late_films_seen(request: HttpRequest, public_id: UUID) -> HttpResponse:
-    settle_late_films(study_or_404(request, public_id), by=user_of(request))
+    found, shown = study_or_404(request, public_id), request.POST.get("films", "")
+    try:
+        see_late_films(found, by=user_of(request), shown=shown)
+    except LynceusError as error:
+        messages.error(request, error.message)
     return redirect("radiology:study", public_id)

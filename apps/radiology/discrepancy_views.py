@@ -1,4 +1,4 @@
-"""The discrepancy queue, a case, and the second read one asks for."""
+"""The discrepancy queue, a case, and the second read one asks for or declines."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from apps.radiology.reads import opened_to
 from apps.radiology.second_reads import gives_second_read
 from apps.radiology.selectors import first_to_show, instances_of
 from apps.radiology.services.adjudicate import Settlement, adjudicate, open_case
-from apps.radiology.services.second_reads import request_second_read
+from apps.radiology.services.second_reads import decline_second_read, request_second_read
 from apps.radiology.shortcuts import study_or_404
 
 PAGE_ROWS = 50
@@ -132,6 +132,15 @@ def ask_second_read(request: HttpRequest, public_id: UUID) -> HttpResponse:
     else:
         messages.success(request, "A second read is asked for: the study is on your colleagues' worklist.")
     return redirect("radiology:study", public_id)
+
+
+@require_POST
+@role_required(Role.RADIOLOGIST)
+def decline_second(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    found = study_or_404(request, public_id)
+    decline_second_read(found, user_of(request), request.POST.get("reason", ""))
+    messages.success(request, "Declined: the study stays with your colleagues.")
+    return redirect("radiology:worklist")
 
 
 def _case_or_404(request: HttpRequest, public_id: UUID) -> Study:

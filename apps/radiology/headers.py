@@ -22,7 +22,10 @@ INSTANCE = (
 
 
 def as_json(header: InstanceHeader) -> dict[str, Any]:
-    return {**asdict(header), "ImageType": list(header.ImageType)}
+    """But for what it says of the order: that is the study's, kept once."""
+    kept = {**asdict(header), "ImageType": list(header.ImageType)}
+    del kept["request"]
+    return kept
 
 
 def identity_of(header: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from django.db.models import Case, CharField, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, Count, Q, QuerySet, Value, When
 
 from apps.accounts.auth import Caller
-from apps.radiology.models import ReportDocument, Result, ResultKind, Study
-from apps.radiology.reads import opened_to
+from apps.radiology.models import ResultKind, Study
+from apps.radiology.reads import opened_studies
 from apps.radiology.reports import shown_documents
-from apps.radiology.results import results_by_study
+from apps.radiology.results import results_in_force
 
 # As their headers have it (`ml.radiology.structured_report`, `secondary_capture`).
 MODALITY = {ResultKind.REPORT: "SR", ResultKind.CAPTURE: "OT"}
@@ -20,22 +20,15 @@ Values = dict[str, Any]
 
 
 def listed_results(
-    caller: Caller, studies: Collection[Study], film: Q | None = None
-) -> list[Result | ReportDocument]:
-    """Of these studies, those that match `film`, with `Modality`; then signed reports. Always as many
-    queries."""
-    opened = opened_to(caller.user, studies)
-    fresh = results_by_study([study for study in studies if study.pk in opened])
-    keys = [one.pk for results in fresh.values() for one in results]
-    found = _as_instances(keys).filter(film or Q()).order_by("SeriesInstanceUID", "SOPInstanceUID")
-    signed = shown_documents(caller.user, studies).annotate(Modality=_text("SR"), **_empty())
-    return [*found, *signed.filter(film or Q()).order_by("SeriesInstanceUID", "SOPInstanceUID")]
-
-
-def _as_instances(keys: list[int]) -> QuerySet[Result]:
+    caller: Caller, studies: QuerySet[Study], film: Q | None = None
+) -> list[QuerySet[Any, Any]]:
+    """Of these studies of one site, those that match `film`, with `Modality`: what was made of the model's
+    findings, and apart from it the signed reports."""
     kinds = [When(kind=kind, then=Value(modality)) for kind, modality in MODALITY.items()]
-    modality = Case(*kinds, output_field=CharField())
-    return Result.objects.filter(pk__in=keys).annotate(Modality=modality, **_empty())
+    found = results_in_force(opened_studies(caller.user, studies))
+    made = found.annotate(Modality=Case(*kinds, output_field=CharField()), **_empty())
+    signed = shown_documents(caller.user, studies).annotate(Modality=_text("SR"), **_empty())
+    return [made.filter(film or Q()), signed.filter(film or Q())]
 
 
 def _empty() -> dict[str, Value]:
@@ -57,12 +50,14 @@ def result_values(result: Any, below: str) -> Values:
     }
 
 
-def result_series(results: Collection[Any]) -> list[tuple[int, Values]]:
-    """The series they make, each with its study's key."""
-    series: dict[str, tuple[int, Values]] = {}
-    for one in results:
-        told = {"SeriesInstanceUID": one.SeriesInstanceUID, "Modality": one.Modality}
-        empty = {**told, "SeriesDescription": "", "NumberOfSeriesRelatedInstances": 0}
-        _, values = series.setdefault(one.SeriesInstanceUID, (one.study_id, empty))
-        values["NumberOfSeriesRelatedInstances"] += 1
-    return list(series.values())
+def result_series(caller: Caller, keys: Collection[Values]) -> dict[tuple[int, str], Values]:
+    """Of these series, by study and UID, those of results; with all that the caller may see of each."""
+    studies = Study.objects.filter(pk__in={key["study_id"] for key in keys})
+    series: dict[tuple[int, str], Values] = {}
+    for source in listed_results(caller, studies):
+        those = source.filter(SeriesInstanceUID__in={key["SeriesInstanceUID"] for key in keys})
+        rows = those.order_by().values("study_id", "SeriesInstanceUID", "Modality")
+        for row in rows.annotate(NumberOfSeriesRelatedInstances=Count("pk")):
+            key = row.pop("study_id"), row["SeriesInstanceUID"]
+            series[key] = {**row, "SeriesDescription": ""}
+    return series

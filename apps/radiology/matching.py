@@ -177,6 +177,8 @@ _STUDY: dict[str, Callable[[str, str], Q]] = {
     "PatientBirthDate": _dates,
     "PatientSex": _text,
     "AccessionNumber": _text,
+    "ReferringPhysicianName": _name,
+    "StudyID": _text,
     "StudyDescription": _words,
     "StudyDate": _dates,
     "StudyTime": _times,

@@ -1,13 +1,15 @@
 """QIDO-RS (PS3.18 10.6): which studies, series and instances are in use at the caller's site.
 
 Newest first by when they came, in an order that does not change while a client turns pages: what arrives
-meanwhile can show a row twice and hides none. A page costs a fixed number of queries.
+meanwhile can show a row twice and hides none. Films come before what was made of them, and signed reports
+last. A page costs so many queries at most, however many rows it has.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -25,7 +27,7 @@ from apps.radiology.dicomweb import caller_for, not_found
 from apps.radiology.headers import IDENTITY
 from apps.radiology.listed_results import listed_results, result_series, result_values
 from apps.radiology.matching import Asked, asked_in
-from apps.radiology.models import NOT_REJECTED, Instance, ReportDocument, Result, Study
+from apps.radiology.models import NOT_REJECTED, Instance, Study
 from apps.radiology.selectors import study_by_uid
 
 Values = dict[str, Any]
@@ -45,7 +47,7 @@ def studies(request: HttpRequest) -> HttpResponse:
     if asked.film:
         films = Instance.objects.filter(NOT_REJECTED, asked.film, site=caller.site)
         found = found.filter(pk__in=films.values("study"))
-    page, more = _page(found.order_by("-pk"), asked)
+    page, more = _page([found.order_by("-pk")], asked)
     rows = _study_values(caller, page)
     answers = [_shown(rows[study.pk], asked) for study in page]
     return _answer(request, caller, kind, asked, "studies", answers, more)
@@ -54,18 +56,19 @@ def studies(request: HttpRequest) -> HttpResponse:
 @require_GET
 def series(request: HttpRequest, study_uid: str = "") -> HttpResponse:
     caller, kind, asked = caller_for(request), json_kind(request), asked_in(request.GET)
-    films, results = _below(caller, asked, study_uid)
-    found = films.values("study_id", "SeriesInstanceUID").distinct()
-    own = [{"study_id": pk, **values} for pk, values in result_series(results)]
-    page, more = _page(found.order_by("-study_id", "SeriesInstanceUID"), asked, own)
-    rows = _series_values(page)
+    found = [
+        source.order_by().values("study_id", "SeriesInstanceUID").distinct()
+        for source in _below(caller, asked, study_uid)
+    ]
+    page, more = _page([source.order_by("-study_id", "SeriesInstanceUID") for source in found], asked)
+    rows = {**result_series(caller, page), **_series_values(page)}
     above = _study_values(caller, Study.objects.filter(pk__in={key["study_id"] for key in page}))
     answers = []
     for key in page:
-        study_pk = key.pop("study_id")
-        study = above[study_pk]
-        values = rows.get((study_pk, key["SeriesInstanceUID"]), key)
-        values["RetrieveURL"] = f"{study['RetrieveURL']}/series/{key['SeriesInstanceUID']}"
+        study = above[key["study_id"]]
+        uid = key["SeriesInstanceUID"]
+        values = rows.get((key["study_id"], uid), {"SeriesInstanceUID": uid})  # gone between the questions
+        values["RetrieveURL"] = f"{study['RetrieveURL']}/series/{uid}"
         answers.append(_shown({**study, **values}, asked, within=bool(study_uid)))
     return _answer(request, caller, kind, asked, "series", answers, more)
 
@@ -73,9 +76,9 @@ def series(request: HttpRequest, study_uid: str = "") -> HttpResponse:
 @require_GET
 def instances(request: HttpRequest, study_uid: str = "", series_uid: str = "") -> HttpResponse:
     caller, kind, asked = caller_for(request), json_kind(request), asked_in(request.GET)
-    films, results = _below(caller, asked, study_uid, series_uid)
-    found = films.order_by("-study_id", "SeriesInstanceUID", "SOPInstanceUID")
-    page, more = _page(found, asked, results)
+    order = ("-study_id", "SeriesInstanceUID", "SOPInstanceUID")
+    found = [source.order_by(*order) for source in _below(caller, asked, study_uid, series_uid)]
+    page, more = _page(found, asked)
     above = _study_values(caller, Study.objects.filter(pk__in={one.study_id for one in page}))
     answers = []
     for one in page:
@@ -89,39 +92,37 @@ def _studies(site: Site, asked: Asked) -> QuerySet[Study]:
     return Study.objects.filter(asked.study, site=site, withdrawn=False)
 
 
-def _below(
-    caller: Caller, asked: Asked, study_uid: str, series_uid: str = ""
-) -> tuple[QuerySet[Instance], list[Result | ReportDocument]]:
-    """Films, and of one study the results made of it too. LynceusError 404 where the address names a study or
-    series that is not here."""
-    films = _films(caller.site, asked)
+def _below(caller: Caller, asked: Asked, study_uid: str, series_uid: str = "") -> list[QuerySet[Any, Any]]:
+    """Films, what was made of the model's findings, signed reports. LynceusError 404 where the address names
+    a study or series that is not here."""
+    studies = _studies(caller.site, asked)
     if not study_uid:
-        return films, []
+        return [_films(caller.site, asked), *listed_results(caller, studies, asked.film)]
     study = study_by_uid(caller.site, study_uid)
     if study is None:
         raise not_found()
-    matched = _studies(caller.site, asked).filter(pk=study.pk)
-    results = listed_results(caller, list(matched), asked.film)
-    films = films.filter(study=study)
-    if series_uid:
-        if not any(file.SeriesInstanceUID == series_uid for file in files_of(study, caller.user)):
-            raise not_found()
-        films = films.filter(SeriesInstanceUID=series_uid)
-        results = [one for one in results if one.SeriesInstanceUID == series_uid]
-    return films, results
+    results = listed_results(caller, studies.filter(pk=study.pk), asked.film)
+    found = [_films(caller.site, asked).filter(study=study), *results]
+    if not series_uid:
+        return found
+    if not any(file.SeriesInstanceUID == series_uid for file in files_of(study, caller.user)):
+        raise not_found()
+    return [source.filter(SeriesInstanceUID=series_uid) for source in found]
 
 
 def _films(site: Site, asked: Asked) -> QuerySet[Instance]:
     return Instance.objects.filter(NOT_REJECTED, asked.film, site=site, study__in=_studies(site, asked))
 
 
-def _page(found: QuerySet[Any, Any], asked: Asked, behind: Sequence[Any] = ()) -> tuple[list[Any], bool]:
-    """What is found, then what comes `behind`; and whether there is more."""
-    wanted = asked.limit + 1
-    rows = list(found[asked.offset : asked.offset + wanted])
-    if behind and len(rows) < wanted:
-        start = max(0, asked.offset - found.count())
-        rows += behind[start : start + wanted - len(rows)]
+def _page(sources: Sequence[QuerySet[Any, Any]], asked: Asked) -> tuple[list[Any], bool]:
+    """Of all that the sources hold, one after the other; and whether there is more."""
+    wanted, start = asked.limit + 1, asked.offset
+    rows: list[Any] = []
+    for source in sources:
+        rows += source[start : start + wanted - len(rows)]
+        if len(rows) == wanted:
+            break
+        start = 0 if rows else max(0, start - source.count())
     return rows[: asked.limit], len(rows) > asked.limit
 
 
@@ -133,7 +134,7 @@ def _study_values(caller: Caller, found: Iterable[Study]) -> dict[int, Values]:
     groups: dict[int, list[Values]] = defaultdict(list)
     for group in counted.annotate(n=Count("pk")):
         groups[group["study_id"]].append(group)
-    for one in listed_results(caller, list(by_pk.values())):
+    for one in chain(*listed_results(caller, Study.objects.filter(pk__in=by_pk))):
         told = {name: getattr(one, name) for name in ("SeriesInstanceUID", "Modality", "SOPClassUID")}
         groups[one.study_id].append({**told, "n": 1})
     return {pk: _one_study(study, groups[pk]) for pk, study in by_pk.items()}
@@ -148,9 +149,8 @@ def _one_study(study: Study, groups: Sequence[Values]) -> Values:
         "SOPClassesInStudy": sorted({group["SOPClassUID"] for group in groups}),
         "NumberOfStudyRelatedSeries": len({group["SeriesInstanceUID"] for group in groups}),
         "NumberOfStudyRelatedInstances": sum(group["n"] for group in groups),
-        # Of type 2 in the answer: they are not kept in the database.
-        "ReferringPhysicianName": "",
-        "StudyID": "",
+        "ReferringPhysicianName": study.ReferringPhysicianName,
+        "StudyID": study.StudyID,
         "RetrieveURL": f"studies/{study.StudyInstanceUID}",
     }
 

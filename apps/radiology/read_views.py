@@ -85,7 +85,9 @@ def commit(request: HttpRequest, public_id: UUID) -> HttpResponse:
 def sign(request: HttpRequest, public_id: UUID) -> HttpResponse:
     read = own_read(request, public_id)
     keep_form(request, read)
-    sign_read(read, without_communication="without" in request.POST, seen=request.POST.get("identity", ""))
+    sent = request.POST
+    seen, films = sent.get("identity", ""), sent.get("films", "")
+    sign_read(read, without_communication="without" in sent, seen=seen, films=films)
     messages.success(request, "Signed.")
     return redirect("radiology:study", public_id)
 
@@ -94,9 +96,8 @@ def sign(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @role_required(Role.RADIOLOGIST)
 def add(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """An addendum; with `retracts` the read was of the wrong patient and counts no more."""
-    add_addendum(
-        own_read(request, public_id), request.POST.get("addendum", ""), retracts="retracts" in request.POST
-    )
+    read, sent = own_read(request, public_id), request.POST
+    add_addendum(read, sent.get("addendum", ""), retracts="retracts" in sent, films=sent.get("films", ""))
     return redirect("radiology:study", public_id)
 
 

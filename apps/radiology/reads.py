@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.accounts.models import Site, User
 from apps.core.clock import now
@@ -73,12 +73,17 @@ def may_see_ai(user: User | None, study: Study) -> bool:
 
 def opened_to(user: User | None, studies: Collection[Study]) -> set[int]:
     """The keys of those of one site where `may_see_ai`. Always as many queries."""
-    keys = {study.pk for study in studies}
+    keys = [study.pk for study in studies]
+    return set(opened_studies(user, Study.objects.filter(pk__in=keys)).values_list("pk", flat=True))
+
+
+def opened_studies(user: User | None, studies: QuerySet[Study]) -> QuerySet[Study]:
+    """Those of one site where `may_see_ai`."""
     if user is None or reads_concurrently(user.site):
-        return keys
-    read = Read.objects.filter(study__in=keys, reader=user, committed_at__isnull=False)
-    cases = CaseOpened.objects.filter(study__in=keys, user=user)
-    return {*read.values_list("study_id", flat=True), *cases.values_list("study_id", flat=True)}
+        return studies
+    read = Read.objects.filter(study=OuterRef("pk"), reader=user, committed_at__isnull=False)
+    cases = CaseOpened.objects.filter(study=OuterRef("pk"), user=user)
+    return studies.filter(Exists(read) | Exists(cases))
 
 
 def read_of(study: Study, user: User) -> Read | None:

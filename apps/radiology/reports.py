@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -149,16 +149,13 @@ def document_of(read: Read) -> ReportDocument | None:
 
 
 def documents_of(study: Study, user: User | None) -> list[ReportDocument]:
-    return list(shown_documents(user, [study]).order_by("pk"))
+    return list(shown_documents(user, Study.objects.filter(pk=study.pk)).order_by("pk"))
 
 
-def shown_documents(user: User | None, studies: Collection[Study]) -> QuerySet[ReportDocument]:
+def shown_documents(user: User | None, studies: QuerySet[Study]) -> QuerySet[ReportDocument]:
     """Of these studies, but where `may_see_reports` says no."""
-    keys = [study.pk for study in studies]
-    if user is not None:
-        told = Study.objects.filter(~_blind_for(user), pk__in=keys)
-        keys = list(told.values_list("pk", flat=True))
-    return documents_in_force().filter(study__in=keys)
+    told = studies if user is None else studies.filter(~_blind_for(user))
+    return documents_in_force().filter(study__in=told)
 
 
 def documents_in_force() -> QuerySet[ReportDocument]:

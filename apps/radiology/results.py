@@ -62,14 +62,14 @@ def results_of(study: Study) -> list[Result]:
     return [one for one in held if one.basis == basis_of(study)] if held else []
 
 
-def results_by_study(studies: Collection[Study]) -> dict[int, list[Result]]:
-    """As `results_of` of each; a study without any is left out. Always as many queries."""
-    held: dict[int, list[Result]] = {}
-    found = Result.objects.filter(study__in=[study.pk for study in studies], superseded_at=None)
-    for one in found.order_by("-kind", "pk"):
-        held.setdefault(one.study_id, []).append(one)
-    bases = bases_of([study for study in studies if study.pk in held])
-    return {pk: [one for one in results if one.basis == bases[pk]] for pk, results in held.items()}
+def results_in_force(studies: QuerySet[Study]) -> QuerySet[Result]:
+    """As `results_of` of each. Only where a study changed since its results were looked at, as few have at
+    any moment, is it asked what they rest on; always as many queries."""
+    held = Result.objects.filter(study__in=studies, superseded_at=None)
+    changed = Q(study__results_for=None) | Q(study__results_for__lt=F("study__changed_at"))
+    doubtful = list(held.filter(changed).select_related("study"))
+    bases = bases_of({one.study_id: one.study for one in doubtful}.values())
+    return held.exclude(pk__in=[one.pk for one in doubtful if one.basis != bases[one.study_id]])
 
 
 def result_for(site: Site, public_id: UUID) -> Result | None:

@@ -20,7 +20,10 @@ from pydicom.uid import UID
 from pynetdicom import AE, _config
 
 from apps.radiology.contents import StoredFile
+from apps.radiology.plain_copy import plain_copy
+from ml.radiology.contracts import DicomRefused
 from ml.radiology.dicom import text_of
+from ml.radiology.plain import PLAIN
 
 VERIFICATION = UID("1.2.840.10008.1.1")
 # Study Root (PS3.4 C.6.2.3).
@@ -60,10 +63,23 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """Of a C-STORE for each file: its status, None where no answer came. A warning is stored."""
+class Stored:
+    """Of one file's C-STORE: its status, None where no answer came or where it was not sent; `fault` says
+    why not. A warning is stored."""
 
-    statuses: tuple[int | None, ...]
+    status: int | None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Of a C-STORE for each file."""
+
+    files: tuple[Stored, ...]
+
+    @property
+    def statuses(self) -> tuple[int | None, ...]:
+        return tuple(one.status for one in self.files)
 
     @property
     def complete(self) -> bool:
@@ -117,18 +133,40 @@ def move(peer: Peer, level: str, asked: Asked, *, until: float, enough: Callable
 
 
 def store(files: Sequence[StoredFile], peer: Peer) -> Sent:
-    """C-STORE each file as it lies, of at most 128 kinds. Raises PeerFailed where no line comes about."""
+    """C-STORE each file, of at most 128 kinds: as it lies, or where the peer does not take its transfer
+    syntax, with its pixels unpacked, in Explicit or Implicit VR Little Endian. Raises PeerFailed where no
+    line comes about, or the peer takes nothing of it."""
     kinds = sorted({(file.SOPClassUID, file.TransferSyntaxUID) for file in files})
-    with _associated(peer, kinds[:CONTEXTS_MAX]) as line:
-        return Sent(tuple(_store_one(line, file.path) for file in files))
+    asked = dict.fromkeys([*kinds, *((kind, syntax) for kind, _ in kinds for syntax in PLAIN)])
+    with _associated(peer, list(asked)[:CONTEXTS_MAX]) as line:
+        return Sent(tuple(_store_one(line, file) for file in files))
 
 
-def _store_one(line: Any, path: Path) -> int | None:
+def _store_one(line: Any, file: StoredFile) -> Stored:
     if not line.is_established:
-        return None
+        return Stored(None)
+    taken = _syntaxes_taken(line, file.SOPClassUID)
+    if file.TransferSyntaxUID in taken:
+        return Stored(_send(line, file.path))
+    plain = next((syntax for syntax in PLAIN if syntax in taken), None)
+    if plain is None:
+        return Stored(None, f"takes no transfer syntax of {UID(file.SOPClassUID).name}")
+    try:
+        with plain_copy(file, plain) as path:
+            return Stored(_send(line, path))
+    except DicomRefused as refused:
+        return Stored(None, f"takes {UID(plain).name}: {refused.message}")
+
+
+def _syntaxes_taken(line: Any, sop_class_uid: str) -> set[str]:
+    accepted = (one for one in line.accepted_contexts if one.abstract_syntax == sop_class_uid)
+    return {str(one.transfer_syntax[0]) for one in accepted}
+
+
+def _send(line: Any, path: Path) -> int | None:
     try:
         return getattr(line.send_c_store(path), "Status", None)
-    except (ValueError, InvalidDicomError):  # no context for it was accepted; it came without a preamble
+    except (ValueError, InvalidDicomError):  # it names another class than its content; it has no preamble
         return None
 
 
@@ -148,17 +186,24 @@ def _associated(peer: Peer, contexts: Sequence[tuple[str, str | None]]) -> Itera
         entity.add_requested_context(name, syntax)
     line = entity.associate(peer.host, peer.port, ae_title=peer.AETitle)
     if not line.is_established:
-        raise _no_line(peer, line)
+        raise _no_line(peer, line, contexts)
     try:
-        if not line.accepted_contexts:
-            raise PeerFailed("refused", f"{peer.AETitle} does not offer what was asked of it.")
         yield line
     finally:
         if line.is_established:
             line.release()
 
 
-def _no_line(peer: Peer, line: Any) -> PeerFailed:
+def _names(contexts: Sequence[tuple[str, str | None]]) -> str:
+    """What was proposed, for a person: PS3.6's names."""
+    kinds = dict.fromkeys(UID(kind).name for kind, _ in contexts)
+    syntaxes = dict.fromkeys(UID(syntax).name for _, syntax in contexts if syntax)
+    return ", ".join(kinds) + (f" in {', '.join(syntaxes)}" if syntaxes else "")
+
+
+def _no_line(peer: Peer, line: Any, contexts: Sequence[tuple[str, str | None]]) -> PeerFailed:
+    if line.rejected_contexts:  # all of them: then pynetdicom ends the association by itself
+        return PeerFailed("refused", f"{peer.AETitle} does not offer {_names(contexts)}.")
     if line.is_rejected:
         return PeerFailed("refused", f"{peer.AETitle} refused the association: does it know our AE title?")
     return PeerFailed("away", f"{peer.AETitle} does not answer.")

@@ -16,6 +16,7 @@ from apps.radiology.models import Destination
 CONNECT_S, ANSWER_S = 5.0, 10.0
 ANSWER_MAX_BYTES = 64 * 1024
 DUPLICATE = 0x0111
+SAID_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,10 @@ def _by_c_store(destination: Destination, file: StoredFile) -> Sent:
         sent = scu.store([file], peer)
     except scu.PeerFailed as failure:
         return Sent(failure.code, answered=failure.code != "away")
-    [status] = sent.statuses
-    if status is None:
+    [one] = sent.files
+    if one.fault:
+        return Sent(one.fault[:SAID_MAX])
+    if (status := one.status) is None:
         return Sent("no answer", answered=False)
     return Sent(f"0x{status:04X}", taken=sent.complete or status == DUPLICATE)
 

@@ -42,6 +42,11 @@ urlpatterns = [
     path("studies/<uuid:public_id>/read/add/", read_views.add, name="add_to_read"),
     path("studies/<uuid:public_id>/read/release/", read_views.release, name="release_read"),
     path("studies/<uuid:public_id>/second-read/", discrepancy_views.ask_second_read, name="ask_second_read"),
+    path(
+        "studies/<uuid:public_id>/second-read/decline/",
+        discrepancy_views.decline_second,
+        name="decline_second",
+    ),
     path("discrepancies/", discrepancy_views.queue, name="discrepancies"),
     path("discrepancies/<uuid:public_id>/", discrepancy_views.case, name="case"),
     path("discrepancies/<uuid:public_id>/open/", discrepancy_views.open_it, name="open_case"),

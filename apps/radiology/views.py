@@ -20,7 +20,7 @@ from apps.core.errors import LynceusError
 from apps.radiology.changes import aside_of, identity_history, other_studies_of, proposals_of, rejections_of
 from apps.radiology.filmviewer import address_of, next_address, priors_of
 from apps.radiology.handed import handed_of
-from apps.radiology.late import late_films_of
+from apps.radiology.late import late_films_of, mark_of
 from apps.radiology.models import Finding, Instance, Side, Status, Study, Verdict
 from apps.radiology.peers import prior_fetches_of
 from apps.radiology.reads import lines_of, lock_on, may_see_ai, read_of, reads_concurrently
@@ -193,6 +193,7 @@ def _analysis(found: Study, user: User, film: str) -> dict[str, Any]:
     return {
         "study": found,
         "instances": instances,
+        "films": mark_of(one.pk for one in instances),
         "shown": shown,
         "analysis": said,
         "findings": findings,

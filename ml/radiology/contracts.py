@@ -23,8 +23,25 @@ class DicomRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestHeader:
+    """What a header says of the order behind a film, at its top level or in its first
+    RequestAttributesSequence item. Untrusted texts, at most 256 characters each."""
+
+    ReferringPhysicianName: str = ""
+    StudyID: str = ""
+    RequestedProcedurePriority: str = ""
+    ReasonForTheRequestedProcedure: str = ""
+    AdmittingDiagnosesDescription: str = ""
+    CurrentPatientLocation: str = ""
+    InstitutionalDepartmentName: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceHeader:
-    """What is read from a header without touching pixels. Values keep their DICOM keywords."""
+    """What is read from a header without touching pixels. Values keep their DICOM keywords.
+
+    Two headers that differ in `request` alone are the same: it says nothing of the film.
+    """
 
     SOPInstanceUID: str
     SOPClassUID: str
@@ -58,6 +75,7 @@ class InstanceHeader:
     SamplesPerPixel: int = 1
     BitsAllocated: int = 16
     is_result: bool = False
+    request: RequestHeader = field(default=RequestHeader(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,18 +22,21 @@ Ints = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Films:
-    """`squares` uint8 (n, side, side); `labels` float32 (n, findings), NaN where unknown."""
+    """`squares` uint8 (n, side, side); `labels` float32 (n, findings), NaN where unknown; `weights` float32
+    (n,), how many films each stands for."""
 
     squares: Bytes
     labels: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
     preprocessing: Preprocessing
 
     def batch(self, rows: Ints, device: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Grey in 0..1 (n, 1, side, side), labels with 0 for unknown, and 1 where they are known."""
+        """Grey in 0..1 (n, 1, side, side), labels with 0 for unknown, and the weight of each: its film's
+        where it is known, else 0."""
         grey = torch.from_numpy(self.squares[rows]).to(device).unsqueeze(1).float() / 255
         labels = torch.from_numpy(self.labels[rows])
-        known = ~labels.isnan()
-        return grey, labels.nan_to_num(0.0).to(device), known.float().to(device)
+        weights = (~labels.isnan()).float() * torch.from_numpy(self.weights[rows]).unsqueeze(1)
+        return grey, labels.nan_to_num(0.0).to(device), weights.to(device)
 
     def normalise(self, grey: Tensor) -> Tensor:
         return (grey - self.preprocessing.mean) / self.preprocessing.std
@@ -54,7 +57,8 @@ def prepare(dataset: Dataset, columns: list[int], preprocessing: Preprocessing, 
                     "prepare", step=row + 1, steps=n, rate=ticker.rate, rate_unit="images", eta_s=ticker.eta_s
                 )
             )
-    return Films(squares, np.ascontiguousarray(dataset.labels[:, columns]), preprocessing)
+    labels = np.ascontiguousarray(dataset.labels[:, columns])
+    return Films(squares, labels, dataset.weights, preprocessing)
 
 
 def shuffled(rows: Ints, batch_size: int, seed: int, epoch: int) -> list[Ints]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ml.radiology.contracts import DecodedImage, DicomRefused, FloatImage, InstanceHeader
+from ml.radiology.contracts import DecodedImage, DicomRefused, FloatImage, InstanceHeader, RequestHeader
 from ml.radiology.gate import gate
 from ml.radiology.parsing import Limits, Parsed, content_hash, items_of, parse, pixel_bytes_hash
 from ml.radiology.pixels import frame_bytes, frame_values, pixel_sha256, present
@@ -36,6 +37,7 @@ _TEXTS = (
 )  # fmt: skip
 _Answer = TypeVar("_Answer")
 _UIDS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
+_NAMES = ("PatientName", "ReferringPhysicianName")
 
 
 def content_sha256(path: Path) -> str:
@@ -143,6 +145,7 @@ def header_of(parsed: Parsed, limits: Limits) -> InstanceHeader:
         synthetic=texts["Manufacturer"] == SYNTHETIC_MANUFACTURER,
         is_result=_is_result(dataset),
         has_pixels=True,
+        request=_request_of(dataset),
     )
     _check_size(header, limits)
     return header
@@ -153,6 +156,14 @@ def _is_result(dataset: Any) -> bool:
     contributors = items_of(dataset, "ContributingEquipmentSequence")
     makers = (text_of(one, "Manufacturer").casefold() for one in (dataset, *contributors))
     return RESULT_MANUFACTURER.casefold() in makers
+
+
+def _request_of(dataset: Any) -> RequestHeader:
+    said = [dataset, *items_of(dataset, "RequestAttributesSequence")[:1]]
+    names = [one.name for one in fields(RequestHeader)]
+    return RequestHeader(
+        **{name: next(filter(None, (text_of(one, name) for one in said)), "") for name in names}
+    )
 
 
 def is_uid(text: str) -> bool:
@@ -174,7 +185,7 @@ def text_of(dataset: Any, keyword: str) -> str:
         value = dataset.get(keyword)
         if value is None:
             return ""
-        several = not isinstance(value, str) and hasattr(value, "__iter__") and keyword != "PatientName"
+        several = not isinstance(value, str) and hasattr(value, "__iter__") and keyword not in _NAMES
         text = "\\".join(str(part) for part in value) if several else str(value)
     except Exception:
         # An unknown character set or a broken value representation: one attribute, not the whole file.

@@ -102,12 +102,12 @@ def _epoch(run: Run, state: TrainState) -> dict[str, float]:
     only_head_learns(run.network, only=epoch < run.head_epochs)
     for step, rows in enumerate(batches):
         _rate(run, epoch, step / len(batches))
-        grey, labels, known = run.films.batch(rows, run.device)
+        grey, labels, weights = run.films.batch(rows, run.device)
         grey = augment(grey, config.augment, generator) if config.augment else grey
         inputs = run.films.normalise(grey).contiguous(memory_format=LAYOUT)
         clock.lap("data")
         with torch.autocast("cuda", enabled=cuda):
-            loss = masked_loss(module(inputs), labels, known, config.label_smoothing)
+            loss = masked_loss(module(inputs), labels, weights, config.label_smoothing)
         clock.lap("forward")
         run.optimizer.zero_grad(set_to_none=True)
         run.scaler.scale(loss).backward()
@@ -143,11 +143,12 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
 
 
-def masked_loss(logits: Tensor, labels: Tensor, known: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Binary cross-entropy over the labels that are known, each held `smoothing` less than certain."""
+def masked_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Binary cross-entropy, the mean by `weights` (0 for what is unknown), each label held `smoothing` less
+    than certain."""
     wanted = labels * (1 - smoothing) + smoothing / 2
     losses = functional.binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none")
-    return (losses * known).sum() / known.sum().clamp(min=1)
+    return (losses * weights).sum() / weights.sum().clamp(min=1)
 
 
 def start_at_prevalence(network: Network, labels: npt.NDArray[np.float32]) -> None:
@@ -162,19 +163,19 @@ def start_at_prevalence(network: Network, labels: npt.NDArray[np.float32]) -> No
 @torch.no_grad()
 def _validate(module: nn.Module, films: Films, rows: Ints, device: str) -> dict[str, float]:
     """val_loss, and val_auc averaged over the findings that have one; a half where none has."""
-    logits, labels, known = [], [], []
+    logits, labels, weights = [], [], []
     for batch in in_order(rows, EVAL_BATCH):
-        grey, truth, there = films.batch(batch, device)
+        grey, truth, heavy = films.batch(batch, device)
         logits.append(module(films.normalise(grey)).float().cpu())
         labels.append(truth.cpu())
-        known.append(there.cpu())
-    x, y, k = torch.cat(logits), torch.cat(labels), torch.cat(known)
+        weights.append(heavy.cpu())
+    x, y, w = torch.cat(logits), torch.cat(labels), torch.cat(weights)
     aucs = []
     for column in range(x.shape[1]):
-        there = k[:, column] > 0
+        there = w[:, column] > 0
         auc = roc_auc(y[there, column].numpy().astype(int), x[there, column].numpy())
         aucs += [auc] if auc is not None else []
-    return {"val_loss": float(masked_loss(x, y, k)), "val_auc": float(np.mean(aucs)) if aucs else 0.5}
+    return {"val_loss": float(masked_loss(x, y, w)), "val_auc": float(np.mean(aucs)) if aucs else 0.5}
 
 
 def _remember(state: TrainState, measured: dict[str, float], module: nn.Module) -> None:

@@ -21,6 +21,7 @@ import pandas as pd
 from ml.common.folders import new_folder
 from ml.radiology.contracts import DecodedImage
 from ml.radiology.parsing import Limits
+from ml.radiology.reader_labels import told_of_weights
 from ml.radiology.reading import check_name, read_films
 from ml.radiology.splits import check_given, groups_of, split
 from ml.radiology.transforms import FROZEN_SIDE, shrink
@@ -51,11 +52,12 @@ class FrozenFilms:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A frozen dataset, opened. `labels` is float32 (n, findings), NaN where unknown; `places` (n, 3) is each
-    film's offset, rows and columns in `pixels`."""
+    """A frozen dataset, opened. `labels` is float32 (n, findings), NaN where unknown; `weights` float32 (n,)
+    how many films each stands for; `places` (n, 3) is each film's offset, rows and columns in `pixels`."""
 
     table: pd.DataFrame
     labels: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
     findings: tuple[str, ...]
     manifest: Mapping[str, Any]
     places: npt.NDArray[np.int64]
@@ -70,8 +72,10 @@ class Dataset:
 def freeze_images(
     images: Path, labels_csv: Path, findings: list[str], out_dir: Path, name: str,
     *, seed: int = 0, tell: Tell | None = None, rejected: frozenset[str] = frozenset(),
+    weights: Mapping[str, float] | None = None,
 ) -> FrozenFilms:  # fmt: skip
-    """Write the immutable dataset folder, without the SOPInstanceUIDs in `rejected`.
+    """Write the immutable dataset folder, without the SOPInstanceUIDs in `rejected`. `weights` by file says
+    how many films each stands for; without it, whatever columns the table has, each stands for itself.
 
     Raises ValueError for a table or images that do not fit, FileExistsError for a folder that is there."""
     table, names = read_table(labels_csv, findings)
@@ -79,11 +83,14 @@ def freeze_images(
         with (folder / "pixels.bin").open("wb") as file:
             table, skipped = _collect(images, table, file, tell, rejected)
         table["split"] = _split(table, names, seed)
+        about: dict[str, Any] = {"domain": "radiology", "name": name, "labels": names, "seed": seed}
+        if weights is not None:
+            table["weight"] = table["file"].map(weights).astype(np.float32)
+            about["weights"] = told_of_weights([weights[file] for file in table["file"]])
         table.to_parquet(folder / "films.parquet", index=False)
         hashes = {f"{part}_sha256": _sha256(folder / file) for part, file in _FILES.items()}
         frozen = _summary(table, names, skipped, hashes)
-        about = {"domain": "radiology", "name": name, "labels": names, "seed": seed, "side": FROZEN_SIDE}
-        manifest = json.dumps({**about, **asdict(frozen)}, sort_keys=True, indent=1)
+        manifest = json.dumps({**about, "side": FROZEN_SIDE, **asdict(frozen)}, sort_keys=True, indent=1)
         (folder / "manifest.json").write_text(manifest)
     return frozen
 
@@ -108,8 +115,11 @@ def load_frozen(folder: Path) -> Dataset:
     table = pd.read_parquet(folder / "films.parquet")
     names = tuple(manifest["labels"])
     labels = table[[f"finding:{name}" for name in names]].to_numpy(np.float32)
+    alike = np.ones(len(table), np.float32)
+    weights = table["weight"].to_numpy(np.float32) if "weight" in table else alike
     places = table[["offset", "rows", "columns"]].to_numpy(np.int64)
-    return Dataset(table, labels, names, manifest, places, np.memmap(folder / "pixels.bin", np.uint8, "r"))
+    pixels = np.memmap(folder / "pixels.bin", np.uint8, "r")
+    return Dataset(table, labels, weights, names, manifest, places, pixels)
 
 
 def read_table(labels_csv: Path, findings: list[str]) -> tuple[pd.DataFrame, list[str]]:

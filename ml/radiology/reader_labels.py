@@ -13,6 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 
 PRESENT, ABSENT = "present", "absent"
+# One reader's slip on a film of a thin sample must not outweigh a ward's worth of others.
+WEIGHT_MAX = 10.0
 BLIND = ("none", "rank")  # exposures; a finding named or shown is known
 
 
@@ -139,3 +141,19 @@ def why_not_this(label: str, said: Label, reads: Sequence[Mapping[str, Label]],
             return Why.CANNOT_TELL
         return None if final.present == said.present else Why.OVERRULED
     return None if label in agreed(reads) else Why.DISAGREEMENT
+
+
+def weight_of(chance: float | None) -> float:
+    """How many films one stands for in the loss: 1 over the probability with which chance drew its study,
+    `WEIGHT_MAX` at most. What was read without a draw, None, stands for itself: nobody knows its chance."""
+    return 1.0 if chance is None else min(1.0 / chance, WEIGHT_MAX)
+
+
+def told_of_weights(weights: Sequence[float]) -> dict[str, float]:
+    """For a dataset's manifest, and whoever asks what a model learnt from."""
+    return {
+        "cap": WEIGHT_MAX,
+        "films that weigh more than 1": sum(one > 1 for one in weights),
+        "heaviest": max(weights, default=1.0),
+        "sum of all": round(sum(weights), 3),
+    }

@@ -100,7 +100,7 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
         "validated_on": validated_on(dataset.table),
         "pretrained": weights.about() if weights else None,
         "not_taught": sorted(set(dataset.findings) - set(labels)), "config": asdict(config),
-        "dataset": {"name": dataset.manifest["name"], "manifest_sha256": dataset_key},
+        "dataset": _said_of_dataset(dataset, dataset_key),
         "seed": request.seed, "metrics": metrics,
     }  # fmt: skip
     gate = _image_gate(session, network, films, parts)
@@ -151,6 +151,12 @@ def _start(config: TrainConfig, weights: Weights | None, labels: list[str], data
     left_out = sorted(set(dataset.findings) - set(labels))
     without = f"; too few films to learn {', '.join(left_out)}" if left_out else ""
     return f"{config.backbone} {origin}{without}"
+
+
+def _said_of_dataset(dataset: Dataset, key: str) -> dict[str, Any]:
+    weights = dataset.manifest.get("weights")
+    told = {"name": dataset.manifest["name"], "manifest_sha256": key}
+    return told | ({"weights": weights} if weights else {})
 
 
 def _groups(dataset: Dataset, columns: list[int]) -> tuple[Ints, list[str]]:

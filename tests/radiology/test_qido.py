@@ -154,10 +154,10 @@ def test_what_cannot_be_understood_is_400_and_not_repeated(ask, three, query, co
 
 
 def test_what_is_known_and_not_held_is_ignored_aloud(ask, three) -> None:
-    query = {"ReferringPhysicianName": "X", "00400275.00080050": "1", "PatientID": "4711"}
+    query = {"OperatorsName": "X", "00400275.00080050": "1", "PatientID": "4711"}
     answer = ask("studies", query=query)
     assert len(read(answer)) == 2
-    assert answer["Warning"] == '299 Lynceus "Not matched on: ReferringPhysicianName"'
+    assert answer["Warning"] == '299 Lynceus "Not matched on: OperatorsName"'
 
 
 def test_nothing_found_is_204(ask, three) -> None:
@@ -220,7 +220,7 @@ def test_series_and_instances(ask, take, three) -> None:
 @pytest.mark.parametrize("level", ["studies", "series", "instances"])
 def test_a_page_costs_as_many_queries_as_one_row(ask, three, level) -> None:
     counts = []
-    for limit in (1, 3):
+    for limit in (1, 2):  # the last page looks further, whether there are results behind the films
         with CaptureQueriesContext(connection) as queries:
             assert len(read(ask(level, query={"limit": limit}))) == limit
         counts.append(len(queries))

@@ -10,7 +10,7 @@ from apps.radiology.models.desk import HandOver, SavedView
 from apps.radiology.models.dispatches import Destination, Dispatch, DispatchAttempt
 from apps.radiology.models.exports import Export, ExportFilm, ExportState, FilmState
 from apps.radiology.models.nodes import DicomNode
-from apps.radiology.models.orders import SHOWN, TO_READ, Priority, rank_of
+from apps.radiology.models.orders import ORDER, SHOWN, TO_READ, Priority, rank_of
 from apps.radiology.models.patients import PatientMerge
 from apps.radiology.models.peers import DicomPeer, FetchState, PriorFetch, PriorRequest
 from apps.radiology.models.quality import (
@@ -24,6 +24,7 @@ from apps.radiology.models.quality import (
     Purpose,
     Reason,
     SecondRead,
+    SecondReadDecline,
 )
 from apps.radiology.models.reads import (
     SIGNED,
@@ -53,13 +54,14 @@ from apps.radiology.models.studies import NOT_REJECTED, OPEN, Analysis, Finding,
 from apps.radiology.models.uploads import PieceUpload
 
 __all__ = [
-    "DOCUMENT_CLASS", "NOT_REJECTED", "OPEN", "SHOWN", "SIGNED", "TO_READ", "Addendum", "Adjudication",
-    "Analysis", "CaseOpened", "Channel", "Communication", "Comparison", "Correction", "CorrectionState",
-    "Destination", "DicomNode", "DicomPeer", "Discrepancy", "Dispatch", "DispatchAttempt", "DocumentKind",
-    "Draw", "Export", "ExportFilm", "ExportState", "Exposure", "FetchState", "FilmState", "Finding",
-    "FrozenLabel", "HandOver", "IdentityChange", "Instance", "KeptAside", "Kind", "Mark", "PatientMerge",
-    "PieceUpload", "PriorFetch", "PriorRequest", "Priority", "Purpose", "Read", "ReadState", "ReadingPolicy",
-    "Reason", "Region", "Rejection", "RejectionCode", "RejectionNote", "ReportDocument", "ReportPolicy",
-    "ReportSection", "ReportTemplate", "Result", "ResultKind", "SavedView", "SecondRead", "Section", "Shape",
-    "Side", "Status", "Study", "StudyLock", "Verdict", "differences", "rank_of",
+    "DOCUMENT_CLASS", "NOT_REJECTED", "OPEN", "ORDER", "SHOWN", "SIGNED", "TO_READ", "Addendum",
+    "Adjudication", "Analysis", "CaseOpened", "Channel", "Communication", "Comparison", "Correction",
+    "CorrectionState", "Destination", "DicomNode", "DicomPeer", "Discrepancy", "Dispatch",
+    "DispatchAttempt", "DocumentKind", "Draw", "Export", "ExportFilm", "ExportState", "Exposure",
+    "FetchState", "FilmState", "Finding", "FrozenLabel", "HandOver", "IdentityChange", "Instance",
+    "KeptAside", "Kind", "Mark", "PatientMerge", "PieceUpload", "PriorFetch", "PriorRequest", "Priority",
+    "Purpose", "Read", "ReadState", "ReadingPolicy", "Reason", "Region", "Rejection", "RejectionCode",
+    "RejectionNote", "ReportDocument", "ReportPolicy", "ReportSection", "ReportTemplate", "Result",
+    "ResultKind", "SavedView", "SecondRead", "SecondReadDecline", "Section", "Shape", "Side", "Status",
+    "Study", "StudyLock", "Verdict", "differences", "rank_of",
 ]  # fmt: skip

@@ -16,6 +16,8 @@ class Priority(models.TextChoices):
     ROUTINE = "routine", "routine"
 
 
+# The order's fields, each as it is while nobody has said anything.
+ORDER = {"priority": Priority.ROUTINE, "location": "", "clinical_question": ""}
 # How much later a study may come and still go before a routine one. What comes later than that goes behind
 # it, so that none waits for ever. The model's start is shorter than any order's, and never negative.
 HEAD_START = {

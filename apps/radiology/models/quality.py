@@ -66,6 +66,24 @@ class SecondRead(models.Model):
         return f"second read {self.pk}"
 
 
+class SecondReadDecline(models.Model):
+    """Somebody who could give a second read will not: it stays with the others. What colleagues said opens to
+    them, so that a read of theirs is never the second one."""
+
+    second = models.ForeignKey(SecondRead, on_delete=models.PROTECT, related_name="declines")
+    by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=400)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["second", "by"], name="second_read_declined_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"decline {self.pk}"
+
+
 class CaseOpened(models.Model):
     """Somebody who had not read the study saw what readers and model said: a read of theirs is not blind."""
 

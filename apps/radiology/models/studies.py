@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from apps.accounts.models import Site
 from apps.core.clock import now
 from apps.modelops.models import ModelVersion
-from apps.radiology.models.orders import SHOWN, TO_READ, Priority
+from apps.radiology.models.orders import ORDER, SHOWN, TO_READ, Priority
 from apps.radiology.models.rejections import RejectionNote
 
 
@@ -43,6 +43,8 @@ class Study(models.Model):
     PatientAge = models.CharField(max_length=16, blank=True)
     AccessionNumber = models.CharField(max_length=64, blank=True)
     StudyDescription = models.CharField(max_length=256, blank=True)
+    StudyID = models.CharField(max_length=64, blank=True, default="", db_default="")
+    ReferringPhysicianName = models.CharField(max_length=256, blank=True, default="", db_default="")
     StudyDate = models.CharField(max_length=16, blank=True, help_text="DA, as sent: local time.")
     StudyTime = models.CharField(max_length=16, blank=True, help_text="TM, as sent: local time.")
     TimezoneOffsetFromUTC = models.CharField(max_length=16, blank=True)
@@ -62,6 +64,10 @@ class Study(models.Model):
     )
     location = models.CharField(max_length=64, blank=True, default="", db_default="")
     clinical_question = models.CharField(max_length=400, blank=True, default="", db_default="")
+    order_set = models.CharField(
+        max_length=60, blank=True, default="", db_default="",
+        help_text="Those of the order's fields that a program or a person set, by comma.",
+    )  # fmt: skip
     rank_at = models.DateTimeField(
         default=now, db_default=Now(), help_text="By `models.orders.rank_of`: the earliest is read first."
     )
@@ -115,6 +121,12 @@ class Study(models.Model):
 
     def __str__(self) -> str:
         return f"study {self.pk}"
+
+    @property
+    def order_in_header(self) -> list[str]:
+        """Those of the order's fields that stand as a film's header has them."""
+        given = [name for name, unsaid in ORDER.items() if getattr(self, name) != unsaid]
+        return [name for name in given if name not in self.order_set.split(",")]
 
 
 class Instance(models.Model):

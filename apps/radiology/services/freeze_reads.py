@@ -28,7 +28,7 @@ from apps.radiology.models import (
 )
 from apps.radiology.read_labels import StudyReads, reads_of_studies
 from apps.radiology.store import film_path
-from ml.radiology.reader_labels import Label
+from ml.radiology.reader_labels import Label, told_of_weights, weight_of
 
 CHUNK = 500
 PARTS = ((0.15, "test"), (0.30, "val"))  # of 0..1; the rest trains
@@ -54,17 +54,24 @@ def freeze_reads(site: Site, name: str, *, actor: Actor = None) -> DatasetSnapsh
         raise ValueError(
             "No read of this site has a label yet: only what is committed before the reveal counts."
         )
+    weights = {row["file"]: weight_of(row["selection_probability"] or None) for row in rows}
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch) / "labels.csv"
         _write(table, rows, findings)
         films = _root(site)
-        made = freeze_images(films, table, findings, folder, name, rejected=rejected_uids(site))
+        made = freeze_images(
+            films, table, findings, folder, name, rejected=rejected_uids(site), weights=weights
+        )
+    files = _kept(folder)
     with transaction.atomic():
         snapshot = register_dataset(
             site=site, domain="radiology", name=name, folder=folder, actor=actor,
-            summary={**asdict(made), "from": "reads"},
+            summary={
+                **asdict(made), "from": "reads",
+                "weights": told_of_weights([weights[file] for file in files]),
+            },
         )  # fmt: skip
-        kept = {frozen[file].study.pk: frozen[file] for file in _kept(folder)}
+        kept = {frozen[file].study.pk: frozen[file] for file in files}
         FrozenLabel.objects.bulk_create(
             FrozenLabel(
                 dataset=snapshot, read=read, label=label, present=said.present, adjudicated=said.adjudicated

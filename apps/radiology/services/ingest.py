@@ -18,6 +18,7 @@ from apps.radiology.results import result_by_uid
 from apps.radiology.services.identity import change_identity, follow_merges, may_join
 from apps.radiology.services.late_films import note_late_film
 from apps.radiology.services.line import stand_in_line
+from apps.radiology.services.orders import take_order
 from apps.radiology.services.priors import as_asked, came_again
 from apps.radiology.services.quiet import film_arrived
 from apps.radiology.services.rejections import note_against, take_rejection
@@ -114,6 +115,7 @@ def _enter(file: Received, sender: Sender, flushed: Future[None]) -> Instance:
     )
     if file.header.synthetic and not study.synthetic:
         Study.objects.filter(pk=study.pk).update(synthetic=True)
+    order = take_order(study, file.header.request) if instance.rejected_by is None else []
     if not made or instance.rejected_by is not None:  # else it is as it was made
         film_arrived(study, actor=sender.actor)
         if instance.rejected_by is None:
@@ -124,7 +126,7 @@ def _enter(file: Received, sender: Sender, flushed: Future[None]) -> Instance:
         site=sender.site,
         actor=sender.actor,
         subject=f"study:{study.pk}",
-        detail={"instance": instance.pk, "origin": sender.origin},
+        detail={"instance": instance.pk, "origin": sender.origin, **({"order": order} if order else {})},
     )
     if instance.rejected_by is None:
         ring(TASK, instance.pk)

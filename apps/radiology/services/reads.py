@@ -13,6 +13,7 @@ from apps.core.errors import LynceusError
 from apps.radiology.changes import identity_in_question
 from apps.radiology.flags import identity_changed, identity_mark
 from apps.radiology.handed import told_of_ai
+from apps.radiology.late import films_mark
 from apps.radiology.models import Addendum, Analysis, DocumentKind, Exposure, Mark, Read, ReadState, Study
 from apps.radiology.reads import Said, may_see_ai, reads_concurrently, said_by
 from apps.radiology.regions import Drawn
@@ -20,7 +21,7 @@ from apps.radiology.services.communications import check_communicated
 from apps.radiology.services.dispatches import dispatch_results
 from apps.radiology.services.documents import add_document
 from apps.radiology.services.hand_over import take_hand_over
-from apps.radiology.services.late_films import settle_late_films
+from apps.radiology.services.late_films import check_films, settle_late_films
 from apps.radiology.services.locks import hold_lock, release_lock, take_lock
 from apps.radiology.services.regions import keep_regions
 from apps.radiology.services.second_reads import draw_second_read, note_second_read
@@ -94,18 +95,20 @@ def _exposure(read: Read, last: Analysis | None) -> Exposure:
 
 
 @transaction.atomic
-def sign_read(read: Read, *, without_communication: bool = False, seen: str = "") -> Read:
-    """`seen` is `flags.identity_mark` of what the reader looked at, where they say so. LynceusError 409
-    not_committed, identity_in_question, identity_changed, not_communicated."""
+def sign_read(read: Read, *, without_communication: bool = False, seen: str = "", films: str = "") -> Read:
+    """`seen` is `flags.identity_mark` and `films` `late.films_mark` of what the reader looked at, where they
+    say so. LynceusError 409 not_committed, identity_in_question, identity_changed, films_changed,
+    not_communicated."""
     read = opened(read)
     if read.committed_at is None:
         raise LynceusError("not_committed", "Commit the read before you sign it.", status=409)
-    touch(read.study_id)  # from here to the commit nobody changes whose it is
+    touch(read.study_id)  # from here to the commit nobody changes whose it is, and no film comes
     _known_whose(read.study)
     if seen and seen != identity_mark(read.study):
         raise LynceusError(
             "identity_changed", "Patient or study data changed while you read: look again.", status=409
         )
+    check_films(read.study, films)
     untold = check_communicated(read, without=without_communication)
     read.state, read.signed_at = ReadState.FINAL, now()
     read.save(update_fields=["state", "signed_at"])
@@ -120,9 +123,10 @@ def sign_read(read: Read, *, without_communication: bool = False, seen: str = ""
 
 
 @transaction.atomic
-def add_addendum(read: Read, text: str, *, retracts: bool = False) -> Read:
-    """To a signed read; one that `retracts` says why it was of the wrong patient, and ends it. LynceusError
-    409 not_signed, 422 empty_text, text_too_long."""
+def add_addendum(read: Read, text: str, *, retracts: bool = False, films: str = "") -> Read:
+    """To a signed read; one that `retracts` says why it was of the wrong patient, and ends it. It settles
+    late films, but where one came that the writer's page had not shown (`films` as in `sign_read`).
+    LynceusError 409 not_signed, 422 empty_text, text_too_long."""
     read = _locked(read)
     if not read.is_signed:
         raise LynceusError("not_signed", "Only a signed read is added to.", status=409)
@@ -135,7 +139,8 @@ def add_addendum(read: Read, text: str, *, retracts: bool = False) -> Read:
     read.state = ReadState.RETRACTED if retracts else ReadState.AMENDED
     read.save(update_fields=["state"])
     _tell(read, "read.retracted" if retracts else "read.amended", **knows)
-    settle_late_films(read.study, by=read.reader)
+    if films in ("", films_mark(read.study)):
+        settle_late_films(read.study, by=read.reader)
     sum_up_reads(read.study)
     add_document(read, DocumentKind.REJECTION if retracts else DocumentKind.REPORT)
     return read

@@ -1,4 +1,4 @@
-"""Ask for a second read, by a person or by a draw, and take note of the one that was given."""
+"""Ask for a second read, by a person or by a draw; decline it; take note of the one that was given."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from apps.accounts.models import User
 from apps.audit.services import record
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.radiology.models import Purpose, Read, ReadState, SecondRead, Study
-from apps.radiology.second_reads import second_read_of
+from apps.radiology.models import Purpose, Read, ReadState, SecondRead, SecondReadDecline, Study
+from apps.radiology.second_reads import REASON_MAX, gives_second_read, readers_left, second_read_of
 from apps.radiology.services.draws import throw
+from apps.radiology.services.locks import release_lock
 from apps.radiology.services.studies import sum_up_reads, touch
 
 
@@ -35,11 +36,30 @@ def draw_second_read(signed: Read) -> None:
         _ask(signed, None)
 
 
+@transaction.atomic
+def decline_second_read(study: Study, user: User, reason: str) -> SecondReadDecline:
+    """The study is on this person's list no more, and stays on the others'. LynceusError 422 bad_reason, 409
+    not_asked."""
+    reason = " ".join(reason.split())
+    if not reason or len(reason) > REASON_MAX:
+        raise LynceusError("bad_reason", f"Give a reason of 1 to {REASON_MAX} characters.", status=422)
+    touch(study.pk)
+    asked = second_read_of(study)
+    if asked is None or not gives_second_read(user, study):
+        raise LynceusError("not_asked", "You are not asked for a second read of this study.", status=409)
+    declined = SecondReadDecline.objects.create(second=asked, by=user, reason=reason, at=now())
+    release_lock(study, user)
+    # Why they declined may name the patient: the audit tells that they did, and how many are left to ask.
+    detail = {"decline": declined.pk, "read": asked.first_id, "left": readers_left(study).count()}
+    record("second_read.declined", site=study.site, actor=user, subject=f"study:{study.pk}", detail=detail)
+    return declined
+
+
 def note_second_read(committed: Read) -> None:
-    """What was committed is the second read that was asked for. It is somebody else's than the first: of one
-    reader a study has one read that stands."""
+    """What was committed is the second read that was asked for. It is somebody else's than the first, of one
+    reader a study has one read that stands, and of nobody who declined, to whom the first one opened."""
     asked = second_read_of(committed.study)
-    if asked is not None:
+    if asked is not None and not asked.declines.filter(by=committed.reader_id).exists():
         SecondRead.objects.filter(pk=asked.pk, read=None).update(read=committed)
 
 

@@ -37,6 +37,20 @@ def test_unknown_labels_neither_teach_nor_count() -> None:
     assert loss.item() == pytest.approx(alone.item())
 
 
+def test_a_label_counts_as_often_as_its_film_weighs() -> None:
+    """Three times is as three films of the same; ones change no bit."""
+    logits = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
+    labels, known = (logits > 0.3).float(), torch.tensor([[1.0, 0.0]] + [[1.0, 1.0]] * 4)
+    heavy = known * torch.tensor([3.0, 1, 1, 1, 1]).unsqueeze(1)
+    many = [torch.cat([one[:1], one[:1], one]) for one in (logits, labels, known)]
+    weighed = fitting.masked_loss(logits, labels, heavy)
+    assert weighed.item() == pytest.approx(fitting.masked_loss(*many).item())
+    assert weighed.item() != pytest.approx(fitting.masked_loss(logits, labels, known).item())
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    before = (losses * known).sum() / known.sum().clamp(min=1)
+    assert torch.equal(fitting.masked_loss(logits, labels, known * torch.ones(5, 1)), before)
+
+
 def test_augmentation_never_flips() -> None:
     marked = torch.zeros(64, 1, 32, 32)
     marked[:, :, :, :8] = 1  # bright on the left

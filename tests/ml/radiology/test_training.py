@@ -18,7 +18,7 @@ from ml.radiology import fitting, predict
 from ml.radiology import train as train_module
 from ml.radiology.checkpoint import CHECKPOINT
 from ml.radiology.config import PRESETS, TrainConfig
-from ml.radiology.dataset import shuffled
+from ml.radiology.dataset import Films, shuffled
 from ml.radiology.dicom import decode
 from ml.radiology.evaluate import evaluate
 from ml.radiology.importing import freeze_images
@@ -86,6 +86,37 @@ def test_progress_tells_epochs_speed_and_where_time_goes(trained, request_for) -
     assert sum(shares) == pytest.approx(1)
     assert {"train_loss", "val_loss"} <= set(ends[0].metrics)
     assert all(event.rate_unit == "images" and event.rate for event in events if event.phase == "train")
+
+
+def test_films_that_weigh_one_each_teach_as_films_without_weights_did(
+    trained, request_for, monkeypatch
+) -> None:
+    """Bit for bit: the batches are made as they were before there were weights."""
+
+    def batch(films, rows, device):
+        grey, labels = torch.from_numpy(films.squares[rows]), torch.from_numpy(films.labels[rows])
+        known = ~labels.isnan()
+        return grey.unsqueeze(1).float() / 255, labels.nan_to_num(0.0), known.float()
+
+    monkeypatch.setattr(Films, "batch", batch)
+    assert train_tiny(request_for()).artefact_hash == trained.artefact_hash
+
+
+def test_heavy_films_teach_more_and_the_artefact_says_so(trained, request_for, film_folder, tmp_path) -> None:
+    table = pd.read_csv(film_folder / "labels.csv", dtype=str)
+    weights = {name: 10.0 if row % 3 == 0 else 1.0 for row, name in enumerate(table["file"])}
+    # A column of that name in somebody's table is no weight.
+    table.assign(weight="7").to_csv(tmp_path / "labels.csv", index=False)
+    frozen = tmp_path / "heavy"
+    freeze_images(film_folder, tmp_path / "labels.csv", list(LABELS), frozen, "tiny", weights=weights)
+    result = train_tiny(dataclasses.replace(request_for(), dataset_dir=frozen))
+    opened, before = open_artefact(result.artefact_dir), open_artefact(trained.artefact_dir)
+    told = opened.meta["dataset"]["weights"]
+    assert (told["cap"], told["heaviest"]) == (10, 10)
+    assert told["films that weigh more than 1"] == sum(one > 1 for one in weights.values())
+    assert "weights" not in before.meta["dataset"]
+    losses = [one.meta["metrics"]["history"][0]["train_loss"] for one in (opened, before)]
+    assert losses[0] != losses[1]
 
 
 def stop_in_epoch_two(event) -> None:

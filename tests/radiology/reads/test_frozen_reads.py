@@ -25,6 +25,7 @@ from apps.radiology.models import (
 )
 from apps.radiology.services.freeze_reads import part_of, patient_key
 from ml.radiology.importing import load_frozen
+from ml.radiology.reader_labels import WEIGHT_MAX
 
 
 def freeze(name: str = "reads") -> DatasetSnapshot:
@@ -140,9 +141,16 @@ def test_a_patient_stays_in_one_part_for_ever(two) -> None:
 def test_a_drawn_study_takes_its_chance_along(two, table) -> None:
     Study.objects.update(raised=False)
     Draw.objects.create(study=two[0], purpose=Purpose.SAMPLE, value=0.01, probability=0.05, at=now())
-    freeze()
-    chances = table().set_index("patient_id")["meta:selection_probability"]
-    assert (chances[patient_key(two[0])], chances[patient_key(two[1])]) == ("0.05", "")
+    snapshot = freeze()
+    rows = table().set_index("patient_id")
+    drawn, other = rows.loc[patient_key(two[0])], rows.loc[patient_key(two[1])]
+    assert (drawn["meta:selection_probability"], other["meta:selection_probability"]) == ("0.05", "")
+    assert (drawn["weight"], other["weight"]) == (WEIGHT_MAX, 1)  # 20, but for the cap
+    told = {"cap": WEIGHT_MAX, "films that weigh more than 1": 1, "heaviest": WEIGHT_MAX, "sum of all": 11}
+    assert snapshot.summary["weights"] == told
+    Draw.objects.update(value=0.01, probability=0.25)
+    freeze("again")
+    assert sorted(table("again")["weight"]) == [1, 4]
 
 
 def test_where_nothing_may_teach_it_says_so(study) -> None:

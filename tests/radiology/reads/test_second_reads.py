@@ -6,11 +6,21 @@ from datetime import timedelta
 
 import pytest
 from django.db.models import Exists, OuterRef, Q
+from django.test import Client
 
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.radiology import reports, worklist
-from apps.radiology.models import Draw, Exposure, Purpose, ReadingPolicy, SecondRead, Study, rank_of
+from apps.radiology.models import (
+    Draw,
+    Exposure,
+    Purpose,
+    ReadingPolicy,
+    SecondRead,
+    SecondReadDecline,
+    Study,
+    rank_of,
+)
 from apps.radiology.quality import Asked
 from apps.radiology.readers import kappas
 from apps.radiology.services import draws
@@ -167,3 +177,79 @@ def test_a_stat_study_goes_before_a_second_read_however_old(radiologist, other, 
     sum_up(study.pk)  # as a film that is analysed anew does
     study.refresh_from_db()
     assert study.rank_at == place
+
+
+# Declining.
+
+
+def decline(client, study, reason: str = "I know the patient."):
+    return client.post(f"/radiology/studies/{study.public_id}/second-read/decline/", {"reason": reason})
+
+
+@pytest.fixture
+def third(make_user) -> Client:
+    colleague = Client()
+    colleague.force_login(make_user("radiologist", email="third@north.example"))
+    return colleague
+
+
+@pytest.fixture
+def asked(radiologist, study, read_by) -> Study:
+    read_by(radiologist, study, text="Blunted angle.", Effusion="present")
+    ask(radiologist, study)
+    return study
+
+
+def test_who_declines_is_asked_no_more_and_the_others_still_are(radiologist, other, third, asked) -> None:
+    other.post(f"/radiology/studies/{asked.public_id}/read/")  # opened, locked, and then recognised
+    assert "Decline the second read" in page_of(other, asked)
+    assert decline(other, asked).status_code == 302
+    assert not listed(other, asked)
+    assert listed(third, asked)
+    assert third.post("/radiology/next/").url.endswith(f"{asked.public_id}/")  # the lock was let go
+    told = page_of(radiologist, asked)
+    assert "colleague@north.example declined" in told
+    assert "I know the patient." in told
+    assert "A second read is asked for of 1 colleague." in told
+    assert "I know the patient." in page_of(other, asked)
+    assert "I know the patient." not in page_of(third, asked)
+    event = AuditEvent.objects.get(action="second_read.declined")
+    assert event.actor.startswith("user:")
+    assert event.detail["left"] == 1
+    assert "patient" not in str(event.detail)
+
+
+def test_when_all_declined_the_first_reader_is_told(radiologist, other, third, asked) -> None:
+    decline(other, asked)
+    decline(third, asked, "No time.")
+    assert "Nobody of this site is left to give it." in page_of(radiologist, asked)
+
+
+def test_a_reason_is_needed_and_only_who_is_asked_may(radiologist, other, asked, read_by) -> None:
+    assert decline(other, asked, " \n ").status_code == 422
+    assert decline(other, asked, "x" * 401).status_code == 422
+    assert decline(radiologist, asked).status_code == 409  # the first reader
+    assert decline(other, asked).status_code == 302
+    assert decline(other, asked).status_code == 409  # once
+    assert SecondReadDecline.objects.count() == 1
+
+
+def test_what_the_first_said_opens_and_the_second_read_is_somebody_elses(
+    radiologist, other, third, report_asked_for, study, read_by
+) -> None:
+    assert other.get(report_asked_for).status_code == 404
+    decline(other, study)
+    assert other.get(report_asked_for).status_code == 200
+    read_by(other, study, Effusion="absent", sign=False)
+    other.post(f"/radiology/studies/{study.public_id}/read/release/")
+    assert SecondRead.objects.get().read is None
+    assert third.get(report_asked_for).status_code == 404
+    theirs = read_by(third, study, Effusion="absent", sign=False)
+    assert SecondRead.objects.get().read == theirs
+
+
+def test_without_the_question_it_would_be_theirs_who_had_seen_the_first(other, asked, read_by) -> None:
+    decline(other, asked)
+    SecondReadDecline.objects.all().delete()  # as if nobody remembered it
+    theirs = read_by(other, asked, Effusion="absent", sign=False)
+    assert SecondRead.objects.get().read == theirs

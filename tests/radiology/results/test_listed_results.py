@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.core.clock import now
 from apps.radiology import listed_results
 from apps.radiology.models import Result, Study
 from tests.radiology.conftest import film
@@ -83,8 +84,12 @@ def test_they_are_matched_and_paged_like_films(search, study) -> None:
 
 
 def test_what_is_superseded_is_not_listed(search, study) -> None:
-    Study.objects.update(PatientID="4712")  # what they rest on is another
+    Study.objects.update(PatientID="4712", changed_at=now())  # what they rest on is another
     assert len(search(below(study))) == 1
+    assert len(search("instances")) == len(search("series")) == 1
+    Study.objects.update(PatientID="4711", changed_at=now())
+    assert len(search("instances")) == 3
+    Study.objects.update(PatientID="4712", changed_at=now())
     [whole] = search("studies")
     assert whole["00201208"]["Value"] == [1]
 
@@ -103,8 +108,63 @@ def test_a_blind_reader_is_told_of_films_alone(search, study, radiologist) -> No
 
 
 def test_without_the_check_the_reader_would_know(search, study, radiologist, monkeypatch) -> None:
-    monkeypatch.setattr(listed_results, "opened_to", lambda user, studies: {one.pk for one in studies})
+    monkeypatch.setattr(listed_results, "opened_studies", lambda user, studies: studies)
     assert len(search(below(study), radiologist)) == 3
+    assert len(search("instances", radiologist)) == len(search("series", radiologist)) == 3
+
+
+@pytest.fixture
+def two(study, read) -> list[Study]:
+    """Another study with results beside the first; the newer one first."""
+    read(film(seed=3), Effusion=(0.9, 0.4))
+    settle()
+    return list(Study.objects.order_by("-pk"))
+
+
+def test_across_studies_they_are_listed_as_within_each(search, two) -> None:
+    films, made = two[0].instances, [Result.objects.filter(study=one) for one in two]
+    assert made[0].count() == made[1].count() == 2
+    listed = values(search("instances"), INSTANCE)
+    assert listed[:2] == [study.instances.get().SOPInstanceUID for study in two]  # films first
+    assert len(listed) == 6
+    within = [values(search(below(study)), INSTANCE) for study in two]
+    assert {*listed} == {*within[0], *within[1]}
+    assert len(search("instances", StudyInstanceUID=two[0].StudyInstanceUID)) == 3
+    assert values(search("instances", Modality="SR"), INSTANCE) == [
+        own.get(kind="sr").SOPInstanceUID for own in made
+    ]
+    [one] = search("series", Modality="SR", StudyInstanceUID=two[1].StudyInstanceUID)
+    assert one["0020000D"]["Value"] == [two[1].StudyInstanceUID]
+    assert (one[MODALITY]["Value"], one["00201209"]["Value"]) == (["SR"], [1])
+    assert one["00081190"]["Value"][0].endswith(f"/series/{made[1].get(kind='sr').SeriesInstanceUID}")
+    assert films.count() == 1
+    assert len(search("series")) == 6
+
+
+@pytest.mark.parametrize(("level", "tag"), [("series", SERIES), ("instances", INSTANCE)])
+def test_across_studies_pages_end_and_hide_none(search, two, level, tag) -> None:
+    whole = values(search(level), tag)
+    assert len({*whole}) == 6
+    paged = [search(level, limit="2", offset=str(at)) for at in (0, 2, 4, 6)]
+    assert [values(rows, tag) for rows in paged] == [whole[:2], whole[2:4], whole[4:], []]
+    assert values(search(level, limit="3", offset="1"), tag) == whole[1:4]
+
+
+def test_across_studies_a_reader_finds_results_of_what_they_committed(search, two, radiologist) -> None:
+    mine = two[1]
+    for step in ("", "commit/"):
+        radiologist.post(f"/radiology/studies/{mine.public_id}/read/{step}")
+    found = search("instances", radiologist)
+    assert len(found) == 4
+    results = [row for row in found if row[MODALITY]["Value"] != ["DX"]]
+    assert {*values(results, "0020000D")} == {mine.StudyInstanceUID}
+    assert {*values(search("series", radiologist, Modality="SR,OT"), "0020000D")} == {mine.StudyInstanceUID}
+
+
+def test_another_site_finds_none_of_them(client, two, other_token) -> None:
+    headers = {"authorization": f"Bearer {other_token}"}
+    for level in ("series", "instances"):
+        assert client.get(f"/dicom-web/{level}", {"Modality": "SR"}, headers=headers).status_code == 204
 
 
 def test_a_page_costs_as_many_queries_as_one_row(search, read, study) -> None:
