@@ -10,7 +10,8 @@ from demo.seed import api_token, seed
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_works(live_server) -> None:
+def test_it_works(live_server, settings) -> None:
+    settings.LYNCEUS_DEMO = True
     seed()
     headers = {"Authorization": f"Bearer {api_token()}"}
     for _ in range(2):  # a start that was cut off is followed by another
