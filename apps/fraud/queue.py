@@ -85,6 +85,12 @@ def item_for(site: Site, pk: int) -> WorkItem | None:
     return WorkItem.objects.filter(site=site, pk=pk).first()
 
 
+def items_among(site: Site, pks: Sequence[int]) -> list[WorkItem]:
+    """Those still open, the most at stake first."""
+    found = WorkItem.objects.filter(site=site, pk__in=pks, closed_at=None)
+    return list(found.order_by("-at_stake_minor", "-pk"))
+
+
 def analysts_of(site: Site) -> QuerySet[User]:
     analysts = User.objects.filter(site=site, role=Role.FRAUD_ANALYST, is_active=True)
     return analysts.order_by("full_name", "email")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -57,6 +58,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         "moves": MoveForm(None, user=user),
         "views": views_of(QueueView, user, given),
         "kept": given,
+        "undo": _batch(request.GET.get("undo", "")),
     }
     return render(request, "fraud/queue.html", context)
 
@@ -80,6 +82,14 @@ def rows(request: HttpRequest) -> HttpResponse:
 def standing(request: HttpRequest) -> HttpResponse:
     """How much waits at each desk, and how far today's capacity reaches: live above the list."""
     return render(request, "fraud/standing.html", _standing(user_of(request), _shown(request)))
+
+
+def _batch(text: str) -> UUID | None:
+    """What was settled together a moment ago, as the page was told it."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _shown(request: HttpRequest) -> str:

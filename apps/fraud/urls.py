@@ -2,6 +2,7 @@ from django.urls import path
 
 from apps.fraud import (
     alert_views,
+    bulk_views,
     case_views,
     contest_views,
     disposition_views,
@@ -21,6 +22,7 @@ urlpatterns = [
     path("items/<int:item_id>/open/", work_views.open_item, name="open_item"),
     path("items/<int:item_id>/hold/", work_views.hold_item, name="hold_item"),
     path("items/move/", work_views.move_items, name="move_items"),
+    path("items/settle/", bulk_views.settle_items, name="settle_items"),
     path("capacity/", work_views.capacity, name="capacity"),
     path("views/", work_views.save_view, name="save_view"),
     path("views/<int:view_id>/delete/", work_views.delete_view, name="delete_view"),
