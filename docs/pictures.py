@@ -119,13 +119,11 @@ def store(facts: dict[str, Any], content: bytes) -> None:
 
 
 @contextmanager
-def signed_in(
-    browser: Browser, facts: dict[str, Any], width: int, scheme: Any, name: str = "radiologist"
-) -> Iterator[Page]:
+def signed_in(browser: Browser, facts: dict[str, Any], width: int, scheme: Any) -> Iterator[Page]:
     context = browser.new_context(
         base_url=facts["base_url"], viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=scheme
     )
-    page, account = context.new_page(), facts["accounts"][name]
+    page, account = context.new_page(), facts["accounts"]["radiologist"]
     page.goto("/accounts/login/")
     page.get_by_label("Email").fill(account["email"])
     page.get_by_label("Password", exact=True).fill(account["password"])

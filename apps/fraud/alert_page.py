@@ -103,7 +103,7 @@ def timeline_of(made: Decision, events: CardEvents) -> list[dict[str, Any]]:
     moves, weights = events.moves(), influences_of(made)
     after = events.after[: TIMELINE_MAX // 3]
     before = events.before[-(TIMELINE_MAX - 1 - len(after)) :]
-    strongest = max(WORTH_A_BAR, *map(abs, weights.values()))
+    strongest = max([WORTH_A_BAR, *map(abs, weights.values())])
     rows = []
     for row in reversed((*before, events.paid, *after)):
         of = getattr(row, "decision", None)

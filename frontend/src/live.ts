@@ -116,14 +116,15 @@ export function reconcile(list: HTMLElement, incoming: HTMLElement, reading: boo
   }
   for (const [id, row] of now) if (!next.has(id)) row.remove();
   const fresh = [...next.keys()].filter((id) => !now.has(id));
-  const waits = reading && fresh.length > 0;
-  if (!waits) {
+  // A line across the list is no news: it waits for the next time the rows are put in order.
+  const news = fresh.filter((id) => !next.get(id)?.classList.contains("rule")).length;
+  if (!reading) {
     for (const id of fresh) now.set(id, added(next.get(id) as HTMLElement));
-    if (!reading) arrange(list, [...next.keys()].map((id) => now.get(id) as HTMLElement));
+    arrange(list, [...next.keys()].map((id) => now.get(id) as HTMLElement));
     for (const id of fresh) onRow(now.get(id) as HTMLElement);
   }
   giveFocusBack();
-  bar(list, waits ? fresh.length : 0, () => {
+  bar(list, reading ? news : 0, () => {
     window.scrollTo({ top: 0 });
     reconcile(list, incoming, false, onRow);
     list.querySelector<HTMLElement>(":scope > .selected")?.focus({ preventScroll: true });
