@@ -44,6 +44,14 @@ class Migration(migrations.Migration):
                 name="items_escalated",
             ),
         ),
+        migrations.AddIndex(
+            model_name="workitem",
+            index=models.Index(
+                condition=models.Q(("assignee__isnull", False), ("closed_at", None)),
+                fields=["assignee", "-at_stake_minor", "-id"],
+                name="items_given",
+            ),
+        ),
         migrations.CreateModel(
             name="WorkMove",
             fields=[
