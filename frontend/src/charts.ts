@@ -37,7 +37,7 @@ const HUES = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2"];
 const FIXED: Record<string, string> = {
   train: "#56b4e9", training: "#56b4e9", validation: "#e69f00", val: "#e69f00", champion: "#56b4e9", candidate: "#e69f00",
   approved: "#009e73", review: "#e69f00", declined: "#d55e00", "this payment": "#cc79a7", "impossible speed": "#d55e00", places: "#56b4e9",
-  precision: "#56b4e9", recall: "#e69f00", saved: "#009e73", lost: "#d55e00",
+  precision: "#56b4e9", recall: "#e69f00", alerts: "#56b4e9", saved: "#009e73", lost: "#d55e00",
 };
 /** Colour never stands alone: dots of different series have different shapes. */
 const SHAPES: Record<string, string> = { approved: "circle", review: "triangle", declined: "diamond", "this payment": "pin" };
@@ -179,6 +179,8 @@ function table(data: Data): HTMLElement {
 
 class Chart {
   private readonly plot = make("div", { class: "plot", role: "img" });
+  /** Before the plot and without height: what is an image to a screen reader holds nothing to be reached. */
+  private readonly over = make("div", { class: "draglines" });
   private readonly nothing = make("p", { class: "nothing", role: "status" }, "Nothing to draw yet");
   private readonly flip = make("button", { type: "button", class: "ghost small switch", title: "Chart or table (t)" }, "table");
   private drawing: EChartsType | null = null;
@@ -189,7 +191,7 @@ class Chart {
 
   constructor(private readonly root: HTMLElement) {
     this.plot.hidden = true;
-    root.append(this.flip, this.nothing, this.plot);
+    root.append(this.flip, this.nothing, this.over, this.plot);
     this.flip.addEventListener("click", () => this.toggle());
     document.addEventListener("keydown", (event) => {
       if (event.key === "t" && root.isConnected && !event.ctrlKey && !event.metaKey && !isTyping(event.target)) this.toggle();
@@ -230,7 +232,7 @@ class Chart {
     const data = this.data;
     const empty = !data || data.series.every((series) => series.points.length === 0);
     this.nothing.hidden = !empty;
-    this.plot.hidden = empty || this.tableElement !== null;
+    this.plot.hidden = this.over.hidden = empty || this.tableElement !== null;
     this.flip.hidden = empty;
     if (!data || empty) return;
     this.plot.setAttribute("aria-label", `${this.root.querySelector("figcaption")?.textContent ?? "Chart"}: ${data.series.map((s) => s.name).join(", ")} by ${data.x.name}. Press t for the numbers.`);
@@ -247,7 +249,7 @@ class Chart {
   }
 
   private draggable(line: Line): boolean {
-    const made = this.handles.get(line.name) ?? (this.drawing ? DragLine.on(this.plot, this.drawing, line) : null);
+    const made = this.handles.get(line.name) ?? (this.drawing ? DragLine.on(this.over, this.drawing, line) : null);
     if (made) this.handles.set(line.name, made);
     return made !== null;
   }

@@ -25,7 +25,7 @@ function offered(fields: Field[], word: string): Field[] {
 
 /** A box for a condition: offers fields while one types, and says what is wrong with it, and where. */
 class Condition {
-  private readonly list = make("ul", { class: "completions", role: "listbox", id: `completions-${(made += 1)}`, "aria-label": "Fields" });
+  private readonly list = make("ul", { class: "completions", role: "listbox", tabindex: "0", id: `completions-${(made += 1)}`, "aria-label": "Fields" });
   private readonly says = make("p", { class: "note condition", role: "status" });
   private found: Field[] = [];
   private chosen = 0;

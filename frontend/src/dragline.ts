@@ -20,19 +20,19 @@ export class DragLine {
   private high = 1;
 
   private constructor(
-    private readonly plot: HTMLElement, private readonly chart: EChartsType, private readonly line: Line, private readonly input: HTMLInputElement,
+    private readonly over: HTMLElement, private readonly chart: EChartsType, private readonly line: Line, private readonly input: HTMLInputElement,
   ) {
     this.handle = make("div", { class: "dragline", role: "slider", tabindex: "0", "aria-label": `${line.name} threshold`, "aria-orientation": "horizontal" }, make("span", {}, line.name));
-    plot.append(this.handle);
+    over.append(this.handle);
     this.handle.addEventListener("pointerdown", (event) => this.drag(event));
     this.handle.addEventListener("keydown", (event) => this.press(event));
   }
 
   /** Null where the page has no such input: then the line is only drawn. */
-  static on(plot: HTMLElement, chart: EChartsType, line: Line): DragLine | null {
+  static on(over: HTMLElement, chart: EChartsType, line: Line): DragLine | null {
     const input = line.input ? document.getElementById(line.input) : null;
     if (!(input instanceof HTMLInputElement) || line.axis !== "x") return null;
-    const made = new DragLine(plot, chart, line, input);
+    const made = new DragLine(over, chart, line, input);
     input.addEventListener("input", () => made.place());
     return made;
   }
@@ -58,7 +58,7 @@ export class DragLine {
     this.handle.focus();
     this.handle.setPointerCapture(event.pointerId);
     const move = (moved: PointerEvent): void => {
-      const value = this.chart.convertFromPixel({ xAxisIndex: 0 }, moved.clientX - this.plot.getBoundingClientRect().left);
+      const value = this.chart.convertFromPixel({ xAxisIndex: 0 }, moved.clientX - this.over.getBoundingClientRect().left);
       if (Number.isFinite(value)) this.set(Number(value));
     };
     const end = (): void => {
