@@ -5,7 +5,7 @@
 
 Photographs the worklist and the quality page; then sends two synthetic films of one patient for each set of
 pictures, reads the later one as the radiologist, and photographs the viewer with the prior beside it, the
-read and the report: 1440 and 390 pixels wide, dark and light.
+read and the report: 1440 and 390 pixels wide, dark and light; as the analyst the overview.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ def main() -> None:
             with signed_in(browser, facts, width, scheme) as page:
                 for name in reading(page, accession, place):
                     keep(page, out / f"{name}-{width}-{scheme}.png")
+            with signed_in(browser, facts, width, scheme, "analyst") as page:
+                keep(overview(page), out / f"overview-{width}-{scheme}.png")
         browser.close()
 
 
@@ -119,11 +121,13 @@ def store(facts: dict[str, Any], content: bytes) -> None:
 
 
 @contextmanager
-def signed_in(browser: Browser, facts: dict[str, Any], width: int, scheme: Any) -> Iterator[Page]:
+def signed_in(
+    browser: Browser, facts: dict[str, Any], width: int, scheme: Any, who: str = "radiologist"
+) -> Iterator[Page]:
     context = browser.new_context(
         base_url=facts["base_url"], viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=scheme
     )
-    page, account = context.new_page(), facts["accounts"]["radiologist"]
+    page, account = context.new_page(), facts["accounts"][who]
     page.goto("/accounts/login/")
     page.get_by_label("Email").fill(account["email"])
     page.get_by_label("Password", exact=True).fill(account["password"])
@@ -184,6 +188,13 @@ def reading(page: Page, accession: str, place: Place) -> Iterator[str]:
         page.wait_for_timeout(3000)
         page.reload()
     yield "report"
+
+
+def overview(page: Page) -> Page:
+    """Of what the demo has played and counted so far."""
+    page.goto("/fraud/watch/?days=1")
+    expect(page.locator("figure canvas").first).to_be_visible(timeout=PATIENCE_MS)
+    return page
 
 
 def draw(page: Page, place: Place) -> None:

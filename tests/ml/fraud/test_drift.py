@@ -113,8 +113,9 @@ def test_an_interval_holds_its_sum_and_is_missing_where_nothing_can_be_said() ->
         found = sum_of(rng.exponential(100, 30), seed)
         inside += found.low <= 3000 <= found.high
     assert 85 <= inside <= 100
-    one = sum_of([5.0])
-    assert (one.value, one.low) == (5.0, None)
+    few = sum_of([5.0, 0.0, 0.0, 1.0, 2.0, 0.0, 0.0])
+    assert (few.value, few.low) == (8.0, None)
     assert ratio_of([0.0, 0.0], [0.0, 0.0]).value is None
-    share = ratio_of([1.0, 2.0, 1.0], [2.0, 2.0, 2.0])
+    assert ratio_of([1.0, 2.0], [2.0, 2.0]).low is None
+    share = ratio_of([1.0, 2.0, 1.0] * 3, [2.0, 2.0, 2.0] * 3)
     assert share.low <= share.value == pytest.approx(2 / 3) <= share.high
