@@ -255,7 +255,7 @@ def test_the_sheet_tells_of_the_keys(draw) -> None:
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_commit_waits_for_the_draft_on_its_way_or_would_be_overtaken(draw, waits) -> None:
     page, keeping, committed = draw(), [], []
-    page.route("**/read/keep/", keeping.append)
+    page.route("**/read/keep/", lambda route: keeping.append(route))
     page.route("**/read/commit/", lambda route: (committed.append(route), route.fulfill(status=204)))
     if not waits:
         page.evaluate("addEventListener('submit', event => event.stopPropagation(), true)")
