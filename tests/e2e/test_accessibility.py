@@ -91,7 +91,7 @@ def test_no_page_of_a_radiologists_day_shuts_anybody_out(
         page.get_by_role("button", name="Commit read").click()
         expect(page.get_by_role("button", name="Sign")).to_be_visible(timeout=PATIENCE_MS)
         at_study(page)
-        page.get_by_text("Critical finding").click()
+        page.get_by_text("Critical finding", exact=True).click()
         page.get_by_label("What is critical").select_option("Pleural effusion")
         page.get_by_role("button", name="Mark as critical").click()
         at_study(page)
