@@ -111,7 +111,7 @@ def _exam(
         "clinical_question": place.questions[number % len(place.questions)],
     }
     odd = ODD[number // ODD_EVERY % len(ODD)] if number % ODD_EVERY == ODD_EVERY - 1 else {}
-    described = "SYNTHETIC chest" if odd else f"SYNTHETIC chest {'PA' if is_upright else 'AP, bedside'}"
+    described = "SYNTHETIC chest" if odd else f"SYNTHETIC chest {film['view']}"
     about = {"AccessionNumber": f"{PREFIX}{number + 1:04d}", "StudyDescription": described, **odd}
     truth = {label: film[label] == "1" for label in LABELS}
     signed = _signed(priority, received, at, rng)

@@ -173,6 +173,7 @@ def reading(page: Page, accession: str, place: Place) -> Iterator[str]:
     draw(page, place)
     page.get_by_label("Indication").fill("Short of breath since yesterday.")
     page.get_by_role("button", name="Commit read").click()
+    expect(page.get_by_role("button", name="Sign")).to_be_visible(timeout=PATIENCE_MS)
     shown(page)
     expect(page.locator(".outlines polygon")).to_have_count(1)
     if page.evaluate("innerWidth") < 1440:
@@ -180,6 +181,7 @@ def reading(page: Page, accession: str, place: Place) -> Iterator[str]:
     yield "read"
     page.get_by_role("button", name="Sign").click()
     page.locator("dialog").get_by_role("button", name="Sign").click()
+    expect(page.get_by_role("button", name="Sign")).to_have_count(0, timeout=PATIENCE_MS)
     page.get_by_role("link", name="Your report").click()
     expect(page.locator("article")).to_be_visible()
     for _ in range(20):

@@ -250,3 +250,24 @@ def test_the_sheet_tells_of_the_keys(draw) -> None:
     sheet = page.get_by_role("dialog", name="Keyboard")
     for words in ("Move or resize the selected box by keys", "Keep the box being drawn", "drawn: move it"):
         expect(sheet).to_contain_text(words)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_commit_waits_for_the_draft_on_its_way_or_would_be_overtaken(draw, waits) -> None:
+    page, keeping, committed = draw(), [], []
+    page.route("**/read/keep/", lambda route: keeping.append(route))
+    page.route("**/read/commit/", lambda route: (committed.append(route), route.fulfill(status=204)))
+    if not waits:
+        page.evaluate("addEventListener('submit', event => event.stopPropagation(), true)")
+    with page.expect_request("**/read/keep/"):
+        page.get_by_role("radio", name="nodule: present").check()
+    if waits:
+        page.get_by_role("button", name="Commit read").click()
+        page.wait_for_function("document.querySelector('form.htmx-request')")
+        assert committed == []
+        with page.expect_request("**/read/commit/"):
+            keeping[0].fulfill(status=200, content_type="text/html", body="<span id='read-kept'></span>")
+    else:
+        with page.expect_request("**/read/commit/"):
+            page.get_by_role("button", name="Commit read").click()
+    assert len(keeping) == 1
