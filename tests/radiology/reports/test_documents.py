@@ -8,6 +8,7 @@ import subprocess
 from datetime import datetime
 
 import pytest
+from django.db.models import Q
 from django.test import Client
 from highdicom.sr import EnhancedSR
 from pydicom.sr._cid_dict import cid_concepts
@@ -173,16 +174,24 @@ def test_wado_gives_it_out_but_to_who_reads_the_study_blind(signed, client, toke
     assert other.get(page).status_code == 200
 
 
+def listed(client: Client, *doors: str) -> list[list[str]]:
+    """The reports that QIDO-RS lists at each door."""
+    answers = [client.get(f"/dicom-web/{door}", {"Modality": "SR"}).content for door in doors]
+    return [[row["00080018"]["Value"][0] for row in json.loads(found or b"[]")] for found in answers]
+
+
 def test_qido_lists_it_to_those_to_whom_wado_gives_it(signed, other) -> None:
-    door = f"/dicom-web/studies/{signed.study.StudyInstanceUID}/instances"
-
-    def reports() -> list[str]:
-        listed = other.get(door, {"Modality": "SR"}).content
-        return [one["00080018"]["Value"][0] for one in json.loads(listed or b"[]")]
-
-    assert reports() == [document(signed).SOPInstanceUID]
+    """Within the study and across studies."""
+    doors = (f"studies/{signed.study.StudyInstanceUID}/instances", "instances")
+    assert listed(other, *doors) == [[document(signed).SOPInstanceUID]] * 2
     other.post(f"/radiology/studies/{signed.study.public_id}/read/")
-    assert reports() == []
+    assert listed(other, *doors) == [[], []]
+
+
+def test_without_the_question_who_reads_blind_it_would_be_listed(signed, other, monkeypatch) -> None:
+    other.post(f"/radiology/studies/{signed.study.public_id}/read/")
+    monkeypatch.setattr("apps.radiology.reports._blind_for", lambda user: Q(pk=None))
+    assert listed(other, "instances") == [[document(signed).SOPInstanceUID]]
 
 
 def test_without_the_guard_a_second_reader_would_see_it(signed, other, monkeypatch) -> None:
