@@ -19,6 +19,7 @@ class FraudConfig(AppConfig):
         )
         from apps.fraud.services.deliver import ring_due
         from apps.fraud.services.drain import ring_overdue
+        from apps.fraud.services.gather import ring_ungathered
         from apps.modelops.registry import Domain, Phase, register_domain
         from ml.fraud.config import PRESETS, TrainConfig
 
@@ -45,6 +46,7 @@ class FraudConfig(AppConfig):
         register_queue_age("realtime", pending_age)
         register_sweeper("fraud.pending", ring_overdue)
         register_sweeper("fraud.deliveries", ring_due)
+        register_sweeper("fraud.alerts", ring_ungathered)
         register_check("decision webhooks", dead_deliveries)
         register_check("fraud model", model_in_service)
         register_check("fraud model of this process", loaded_here, readiness=True)

@@ -3,6 +3,7 @@ from celery import shared_task
 from apps.fraud.services.counts import count_due
 from apps.fraud.services.deliver import deliver_due
 from apps.fraud.services.drain import drain_shard
+from apps.fraud.services.gather import gather_alerts as gather
 
 
 @shared_task(name="fraud.decide_pending")
@@ -13,6 +14,11 @@ def decide_pending(shard: int) -> None:
 @shared_task(name="fraud.deliver_decisions")
 def deliver_decisions() -> None:
     deliver_due()
+
+
+@shared_task(name="fraud.gather_alerts")
+def gather_alerts() -> None:
+    gather()
 
 
 @shared_task(name="fraud.count_hours")

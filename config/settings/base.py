@@ -47,6 +47,8 @@ LYNCEUS_REALTIME_WORKERS = int_env("LYNCEUS_REALTIME_WORKERS", 1, low=1, high=16
 LYNCEUS_CALLER_CACHE_S = int_env("LYNCEUS_CALLER_CACHE_S", 1, low=0, high=60)
 LYNCEUS_MODEL_RETRY_S = int_env("LYNCEUS_MODEL_RETRY_S", 30, low=1, high=3600)
 LYNCEUS_WEBHOOK_ALLOW = networks_env("LYNCEUS_WEBHOOK_ALLOW")
+LYNCEUS_DUE_LOSS_MIN = int_env("LYNCEUS_DUE_LOSS_MIN", 60, low=1, high=10_080)
+LYNCEUS_DUE_FRICTION_MIN = int_env("LYNCEUS_DUE_FRICTION_MIN", 240, low=1, high=10_080)
 LYNCEUS_DISK_MIN_MB = int_env("LYNCEUS_DISK_MIN_MB", 512, low=0, high=1_000_000)
 
 # --- DICOM --------------------------------------------------------------------------------------
@@ -262,6 +264,7 @@ CELERY_TASK_QUEUES = [Queue(name) for name in ("realtime", "imaging", "training"
 CELERY_TASK_ROUTES = {
     "fraud.decide_pending": {"queue": "realtime"},
     "fraud.deliver_decisions": {"queue": "default"},
+    "fraud.gather_alerts": {"queue": "default"},
     "fraud.count_hours": {"queue": "default"},
     "radiology.analyse_instance": {"queue": "imaging"},
     "radiology.make_results": {"queue": "default"},

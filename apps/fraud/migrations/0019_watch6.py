@@ -24,7 +24,7 @@ def key():
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0003_names"),
-        ("fraud", "0016_rescores"),
+        ("fraud", "0017_work"),
     ]
 
     operations = [

@@ -58,6 +58,7 @@ from apps.fraud.models.transactions import (
     Transaction,
     TransactionStatus,
 )
+from apps.fraud.models.work import Desk, WorkItem
 
 __all__ = [
     "AMOUNT_MAX_MINOR",
@@ -73,6 +74,7 @@ __all__ = [
     "CountedHour",
     "Decision",
     "Delivery",
+    "Desk",
     "EntryMode",
     "EventKey",
     "EventType",
@@ -110,5 +112,6 @@ __all__ = [
     "Transaction",
     "TransactionStatus",
     "UnheardLabel",
+    "WorkItem",
     "by_thresholds",
 ]

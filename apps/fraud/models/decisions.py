@@ -17,6 +17,7 @@ from django.db.models import Q
 from apps.accounts.models import Site
 from apps.fraud.models.sources import one_of
 from apps.fraud.models.transactions import EventType, Transaction
+from apps.fraud.models.work import WorkItem
 
 
 class Outcome(models.TextChoices):
@@ -173,7 +174,7 @@ class AlertStatus(models.TextChoices):
 
 
 class Alert(models.Model):
-    """A decision that wants a person, ranked by the money at risk (score x amount)."""
+    """A decision that wants a person. Soon after it was written it lies in a work item."""
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
     decision = models.OneToOneField(Decision, on_delete=models.PROTECT, related_name="alert")
@@ -181,6 +182,8 @@ class Alert(models.Model):
     amount_reporting_minor = models.BigIntegerField()
     risk_minor = models.BigIntegerField(help_text="Score x amount; the whole amount where there is no score.")
     created_at = models.DateTimeField()
+    item = models.ForeignKey(WorkItem, null=True, on_delete=models.PROTECT, related_name="alerts")
+    at_stake_minor = models.BigIntegerField(null=True, help_text="Its part of its item's; with the item.")
 
     class Meta:
         constraints: ClassVar = [
@@ -190,7 +193,8 @@ class Alert(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["site", "-risk_minor"], condition=Q(status="open"), name="open_by_risk")
+            models.Index(fields=["site", "-risk_minor"], condition=Q(status="open"), name="open_by_risk"),
+            models.Index(fields=["id"], condition=Q(status="open", item=None), name="alerts_to_gather"),
         ]
 
     def __str__(self) -> str:

@@ -28,6 +28,7 @@ from apps.fraud.models import (
 )
 from apps.fraud.predictors import Champion, NoAnswer
 from apps.fraud.rows import event_of
+from apps.fraud.services.gather import ring_gather
 from apps.fraud.services.rulesets import active_rules
 from apps.fraud.services.sequence import states_for
 from apps.fraud.services.states import heard, lock_states, store_states
@@ -81,6 +82,8 @@ def _keep(site: Site, model: Champion, scored: Sequence[Scored]) -> None:
     rescores = _rescores(model, scored, limits, at)
     alerts = [alert_of(site, one.decision, one.score, at) for one in rescores if _wants_a_person(one)]
     insert(rescores, alerts)
+    if alerts:
+        ring_gather()
     pks = [one.pk for one in rescores]
     record(
         "decisions.rescored", site=site, actor=None,

@@ -28,6 +28,7 @@ from apps.fraud.models import (
 from apps.fraud.predictors import MODEL_UNREADABLE
 from apps.fraud.rows import event_of
 from apps.fraud.rules import RuleHit, main_hit, settle
+from apps.fraud.services.gather import ring_gather
 from apps.fraud.services.late import keep_for_later
 from apps.fraud.services.look import Looked
 from ml.fraud.contracts import NETWORK, EventScore, Reason, Thresholds
@@ -87,6 +88,8 @@ def write_decisions(
         _record(site, decisions)
     if told:
         ring("fraud.deliver_decisions")
+    if alerts:
+        ring_gather()
     return decisions
 
 

@@ -1,0 +1,106 @@
+"""Taking work items: one analyst each, until the work is settled, given back, or the lock runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from apps.accounts.models import Site, User
+from apps.audit.services import record
+from apps.core.clock import now
+from apps.core.errors import LynceusError
+from apps.fraud.models import Alert, AlertStatus, Desk, WorkItem
+from apps.fraud.services.gather import sum_up
+
+HELD = timedelta(minutes=10)
+
+
+def free_items(site: Site, desk: Desk, user: User, at: datetime) -> QuerySet[WorkItem]:
+    """Open items this analyst may take without asking anybody, the most at stake first."""
+    items = WorkItem.objects.filter(site=site, desk=desk, closed_at=None)
+    free = Q(locked_until=None) | Q(locked_until__lte=at) | Q(locked_by=user)
+    awake = Q(snoozed_until=None) | Q(snoozed_until__lte=at)
+    mine_or_nobodys = Q(assignee=None) | Q(assignee=user)
+    return items.filter(free, awake, mine_or_nobodys).order_by("-at_stake_minor", "-id")
+
+
+@transaction.atomic
+def take_next(*, site: Site, desk: Desk, user: User) -> WorkItem | None:
+    """Lock the free item with the most at stake and nobody else's; None where there is none.
+
+    Analysts who ask at the same moment each get another: a row that somebody is just taking is passed over.
+    """
+    at = now()
+    item = (
+        free_items(site, desk, user, at)
+        .exclude(locked_by=user, locked_until__gt=at)
+        .select_for_update(skip_locked=True)
+        .first()
+    )
+    return None if item is None else _lock(item, user, at)
+
+
+@transaction.atomic
+def take_item(item: WorkItem, user: User, *, over: bool = False) -> WorkItem:
+    """LynceusError 409 item_locked while somebody else works on it, unless it is taken `over`; 409
+    item_closed where it is settled."""
+    item, at = _again(item), now()
+    if item.locked_by_id not in (None, user.pk) and item.locked_until and item.locked_until > at:
+        if not over:
+            who = item.locked_by.full_name or item.locked_by.email  # type: ignore[union-attr]
+            raise LynceusError("item_locked", f"{who} is working on this card.", status=409)
+        record(
+            "work.taken_over", site=item.site, actor=user, subject=f"item:{item.pk}",
+            detail={"from": f"user:{item.locked_by_id}"},
+        )  # fmt: skip
+    return _lock(item, user, at)
+
+
+def hold_item(item: WorkItem, user: User) -> bool:
+    """Keep it for longer; False where it is not this analyst's (any more)."""
+    mine = WorkItem.objects.filter(pk=item.pk, locked_by=user, locked_until__gt=now())
+    return bool(mine.update(locked_until=now() + HELD))
+
+
+def release_item(item: WorkItem, user: User) -> None:
+    WorkItem.objects.filter(pk=item.pk, locked_by=user).update(locked_by=None, locked_until=None)
+
+
+def close_alerts(item: WorkItem, alert_ids: Collection[int], user: User) -> list[Alert]:
+    """Close those alerts of an item that this analyst holds, inside the caller's transaction.
+
+    The caller names what was on the screen: an alert that came meanwhile stays open, and the item with it,
+    free for whoever takes it next. LynceusError 409 item_not_yours, or alert_settled where one of them is
+    closed already.
+    """
+    item, at = _again(item), now()
+    if item.locked_by_id != user.pk or item.locked_until is None or item.locked_until <= at:
+        raise LynceusError(
+            "item_not_yours", "You no longer hold this card: take it again, and look at it once more.",
+            status=409,
+        )  # fmt: skip
+    alerts = list(item.alerts.filter(pk__in=alert_ids, status=AlertStatus.OPEN).order_by("pk"))
+    if len(alerts) != len(set(alert_ids)):
+        raise LynceusError("alert_settled", "One of these alerts is settled already.", status=409)
+    item.alerts.filter(pk__in=[alert.pk for alert in alerts]).update(status=AlertStatus.CLOSED)
+    item.locked_by, item.locked_until = None, None
+    sum_up([item], at)
+    return alerts
+
+
+def _again(item: WorkItem) -> WorkItem:
+    """As it is now, and nobody else's to change until the transaction ends."""
+    found = WorkItem.objects.select_for_update(of=("self",)).select_related("locked_by", "site")
+    item = found.get(pk=item.pk)
+    if item.closed_at is not None:
+        raise LynceusError("item_closed", "This card's alerts are all settled.", status=409)
+    return item
+
+
+def _lock(item: WorkItem, user: User, at: datetime) -> WorkItem:
+    item.locked_by, item.locked_until = user, at + HELD
+    item.save(update_fields=["locked_by", "locked_until"])
+    return item
