@@ -23,8 +23,11 @@ import numpy.typing as npt
 FORMAT = 1
 MANIFEST = "manifest.json"
 ALLOWED = frozenset(
-    {"weights.safetensors", "trees.ubj", "model.onnx", "golden.npz", "gate.npz", "heldout.npz"}
-)
+    {
+        "weights.safetensors", "trees.ubj", "model.onnx", "golden.npz", "gate.npz", "heldout.npz",
+        "drift.npz",
+    }
+)  # fmt: skip
 MAX_FILE_BYTES = 2 * 1024**3
 MAX_MANIFEST_BYTES = 4 * 1024**2
 Array = npt.NDArray[Any]

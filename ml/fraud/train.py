@@ -27,7 +27,8 @@ from ml.common.metrics import average_precision, roc_auc
 from ml.fraud.booster import grow, margins_of, margins_unseen
 from ml.fraud.censoring import shares_of, weights_of
 from ml.fraud.config import TrainConfig
-from ml.fraud.contracts import Vector
+from ml.fraud.contracts import NETWORK, Vector
+from ml.fraud.drift import SCORE, Reference
 from ml.fraud.evaluate import measures
 from ml.fraud.features import FEATURE_NAMES
 from ml.fraud.heldout import HeldOut, held_out
@@ -81,6 +82,7 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     }  # fmt: skip
     files = _files(gru, trees, vectors, margins, of_trees, parts["val"], rows_of_cards)
     files["heldout.npz"] = table.to_bytes()
+    files["drift.npz"] = _reference(frame, vectors, scores).to_bytes()
     artefact_hash = write_artefact(request.output_dir, kind="fraud", files=files, meta=meta)
     progress(ProgressEvent("done", metrics={"test_auc": metrics["test"]["auc"]}))
     return TrainResult(request.output_dir, artefact_hash, metrics)
@@ -161,6 +163,15 @@ def _held_out(frame: pd.DataFrame, scores: npt.NDArray[np.floating], known: Mask
     weights = weights_of(frame[rows])
     each = np.ones(int(rows.sum())) if weights is None else weights
     return held_out(frame[rows], scores[rows], known[rows], each)
+
+
+def _reference(frame: pd.DataFrame, vectors: Matrix, scores: npt.NDArray[np.floating]) -> Reference:
+    """Of all payments of the validation days, labelled or not, as those that will be scored."""
+    rows = frame["split"].to_numpy() == "val"
+    at_us = frame["occurred_at"].astype("int64").to_numpy()[rows]
+    return Reference.of(
+        (*FEATURE_NAMES, NETWORK, SCORE), np.column_stack([vectors[rows], scores[rows]]), at_us
+    )
 
 
 def _metrics(
