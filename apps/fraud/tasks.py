@@ -1,5 +1,6 @@
 from celery import shared_task
 
+from apps.fraud.services.counts import count_due
 from apps.fraud.services.deliver import deliver_due
 from apps.fraud.services.drain import drain_shard
 from apps.fraud.services.gather import gather_alerts as gather
@@ -18,3 +19,8 @@ def deliver_decisions() -> None:
 @shared_task(name="fraud.gather_alerts")
 def gather_alerts() -> None:
     gather()
+
+
+@shared_task(name="fraud.count_hours")
+def count_hours() -> None:
+    count_due()

@@ -265,6 +265,7 @@ CELERY_TASK_ROUTES = {
     "fraud.decide_pending": {"queue": "realtime"},
     "fraud.deliver_decisions": {"queue": "default"},
     "fraud.gather_alerts": {"queue": "default"},
+    "fraud.count_hours": {"queue": "default"},
     "radiology.analyse_instance": {"queue": "imaging"},
     "radiology.make_results": {"queue": "default"},
     "radiology.make_reports": {"queue": "default"},
@@ -280,6 +281,7 @@ BEAT_PULSE_PATH = VAR_DIR / "beat-alive"
 CELERY_BEAT_SCHEDULE = {
     "core.sweep": {"task": "core.sweep", "schedule": schedule(5.0), "options": {"expires": 10}},
     "audit.seal": {"task": "audit.seal", "schedule": schedule(3.0), "options": {"expires": 6}},
+    "fraud.count": {"task": "fraud.count_hours", "schedule": schedule(10.0), "options": {"expires": 20}},
 }
 
 # --- Logging ------------------------------------------------------------------------------------

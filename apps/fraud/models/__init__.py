@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from apps.fraud.models.counts import (
+    CountedHour,
+    CountMark,
+    HourlyCount,
+    HourlyDrift,
+    HourlyLatency,
+)
 from apps.fraud.models.decisions import (
     TOO_OLD,
     Alert,
@@ -63,6 +70,8 @@ __all__ = [
     "Alert",
     "AlertStatus",
     "Channel",
+    "CountMark",
+    "CountedHour",
     "Decision",
     "Delivery",
     "Desk",
@@ -74,6 +83,9 @@ __all__ = [
     "FraudType",
     "FxRate",
     "HeardLater",
+    "HourlyCount",
+    "HourlyDrift",
+    "HourlyLatency",
     "KeyState",
     "LabelSource",
     "LateState",

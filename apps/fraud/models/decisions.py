@@ -71,6 +71,19 @@ class Decision(models.Model):
             ),
             models.CheckConstraint(condition=Q(latency_ms__gte=0), name="latency_not_negative"),
         ]
+        # What is seldom is found among millions of others.
+        indexes: ClassVar = [
+            models.Index(
+                fields=["-decided_at", "-id"],
+                condition=Q(outcome__in=["review", "decline"]),
+                name="decided_not_approved",
+            ),
+            models.Index(
+                fields=["-decided_at", "-id"],
+                condition=Q(mode__in=["no_state", "rules_only"]),
+                name="decided_degraded",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"decision {self.public_id}"
