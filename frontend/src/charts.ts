@@ -8,7 +8,14 @@ use([LineChart, GridComponent, MarkLineComponent, TooltipComponent, CanvasRender
 
 type Place = number | string;
 interface Axis { name: string; unit?: string; min?: number; max?: number; log?: boolean }
-interface Series { name: string; points: [Place, number | null][]; band?: [Place, number, number][]; dashed?: boolean }
+interface Series {
+  name: string;
+  points: [Place, number | null][];
+  band?: [Place, number, number][];
+  dashed?: boolean;
+  /** Where each point leads, in their order. */
+  links?: string[];
+}
 interface Data {
   x: Axis;
   y: Axis;
@@ -16,6 +23,8 @@ interface Data {
   lines?: { name: string; axis: "x" | "y"; value: number }[];
   done?: boolean;
 }
+
+const REACH_PX = 22;
 
 /** Okabe-Ito, readable with every common colour vision; black and yellow are left out for the two themes. */
 const HUES = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2"];
@@ -93,14 +102,18 @@ function option(data: Data): Record<string, unknown> {
 function table(data: Data): HTMLElement {
   const head = make("tr", {}, make("th", { scope: "col" }, axisName(data.x)));
   for (const series of data.series) head.append(make("th", { scope: "col", class: "number" }, series.name));
-  const rows = new Map<Place, string[]>();
+  const rows = new Map<Place, (string | HTMLElement)[]>();
   data.series.forEach((series, column) => {
-    for (const [x, y] of series.points) {
+    series.points.forEach(([x, y], number) => {
       const row = rows.get(x) ?? data.series.map(() => "–");
       const interval = series.band?.find(([place]) => place === x);
-      if (y !== null) row[column] = tidy(y) + (interval ? ` (${tidy(interval[1])} to ${tidy(interval[2])})` : "");
+      if (y !== null) {
+        const text = tidy(y) + (interval ? ` (${tidy(interval[1])} to ${tidy(interval[2])})` : "");
+        const href = series.links?.[number];
+        row[column] = href ? make("a", { href }, text) : text;
+      }
       rows.set(x, row);
-    }
+    });
   });
   const body = make("tbody");
   for (const [x, cells] of rows) {
@@ -167,9 +180,36 @@ class Chart {
       this.tableElement.replaceWith(next);
       this.tableElement = next;
     } else {
-      this.drawing ??= init(this.plot);
+      this.drawing ??= this.begin();
       this.drawing.setOption(option(data), { notMerge: true });
     }
+  }
+
+  private begin(): EChartsType {
+    const drawing = init(this.plot), surface = drawing.getZr();
+    surface.on("click", ({ offsetX, offsetY }) => {
+      const href = this.linkNear(drawing, offsetX, offsetY);
+      if (href) window.location.assign(href);
+    });
+    surface.on("mousemove", ({ offsetX, offsetY }) => {
+      if (this.linkNear(drawing, offsetX, offsetY)) surface.setCursorStyle("pointer");
+    });
+    return drawing;
+  }
+
+  /** Of the points within reach the nearest one's link: the line itself has none, and its marks may be too small. */
+  private linkNear(drawing: EChartsType, x: number, y: number): string | undefined {
+    let nearest = REACH_PX, found: string | undefined;
+    for (const series of this.data?.series ?? []) {
+      series.points.forEach(([at, value], number) => {
+        const href = series.links?.[number];
+        if (!href || value === null) return;
+        const pixel = drawing.convertToPixel({ xAxisIndex: 0, yAxisIndex: 0 }, [typeof at === "string" ? Date.parse(at) : at, value]) as number[];
+        const away = Math.hypot((pixel[0] ?? Infinity) - x, (pixel[1] ?? Infinity) - y);
+        if (away < nearest) [nearest, found] = [away, href];
+      });
+    }
+    return found;
   }
 
   private toggle(): void {

@@ -104,6 +104,26 @@ def test_a_chart_shows_its_numbers_as_a_table(open_page: OpenPage) -> None:
     expect(page.locator(".chart tbody tr")).to_have_text(["10.5", "20.25 (0.2 to 0.3)"])
 
 
+def test_a_point_of_a_chart_opens_what_is_behind_it(open_page: OpenPage) -> None:
+    """By a click near it, and by its link in the table."""
+    data = {"x": {"name": "day"}, "y": {"name": "declined", "min": 0}, "done": True}
+    data["series"] = [{"name": "a", "points": [[1, 0.5], [2, 0.25]], "links": ["/first", "/second"]}]
+    body = '<figure class="chart" data-chart data-src="/curve"><figcaption>Declined</figcaption></figure>'
+    served = {"/curve": lambda route: (200, "application/json", json.dumps(data).encode())}
+    page = open_page(body, served)
+    plot = page.locator(".chart canvas")
+    expect(plot).to_be_visible()
+    page.keyboard.press("t")
+    expect(page.get_by_role("link", name="0.25")).to_have_attribute("href", "/second")
+    page.keyboard.press("t")
+    box = plot.bounding_box()
+    assert box
+    plot.click(position={"x": box["width"] / 2, "y": box["height"] - 60})  # near no point
+    assert page.url.endswith("/")
+    plot.click(position={"x": box["width"] - 84, "y": 30 + (box["height"] - 90) / 2})
+    page.wait_for_url("**/second")
+
+
 def test_a_dangerous_button_asks_first(open_page: OpenPage) -> None:
     page = open_page(
         '<form action="/cancelled"><button data-confirm="Cancel this job?">Cancel job</button></form>'
