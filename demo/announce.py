@@ -122,8 +122,8 @@ Lynceus is ready. Research software: not a medical device. All data here is synt
 {logins}
 
   Try    Radiologist: "Send films", then drop files from {places.films}
-         Fraud analyst: watch the queue while you run, in another terminal,
-             .venv/bin/python manage.py stream_transactions --rate 20
+         Fraud analyst: watch Alerts and Overview; a day with attacks in it is being played.
+             More of it, in another terminal: .venv/bin/python manage.py simulate_day --rate 20
   Keys   {places.summary}     Log  {places.log}
   Stop   Ctrl-C
 """

@@ -10,9 +10,10 @@ from honcho.environ import parse_procfile
 from honcho.manager import Manager
 from honcho.printer import Printer
 
-from demo.places import ROOT, Places
+from demo.places import ROOT, Places, size
 
 ANNOUNCER = "ready"
+PLAYER = "play"
 
 
 class _Split(Printer):  # type: ignore[misc]
@@ -44,9 +45,14 @@ def run(places: Places) -> int:
 
 
 def commands(environment: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """The Procfile's lines, without Redis where a running one is given, and the announcer."""
+    """The Procfile's lines, without Redis where a running one is given, the announcer, and the player.
+
+    The project's own tests, on the small demo, have no player: they count what they sent.
+    """
     procfile = parse_procfile((ROOT / "Procfile").read_text())
     for name, command in procfile.processes.items():
         if not (name == "redis" and environment.get("REDIS_URL")):
             yield name, f"exec {command}"
     yield ANNOUNCER, f"exec {sys.executable} -m demo.announce"
+    if size() == "demo":
+        yield PLAYER, f"exec {sys.executable} -m demo.play"

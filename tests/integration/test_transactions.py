@@ -90,6 +90,22 @@ def test_the_simulator_plays_through_the_signed_webhook(demo: Running) -> None:
     assert int(done.stdout.split()[1]) > 0
 
 
+def test_a_day_with_attacks_in_it_is_played_and_the_overview_counts_it(demo: Running) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "simulate_day", "--rate", "100", "--speed", "86400", "--seed", "3"],
+        cwd=ROOT, env=demo.environment, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    sent = int(done.stdout.split()[1])
+    with demo.as_program() as program:
+
+        def counted() -> bool:
+            periods = program.get("/api/v1/watch/periods", params={"days": 1}).json()["items"]
+            return sum(one["n"] for one in periods) >= sent and any(one["frauds"] for one in periods)
+
+        eventually(counted, within_s=90, of="the overview")
+
+
 def test_with_no_demo_running_the_simulator_says_what_to_give(demo: Running, tmp_path) -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", "stream_transactions"],
