@@ -9,6 +9,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from apps.core.errors import LynceusError, problem_response
 from apps.fraud.api import router as fraud_router
+from apps.fraud.watch_api import router as watch_router
 from apps.radiology.api import router as radiology_router
 
 api = NinjaAPI(
@@ -21,6 +22,7 @@ api = NinjaAPI(
 
 
 api.add_router("", fraud_router)
+api.add_router("", watch_router)
 api.add_router("", radiology_router)
 
 

@@ -100,6 +100,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
     }
     known: dict[str, dict[str, Any]] = {
         "/fraud/decisions/*": {"public_id": things.decision.public_id},
+        "/fraud/watch/*": {"name": "volume", "listed": "periods"},
         "/fraud/rules/*": {"number": things.ruleset.number, "entry_id": things.entry.pk},
         "/fraud/rules/pass-through/*": {"number": things.policy.number},
         "/radiology/studies/*": {"public_id": study.public_id},

@@ -25,6 +25,8 @@ RAISED_BY = [
     "apps/core/errors.py",
     "apps/fraud/api.py",
     "apps/fraud/doors.py",
+    "apps/fraud/events.py",
+    "apps/fraud/watch_api.py",
     "apps/radiology/store.py",
     "apps/fraud/services/ingest.py",
     "apps/fraud/services/labels.py",

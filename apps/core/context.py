@@ -23,6 +23,7 @@ PLACES = (
     ("radiology:discrepancies", "Discrepancies", "compare", "discrepancies", "g d", {"radiologist"}),
     ("radiology:quality", "Quality", "chart", "quality", "g q", {"radiologist", "ml_admin"}),
     ("fraud:queue", "Alerts", "card", "alerts", "g a", {"fraud_analyst"}),
+    ("fraud:watch", "Overview", "chart", "watch", "g v", {"fraud_analyst"}),
     ("fraud:rules", "Rules", "filter", "rules", "g r", {"fraud_analyst", "operator"}),
     ("modelops:index", "Models", "model", "models", "g m", {"ml_admin"}),
     ("audit:log", "Audit", "audit", "audit", "g l", {"auditor"}),

@@ -1,12 +1,18 @@
 from django.urls import path
 
-from apps.fraud import operating_views, passing_views, rule_views, views
+from apps.fraud import operating_views, passing_views, rule_views, views, watch_views
 
 app_name = "fraud"
 urlpatterns = [
     path("", views.queue, name="queue"),
     path("rows/", views.rows, name="rows"),
     path("decisions/<uuid:public_id>/", views.decision, name="decision"),
+    path("watch/", watch_views.watch, name="watch"),
+    path("watch/now/", watch_views.watch_now, name="watch_now"),
+    path("watch/charts/<slug:name>.json", watch_views.watch_chart, name="watch_chart"),
+    path("watch/events/", watch_views.watch_events, name="watch_events"),
+    path("watch/<slug:listed>.csv", watch_views.watch_export, {"form": "csv"}, name="watch_csv"),
+    path("watch/<slug:listed>.parquet", watch_views.watch_export, {"form": "parquet"}, name="watch_parquet"),
     path("rules/", rule_views.versions, name="rules"),
     path("rules/new/", rule_views.new_version, name="new_version"),
     path("rules/<int:number>/", rule_views.version, name="version"),

@@ -1,0 +1,116 @@
+"""Decided payments of a site, the latest first: narrowed down, page by page along an index."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db import models
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from apps.accounts.models import Site
+from apps.core.errors import LynceusError
+from apps.fraud.models import Decision, FraudLabel
+
+LONGEST = timedelta(days=92)
+CHUNK = 1000
+
+
+class Known(models.TextChoices):
+    FRAUD = "fraud", "Fraud"
+    LEGITIMATE = "legitimate", "Legitimate"
+    UNKNOWN = "unknown", "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Decided from `since` up to `until`; an empty string is no narrowing."""
+
+    since: datetime
+    until: datetime
+    outcome: str = ""
+    mode: str = ""
+    known: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`older` is the cursor to go on from; empty where there is no more."""
+
+    rows: list[Decision]
+    older: str
+
+
+def events_of(site: Site, chosen: Chosen) -> QuerySet[Decision]:
+    rows = Decision.objects.filter(
+        transaction__source__site=site, decided_at__gte=chosen.since, decided_at__lt=chosen.until
+    )
+    for field in ("outcome", "mode"):
+        if value := getattr(chosen, field):
+            rows = rows.filter(**{field: value})
+    if chosen.source:
+        rows = rows.filter(transaction__source__slug=chosen.source)
+    if chosen.known == Known.UNKNOWN:
+        rows = rows.filter(~Exists(FraudLabel.objects.filter(transaction=OuterRef("transaction"))))
+    elif chosen.known:
+        rows = rows.filter(Exists(_last_said(chosen.known == Known.FRAUD)))
+    return rows.select_related("transaction__source", "alert", "rescore").order_by("-decided_at", "-id")
+
+
+def _last_said(fraud: bool) -> QuerySet[FraudLabel]:
+    """The outer decision's last label, if it says so."""
+    told = FraudLabel.objects.filter(transaction=OuterRef("transaction"), fraud=fraud)
+    later = FraudLabel.objects.filter(transaction=OuterRef("transaction"), pk__gt=OuterRef("pk"))
+    return told.filter(~Exists(later))
+
+
+def page_of(rows: QuerySet[Decision], cursor: str, size: int) -> Page:
+    """LynceusError 422 for a cursor that is none of ours."""
+    found = list((rows.filter(_after(cursor)) if cursor else rows)[: size + 1])
+    shown = with_known(found[:size])
+    return Page(shown, cursor_of(shown[-1]) if len(found) > size else "")
+
+
+def cursor_of(row: Decision) -> str:
+    at_us = round(row.decided_at.timestamp() * 1e6)
+    return base64.urlsafe_b64encode(f"{at_us}.{row.pk}".encode()).decode().rstrip("=")
+
+
+def _after(cursor: str) -> Q:
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        at_us, pk = map(int, raw.decode("ascii").split("."))
+        at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=at_us)
+        if not 0 < pk < 2**63:
+            raise ValueError("no key")
+    except (binascii.Error, ValueError, OverflowError):
+        raise LynceusError("bad_cursor", "The cursor is none that was given out here.", status=422) from None
+    # The first condition alone bounds the walk along the index.
+    return Q(decided_at__lte=at) & (Q(decided_at__lt=at) | Q(pk__lt=pk))
+
+
+def with_known(rows: Sequence[Decision]) -> list[Decision]:
+    """The same rows, each with `known`: what the last label says, or that there is none."""
+    labels = FraudLabel.objects.filter(transaction__in=[row.transaction_id for row in rows]).order_by("pk")
+    said = dict(labels.values_list("transaction_id", "fraud"))
+    for row in rows:
+        fraud = said.get(row.transaction_id)
+        row.known = (  # type: ignore[attr-defined]
+            Known.UNKNOWN if fraud is None else Known.FRAUD if fraud else Known.LEGITIMATE
+        )
+    return list(rows)
+
+
+def in_chunks(rows: Iterable[Decision]) -> Iterator[Decision]:
+    """For a long walk: what is known is asked for CHUNK rows at a time."""
+    chunk: list[Decision] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == CHUNK:
+            yield from with_known(chunk)
+            chunk = []
+    yield from with_known(chunk)
