@@ -4,8 +4,8 @@
     .venv/bin/python -m docs.pictures [--out docs/images]
 
 Sends two synthetic films of one patient for each set of pictures, reads the later one as the radiologist, and
-photographs the worklist, the viewer with the prior beside it, and the read, 1440 and 390 pixels wide, dark
-and light.
+photographs the worklist, the viewer with the prior beside it, and the read, and as the analyst the overview,
+1440 and 390 pixels wide, dark and light.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ def main() -> None:
             with signed_in(browser, facts, width, scheme) as page:
                 for name in take(page, accession):
                     keep(page, out / f"{name}-{width}-{scheme}.png")
+            with signed_in(browser, facts, width, scheme, "analyst") as page:
+                keep(overview(page), out / f"overview-{width}-{scheme}.png")
         browser.close()
 
 
@@ -84,11 +86,13 @@ def store(facts: dict[str, Any], content: bytes) -> None:
 
 
 @contextmanager
-def signed_in(browser: Browser, facts: dict[str, Any], width: int, scheme: Any) -> Iterator[Page]:
+def signed_in(
+    browser: Browser, facts: dict[str, Any], width: int, scheme: Any, who: str = "radiologist"
+) -> Iterator[Page]:
     context = browser.new_context(
         base_url=facts["base_url"], viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=scheme
     )
-    page, account = context.new_page(), facts["accounts"]["radiologist"]
+    page, account = context.new_page(), facts["accounts"][who]
     page.goto("/accounts/login/")
     page.get_by_label("Email").fill(account["email"])
     page.get_by_label("Password", exact=True).fill(account["password"])
@@ -127,6 +131,13 @@ def take(page: Page, accession: str) -> Iterator[str]:
     if page.evaluate("innerWidth") < 1440:
         page.locator(".read").evaluate("panel => { panel.scrollIntoView(); scrollBy(0, -60); }")
     yield "read"
+
+
+def overview(page: Page) -> Page:
+    """Of what the demo has played and counted so far."""
+    page.goto("/fraud/watch/?days=1")
+    expect(page.locator("figure canvas").first).to_be_visible(timeout=PATIENCE_MS)
+    return page
 
 
 def draw(page: Page) -> None:
