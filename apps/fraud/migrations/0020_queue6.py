@@ -33,6 +33,10 @@ class Migration(migrations.Migration):
             model_name='workitem',
             index=models.Index(condition=models.Q(('closed_at', None), ('escalated_at__isnull', False)), fields=['site', 'desk', '-at_stake_minor', '-id'], name='items_escalated'),
         ),
+        migrations.AddIndex(
+            model_name='workitem',
+            index=models.Index(condition=models.Q(('assignee__isnull', False), ('closed_at', None)), fields=['assignee', '-at_stake_minor', '-id'], name='items_given'),
+        ),
         migrations.CreateModel(
             name='WorkMove',
             fields=[

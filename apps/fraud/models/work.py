@@ -80,6 +80,12 @@ class WorkItem(models.Model):
                 condition=Q(closed_at=None, escalated_at__isnull=False),
                 name="items_escalated",
             ),
+            # Else who was given nothing would be looked for among all that wait.
+            models.Index(
+                fields=["assignee", "-at_stake_minor", "-id"],
+                condition=Q(closed_at=None, assignee__isnull=False),
+                name="items_given",
+            ),
         ]
 
     def __str__(self) -> str:
