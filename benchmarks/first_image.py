@@ -14,8 +14,7 @@ import json
 import os
 import statistics
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +78,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    with served() as place:
-        table = [
-            _row("warm", place, rounds),
-            _row("cold", place, rounds, cold=True),
-            _row("JPEG 2000, warm", place, rounds, syntax=JPEG2000Lossless),
-        ]
+    with tempfile.TemporaryDirectory(prefix="lyn-") as folder:
+        var = Path(folder) / "var"
+        var.mkdir()
+        place = installed(var)
+        with running(place, "-m", "demo.redis"), web(place, 1, 4):
+            table = [
+                _row("warm", place, rounds),
+                _row("cold", place, rounds, cold=True),
+                _row("JPEG 2000, warm", place, rounds, syntax=JPEG2000Lossless),
+            ]
     warm, cold, _ = table
     measures = {
         "first_image_s": warm["first_image_p50_s"], "full_depth_s": warm["full_depth_p50_s"],
@@ -94,21 +97,9 @@ def main() -> None:
     report("first_image", table, measures, rounds=rounds, megabytes=MEGABYTES, load=load)
 
 
-@contextmanager
-def served() -> Iterator[Place]:
-    """An installation of its own, with one web process."""
-    with tempfile.TemporaryDirectory(prefix="lyn-") as folder:
-        var = Path(folder) / "var"
-        var.mkdir()
-        place = installed(var)
-        with running(place, "-m", "demo.redis"), web(place, 1, 4):
-            yield place
-
-
-def first_image_s(rounds: int = 9) -> float:
-    """The median until a first image stands on the screen, with warm caches."""
-    with served() as place:
-        return statistics.median(first for first, _ in opened(place, rounds))
+def first_image_s(place: Place, rounds: int = 9) -> float:
+    """The median until a first image stands on the screen, of a running installation, with warm caches."""
+    return statistics.median(first for first, _ in opened(place, rounds))
 
 
 def opened(

@@ -39,7 +39,7 @@ FROM (SELECT i, now() - i * interval '60 days' / %(total)s AS at
 """
 LABELS = """
 INSERT INTO fraud_fraudlabel (transaction_id, fraud, source, type, scheme, raw_code, known_at, received_at)
-SELECT id, true, 'issuer', '', '', '', received_at, received_at FROM fraud_transaction WHERE id %% 500 = 0
+SELECT id, true, 'issuer', '', '', '', received_at, received_at FROM fraud_transaction WHERE id % 500 = 0
 """
 
 

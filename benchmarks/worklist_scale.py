@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.first_image import first_image_s
 from benchmarks.report import report
 from benchmarks.serving_place import Place, installed
 
@@ -50,9 +49,18 @@ def main() -> None:
             rows = list(_measured(desk, studies, unread, given.repeats))
             table += [{"studies": studies, "unread": unread, **row} for row in rows]
             worst[f"p95_ms_{name}"] = max(row["p95_ms"] for row in rows)
-    first_image = {"first_image_s": first_image_s()}
+    first_image = _first_image()
     more = {"note": given.note} if given.note else {}
     report("worklist_scale", table, worst | first_image, **more)
+
+
+def _first_image() -> dict[str, float]:
+    """The viewer's part of the same promise, where its benchmark is."""
+    try:
+        from benchmarks.first_image import first_image_s
+    except ImportError:
+        return {}
+    return {"first_image_s": float(first_image_s())}
 
 
 def _desk(place: Place) -> Callable[..., Any]:
