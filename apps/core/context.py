@@ -25,7 +25,7 @@ PLACES = (
     ("fraud:queue", "Alerts", "card", "alerts", "g a", {"fraud_analyst"}),
     ("fraud:capacity", "Capacity", "chart", "capacity", "g b", {"fraud_analyst", "operator"}),
     ("fraud:cases", "Cases", "table", "cases", "g c", {"fraud_analyst"}),
-    ("fraud:contests", "Contests", "hand", "contests", "g o", {"fraud_analyst"}),
+    ("fraud:contests", "Contests", "info", "contests", "g o", {"fraud_analyst"}),
     ("fraud:rules", "Rules", "filter", "rules", "g r", {"fraud_analyst", "operator"}),
     ("modelops:index", "Models", "model", "models", "g m", {"ml_admin"}),
     ("audit:log", "Audit", "audit", "audit", "g l", {"auditor"}),

@@ -54,6 +54,7 @@ def panel_of(made: Decision, user: User, **forms: Any) -> dict[str, Any]:
         **disposition_context(made, forms.get("settle")),
         **contacts_context(made, forms.get("contact")),
         **actions_context(made, user, forms),
+        "outside": made.transaction.notices.order_by("-pk")[:SHOWN_MAX],
     }
 
 

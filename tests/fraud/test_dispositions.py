@@ -148,6 +148,16 @@ def test_with_a_label_at_once_there_would_be_nothing_to_undo(alerts, author, mon
     assert said_of(found) == [(True, "stolen")]
 
 
+def test_what_became_labels_this_very_moment_is_not_undone(alerts, author) -> None:
+    found = alerts(LARGE)
+    made = settle(found, FRAUD, author)
+    label_all()  # its time has not passed by the clock of who asks
+    with refused("too_late"):
+        undo(made.batch, author)
+    found[0].refresh_from_db()
+    assert (found[0].status, made.stands) == (AlertStatus.CLOSED, True)
+
+
 def test_a_changed_mind_appends_and_the_newest_counts(alerts, author, second, site) -> None:
     """What models are trained on agrees."""
     found = alerts(LARGE)

@@ -7,6 +7,9 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from apps.core.clock import now
+from apps.fraud.models import FraudLabel
+from apps.fraud.services.dispositions import dispose_again
+from tests.fraud.test_dispositions import FRAUD, LARGE, LEGITIMATE, label_all, settle
 
 REASONS = [
     {"code": "other", "text": "the rest", "weight": 1.0, "value": None, "baseline": None},
@@ -41,3 +44,16 @@ def test_what_was_in_the_wide_tables_moves(site) -> None:
     made = new.get_model("fraud", "Decision").objects.select_related("evidence").get()
     assert (bytes(made.evidence.features), made.evidence.reasons) == (b"1234", REASONS)
     assert made.main_reason == "a large amount"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_analysts_said_twice_goes_back_to_the_release_before(alerts, author) -> None:
+    found = alerts(LARGE)
+    made = settle(found, FRAUD, author)
+    label_all()
+    for said in (LEGITIMATE, FRAUD):
+        made = dispose_again(made, said, author)
+        label_all()
+    migrate("0017_work")
+    migrate(MigrationExecutor(connection).loader.graph.leaf_nodes("fraud")[0][1])
+    assert list(FraudLabel.objects.order_by("pk").values_list("fraud", flat=True)) == [True, False, True]

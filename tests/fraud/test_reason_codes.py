@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.fraud.models import FraudLabel, Notice, NoticeKind
+from apps.fraud.models import Decision, FraudLabel, Notice, NoticeKind
 from apps.fraud.reason_codes import CHARGEBACKS, meaning_of
 from apps.fraud.schemas import LabelIn
 from apps.fraud.services import labels
@@ -67,6 +67,9 @@ def test_what_is_no_verdict_is_kept_and_labels_nothing(post, client, author, tol
     notice = Notice.objects.get()
     assert (notice.scheme, notice.raw_code) == ("visa", told["raw_code"])
     assert not FraudLabel.objects.exists()
+    client.force_login(author)
+    page = client.get(f"/fraud/decisions/{Decision.objects.get().public_id}/").content.decode()
+    assert notice.get_kind_display() in page.lower() and told["raw_code"] in page
 
 
 @pytest.mark.decision

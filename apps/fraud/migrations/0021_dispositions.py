@@ -39,6 +39,14 @@ def drop_triggers(apps, schema_editor):
         schema_editor.execute("DROP FUNCTION kept_refuse()")
 
 
+def tell_apart(apps, schema_editor):
+    """Going back: an analyst may have said the same twice, which the constraint from before takes only once."""
+    schema_editor.execute(
+        "UPDATE fraud_fraudlabel SET raw_code = 'disposition-' || disposition_id"
+        " WHERE disposition_id IS NOT NULL"
+    )
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -381,4 +389,5 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('source__in', ['analyst', 'cardholder', 'issuer', 'tc40', 'safe', 'chargeback'])), name='notice_source_known'),
         ),
         migrations.RunPython(add_triggers, drop_triggers),
+        migrations.RunPython(migrations.RunPython.noop, tell_apart),
     ]

@@ -140,8 +140,8 @@ def dispose_many(items: Sequence[WorkItem], said: Said, by: User, *, upto: int, 
     if any(item.site_id != by.site_id for item in items):
         raise Http404
     batch, settled = uuid.uuid4(), 0
-    for item in sorted(items, key=lambda item: item.pk):
-        taken = take_item(item, by)
+    # All before the first is settled: who has one of them may wait for what a block locks.
+    for taken in [take_item(item, by) for item in sorted(items, key=lambda item: item.pk)]:
         ids = list(taken.alerts.filter(status=AlertStatus.OPEN, pk__lte=upto).values_list("pk", flat=True))
         if ids:
             dispose(taken, ids, said, by, batch=batch)

@@ -1,0 +1,21 @@
+"""What the demo has at its start in the lists of cases and contests, sent through the doors, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.fraud.models import Case, Contest
+from demo.first_contest import contest_and_open_a_case
+from demo.seed import api_token, seed
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_works(live_server, settings) -> None:
+    settings.LYNCEUS_DEMO = True
+    seed()
+    headers = {"Authorization": f"Bearer {api_token()}"}
+    for _ in range(2):  # a start that was cut off is followed by another
+        contest_and_open_a_case(live_server.url, headers)
+    contest = Contest.objects.select_related("decision").get()
+    assert (contest.decision.outcome, contest.settled_at) == ("decline", None)
+    assert Case.objects.get().entries.count() == 3
