@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import Q
 
 from apps.accounts.models import Site
 
@@ -26,6 +27,8 @@ class AuditEvent(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["site", "-id"], name="audit_site_newest"),
             models.Index(fields=["site", "action", "-id"], name="audit_site_action"),
+            # Events of decisions have no subject, and need not pay for it.
+            models.Index(fields=["subject", "-id"], condition=~Q(subject=""), name="audit_subject"),
         ]
 
     def __str__(self) -> str:
