@@ -53,6 +53,7 @@ from apps.fraud.models.states import (
 )
 from apps.fraud.models.transactions import (
     AMOUNT_MAX_MINOR,
+    DECIDED,
     DECIDED_TYPES,
     SHARDS,
     TAKES_BACK,
@@ -69,6 +70,7 @@ from apps.fraud.models.work import Desk, DeskBudget, Move, QueueView, WorkItem, 
 __all__ = [
     "AMOUNT_MAX_MINOR",
     "CASE_TEXT_MAX",
+    "DECIDED",
     "DECIDED_TYPES",
     "GROUNDS",
     "LABELLED",

@@ -51,6 +51,9 @@ class TransactionStatus(models.TextChoices):
     PARKED = "parked"
 
 
+DECIDED = Q(status=TransactionStatus.DECIDED.value)
+
+
 class Transaction(models.Model):
     """One event as it was sent. Never changed after it is stored, but for its status."""
 
@@ -129,6 +132,18 @@ class Transaction(models.Model):
                 fields=["source", "network_reference"],
                 condition=~Q(network_reference=""),
                 name="by_network_reference",
+            ),
+            # What an analyst looks for beside an alert. A row is in them once, when it is decided: as soon as
+            # it is stored it would be twice, for PostgreSQL enters a row anew whose status changes.
+            models.Index(fields=["merchant_id", "occurred_at"], condition=DECIDED, name="merchant_events"),
+            models.Index(fields=["terminal_id", "occurred_at"], condition=DECIDED, name="terminal_events"),
+            models.Index(
+                fields=["device_id", "occurred_at"],
+                condition=DECIDED & ~Q(device_id=""),
+                name="device_events",
+            ),
+            models.Index(
+                fields=["ip", "occurred_at"], condition=DECIDED & Q(ip__isnull=False), name="ip_events"
             ),
         ]
 
