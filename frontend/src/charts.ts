@@ -1,25 +1,29 @@
 import { LineChart } from "echarts/charts";
-import { GridComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
+import { GridComponent, LegendComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
 import { type EChartsType, init, use } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import { isTyping, make, poll } from "./dom";
 
-use([LineChart, GridComponent, MarkLineComponent, TooltipComponent, CanvasRenderer]);
+use([LineChart, GridComponent, LegendComponent, MarkLineComponent, TooltipComponent, CanvasRenderer]);
 
 type Place = number | string;
 interface Axis { name: string; unit?: string; min?: number; max?: number; log?: boolean }
-interface Series { name: string; points: [Place, number | null][]; band?: [Place, number, number][]; dashed?: boolean }
+interface Series { name: string; points: [Place, number | null][]; band?: [Place, number, number][]; dashed?: boolean; dots?: boolean }
 interface Data {
   x: Axis;
   y: Axis;
   series: Series[];
   lines?: { name: string; axis: "x" | "y"; value: number }[];
+  /** In place of the points themselves, where they do not say enough by themselves. */
+  table?: { head: string[]; rows: string[][] };
   done?: boolean;
 }
 
 /** Okabe-Ito, readable with every common colour vision; black and yellow are left out for the two themes. */
 const HUES = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2"];
-const FIXED: Record<string, string> = { train: "#56b4e9", training: "#56b4e9", validation: "#e69f00", val: "#e69f00", champion: "#56b4e9", candidate: "#e69f00" };
+const FIXED: Record<string, string> = { train: "#56b4e9", training: "#56b4e9", validation: "#e69f00", val: "#e69f00", champion: "#56b4e9", candidate: "#e69f00", approved: "#009e73", review: "#e69f00", declined: "#d55e00", "this payment": "#cc79a7", "impossible speed": "#d55e00", places: "#56b4e9" };
+/** Colour never stands alone: dots of different series have different shapes. */
+const SHAPES: Record<string, string> = { approved: "circle", review: "triangle", declined: "diamond", "this payment": "pin" };
 
 function hue(name: string, index: number): string {
   return FIXED[name.toLowerCase()] ?? HUES[index % HUES.length] ?? "#56b4e9";
@@ -59,15 +63,21 @@ function bandOption(series: Series, index: number): object[] {
   ];
 }
 
+function symbols(series: Series): object {
+  if (!series.dots) return { symbol: series.points.length > 40 ? "none" : "circle", symbolSize: 5 };
+  return { symbol: SHAPES[series.name] ?? "circle", symbolSize: series.name === "this payment" ? 22 : 9, z: series.name === "this payment" ? 3 : 2 };
+}
+
 function option(data: Data): Record<string, unknown> {
   const isTime = typeof data.series[0]?.points[0]?.[0] === "string";
   const text = token("--text");
+  const dotted = data.series.some((series) => series.dots);
   const drawn = data.series.flatMap((series, index) => [
     ...(series.band?.length ? bandOption(series, index) : []),
     {
-      type: "line", name: series.name, data: series.points, color: hue(series.name, index), symbol: series.points.length > 40 ? "none" : "circle",
-      symbolSize: 5, lineStyle: { width: 2, type: series.dashed ? "dashed" : "solid" },
-      endLabel: { show: true, formatter: "{a}", color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6 },
+      type: "line", name: series.name, data: series.points, color: hue(series.name, index), ...symbols(series),
+      lineStyle: { width: series.dots ? 0 : 2, type: series.dashed ? "dashed" : "solid" },
+      endLabel: { show: !dotted, formatter: "{a}", color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6 },
       labelLayout: { moveOverlap: "shiftY" },
       markLine: index > 0 || !data.lines?.length ? undefined : {
         symbol: "none", silent: true, lineStyle: { color: token("--muted"), type: "dashed" },
@@ -78,7 +88,8 @@ function option(data: Data): Record<string, unknown> {
   ]);
   return {
     animation: false,
-    grid: { left: 8, right: 84, top: 30, bottom: 30, containLabel: true },
+    grid: { left: 8, right: dotted ? 20 : 84, top: dotted ? 52 : 30, bottom: 30, containLabel: true },
+    legend: { show: dotted, top: 0, left: 0, itemWidth: 14, itemHeight: 10, textStyle: { color: text, fontFamily: "Inter Variable", fontSize: 12 } },
     xAxis: axisOption(data.x, isTime, false),
     yAxis: axisOption(data.y, false, true),
     // Drawn on the canvas: an HTML tooltip carries inline styles, which the Content-Security-Policy refuses.
@@ -90,7 +101,14 @@ function option(data: Data): Record<string, unknown> {
   };
 }
 
+function toldTable(told: { head: string[]; rows: string[][] }): HTMLElement {
+  const head = make("tr", {}, ...told.head.map((name) => make("th", { scope: "col" }, name)));
+  const rows = told.rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, cell))));
+  return make("div", { class: "table-wrap", tabindex: "0" }, make("table", { class: "table" }, make("thead", {}, head), make("tbody", {}, ...rows)));
+}
+
 function table(data: Data): HTMLElement {
+  if (data.table) return toldTable(data.table);
   const head = make("tr", {}, make("th", { scope: "col" }, axisName(data.x)));
   for (const series of data.series) head.append(make("th", { scope: "col", class: "number" }, series.name));
   const rows = new Map<Place, string[]>();

@@ -24,15 +24,15 @@ def waterfall(reasons: Iterable[Any], base: float | str | None = None) -> dict[s
     """Bars that add up, in log-odds: each begins where the one before ended, from `base` (default 0).
 
     Items have `text` and `contribution` (or `weight`), as keys or attributes, and may have `href` (where the
-    text leads) and `at` (when that was). `left` and `span` are the viewBox's horizontal extent, shared by
-    every bar so that they line up.
+    text leads), `at` (when that was), and `value` and `baseline` in words. `left` and `span` are the
+    viewBox's horizontal extent, shared by every bar so that they line up.
     """
     start = float(base or 0.0)
     at = start
     rows = []
     for reason in reasons:
         weight = float(_read(reason, "contribution", "weight") or 0.0)
-        told = {name: _read(reason, name) for name in ("text", "href", "at")}
+        told = {name: _read(reason, name) for name in ("text", "href", "at", "value", "baseline")}
         rows.append(told | {"weight": weight, "start": at, "x": min(at, at + weight)})
         at += weight
     edges = [0.0, start, at, *(row["start"] for row in rows)]
