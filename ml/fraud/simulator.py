@@ -7,7 +7,8 @@ terminals and stolen cards are fraud. Added here: bursts of card testing, and im
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Hashable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,7 +43,7 @@ def stream(*, seed: int, batch_customers: int = 400) -> Iterator[tuple[dict[str,
 
     Simulated times are kept: squeezed into the present, every card would look like a burst.
     """
-    rng = np.random.default_rng(seed)
+    rng, beside = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     names = ["card_token", "merchant_id", "terminal_id", "mcc", "country", "entry_mode", "channel"]
     run = rng.integers(0, 2**40)
     count = 0
@@ -62,8 +63,34 @@ def stream(*, seed: int, batch_customers: int = 400) -> Iterator[tuple[dict[str,
                 **{name: row[name] for name in names},
                 "latitude": round(float(row["latitude"]), 4),
                 "longitude": round(float(row["longitude"]), 4),
+                **_answers(beside, row),
             }
             yield event, bool(row["fraud"])
+
+
+def _answers(rng: np.random.Generator, row: dict[Hashable, Any]) -> dict[str, Any]:
+    """What else a source sends: the issuer's answers, and of online payments device, address and 3-D Secure.
+
+    Frauds share a few devices and addresses and fail checks more often. Training never sees any of it.
+    """
+    answers: dict[str, Any] = {"auth_response": "00", "scheme": "visa"}
+    if row["channel"] != "ecom":
+        return answers
+    fraud, one = bool(row["fraud"]), int(rng.integers(25))
+    home = zlib.crc32(row["card_token"].encode()) % 200
+    amiss = rng.random(3) < (0.5 if fraud else 0.04)
+    answers |= {
+        "device_id": f"device-x{one}" if fraud else f"device-{row['card_token']}",
+        "ip": f"198.51.100.{one + 1}" if fraud else f"203.0.113.{home + 1}",
+        "avs_result": "N" if amiss[0] else "Y",
+        "cvv_result": "N" if amiss[1] else "M",
+    }
+    if rng.random() < (0.3 if fraud else 0.6):
+        outcome = ("U", "07", False) if amiss[2] else ("Y", "05", True)
+        answers["three_ds"] = dict(zip(("trans_status", "eci", "liability_shift"), outcome, strict=True))
+    elif rng.random() < 0.5:
+        answers["sca_exemption"] = "low_value" if row["amount_minor"] < 3000 else "tra"
+    return answers
 
 
 def _terminals(rng: np.random.Generator, n: int) -> dict[str, Any]:

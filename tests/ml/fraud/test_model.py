@@ -46,6 +46,9 @@ def test_the_stream_speaks_the_webhooks_language() -> None:
     assert "fraud" not in events[0]
     assert "scenario" not in events[0]
     assert datetime.fromisoformat(events[0]["occurred_at"]).tzinfo is not None
+    online = [event for event in events if event["channel"] == "ecom"]
+    assert online
+    assert all(event["device_id"] and event["ip"] and event["cvv_result"] for event in online)
 
 
 def test_splits_follow_time_and_leave_a_gap_for_labels(history, tmp_path) -> None:
