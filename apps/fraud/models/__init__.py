@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.fraud.models.backtests import Backtest, BacktestState
 from apps.fraud.models.decisions import (
     TOO_OLD,
     Alert,
@@ -14,7 +15,7 @@ from apps.fraud.models.decisions import (
     by_thresholds,
 )
 from apps.fraud.models.labels import FraudLabel, FraudType, LabelSource
-from apps.fraud.models.operating import Method, OperatingPoint
+from apps.fraud.models.operating import Method, OperatingPoint, OperatingProposal, ProposalReview
 from apps.fraud.models.outbox import Delivery, OutboxRow
 from apps.fraud.models.pass_through import (
     PassThrough,
@@ -61,6 +62,8 @@ __all__ = [
     "Action",
     "Alert",
     "AlertStatus",
+    "Backtest",
+    "BacktestState",
     "Channel",
     "Decision",
     "Delivery",
@@ -81,12 +84,14 @@ __all__ = [
     "Method",
     "Mode",
     "OperatingPoint",
+    "OperatingProposal",
     "OutboxRow",
     "Outcome",
     "PassThrough",
     "PassThroughDay",
     "PassThroughPolicy",
     "PassThroughSwitch",
+    "ProposalReview",
     "Rescore",
     "Reversal",
     "RuleActivation",
