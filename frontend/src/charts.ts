@@ -1,28 +1,35 @@
 import { LineChart } from "echarts/charts";
-import { GridComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
+import { GridComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
 import { type EChartsType, init, use } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import { isTyping, make, poll } from "./dom";
+import { DragLine, type Line } from "./dragline";
 
-use([LineChart, GridComponent, MarkLineComponent, TooltipComponent, CanvasRenderer]);
+use([LineChart, GridComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent, CanvasRenderer]);
 
 type Place = number | string;
 interface Axis { name: string; unit?: string; min?: number; max?: number; log?: boolean }
-interface Series { name: string; points: [Place, number | null][]; band?: [Place, number, number][]; dashed?: boolean }
+interface Series { name: string; points: [Place, number | null][]; band?: [Place, number, number][]; dashed?: boolean; light?: boolean }
 interface Data {
   x: Axis;
   y: Axis;
   series: Series[];
-  lines?: { name: string; axis: "x" | "y"; value: number }[];
+  lines?: Line[];
+  shade?: { from: string; to: string; name: string } | null;
   done?: boolean;
 }
 
 /** Okabe-Ito, readable with every common colour vision; black and yellow are left out for the two themes. */
 const HUES = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2"];
-const FIXED: Record<string, string> = { train: "#56b4e9", training: "#56b4e9", validation: "#e69f00", val: "#e69f00", champion: "#56b4e9", candidate: "#e69f00" };
+const FIXED: Record<string, string> = { train: "#56b4e9", training: "#56b4e9", validation: "#e69f00", val: "#e69f00", champion: "#56b4e9", candidate: "#e69f00", precision: "#56b4e9", recall: "#e69f00", alerts: "#56b4e9", saved: "#009e73", lost: "#d55e00" };
+
+/** What stands before a comma: "recall, held out" has recall's colour, and its short label. */
+function kind(name: string): string {
+  return name.split(",")[0] ?? name;
+}
 
 function hue(name: string, index: number): string {
-  return FIXED[name.toLowerCase()] ?? HUES[index % HUES.length] ?? "#56b4e9";
+  return FIXED[kind(name).toLowerCase()] ?? HUES[index % HUES.length] ?? "#56b4e9";
 }
 
 function token(name: string): string {
@@ -44,7 +51,7 @@ function axisOption(axis: Axis, isTime: boolean, vertical: boolean): object {
     name: axisName(axis), nameLocation: vertical ? "end" : "middle", nameGap: vertical ? 10 : 26,
     nameTextStyle: { ...ink, align: vertical ? "left" : "center" },
     min: axis.min ?? (vertical ? undefined : "dataMin"), max: axis.max, scale: axis.min === undefined,
-    axisLabel: ink, axisLine: { lineStyle: { color: token("--line") } },
+    axisLabel: axis.log ? { ...ink, formatter: (value: number) => Number(value.toPrecision(2)).toLocaleString("en", { maximumSignificantDigits: 2 }) } : ink, axisLine: { lineStyle: { color: token("--line") } },
     splitLine: { show: vertical, lineStyle: { color: token("--line") } }, minInterval: axis.name === "epoch" ? 1 : undefined,
   };
 }
@@ -59,20 +66,44 @@ function bandOption(series: Series, index: number): object[] {
   ];
 }
 
-function option(data: Data): Record<string, unknown> {
+/** Stripes, for what is not final. */
+function hatched(): object {
+  const tile = make("canvas", { width: "8", height: "8" });
+  const pen = tile.getContext("2d");
+  if (pen) {
+    pen.strokeStyle = token("--muted");
+    pen.globalAlpha = 0.35;
+    pen.beginPath();
+    for (const [x, y] of [[0, 8], [-4, 4], [4, 12]] as const) {
+      pen.moveTo(x, y);
+      pen.lineTo(x + 8, y - 8);
+    }
+    pen.stroke();
+  }
+  return { image: tile, repeat: "repeat" };
+}
+
+function areaOption(data: Data): object | undefined {
+  if (!data.shade) return undefined;
+  const { from, to, name } = data.shade;
+  return { silent: true, itemStyle: { color: hatched() }, label: { color: token("--muted"), fontSize: 11, position: "insideTop" }, data: [[{ name, xAxis: from }, { xAxis: to }]] };
+}
+
+function option(data: Data, drawnLines: Line[]): Record<string, unknown> {
   const isTime = typeof data.series[0]?.points[0]?.[0] === "string";
   const text = token("--text");
   const drawn = data.series.flatMap((series, index) => [
     ...(series.band?.length ? bandOption(series, index) : []),
     {
       type: "line", name: series.name, data: series.points, color: hue(series.name, index), symbol: series.points.length > 40 ? "none" : "circle",
-      symbolSize: 5, lineStyle: { width: 2, type: series.dashed ? "dashed" : "solid" },
-      endLabel: { show: true, formatter: "{a}", color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6 },
+      symbolSize: 5, lineStyle: { width: 2, type: series.dashed || series.light ? "dashed" : "solid", opacity: series.light ? 0.5 : 1 }, itemStyle: { opacity: series.light ? 0.5 : 1 },
+      endLabel: { show: true, formatter: kind(series.name), color: hue(series.name, index), fontFamily: "Inter Variable", fontSize: 12, distance: 6 },
       labelLayout: { moveOverlap: "shiftY" },
-      markLine: index > 0 || !data.lines?.length ? undefined : {
+      markArea: index > 0 ? undefined : areaOption(data),
+      markLine: index > 0 || !drawnLines.length ? undefined : {
         symbol: "none", silent: true, lineStyle: { color: token("--muted"), type: "dashed" },
         label: { formatter: "{b}", color: token("--muted"), position: "insideEndTop", fontSize: 11 },
-        data: data.lines.map((line) => ({ name: line.name, [line.axis === "x" ? "xAxis" : "yAxis"]: line.value })),
+        data: drawnLines.map((line) => ({ name: line.name, [line.axis === "x" ? "xAxis" : "yAxis"]: line.value })),
       },
     },
   ]);
@@ -111,22 +142,28 @@ function table(data: Data): HTMLElement {
 
 class Chart {
   private readonly plot = make("div", { class: "plot", role: "img" });
+  /** Before the plot and without height: what is an image to a screen reader holds nothing to be reached. */
+  private readonly over = make("div", { class: "draglines" });
   private readonly nothing = make("p", { class: "nothing", role: "status" }, "Nothing to draw yet");
   private readonly flip = make("button", { type: "button", class: "ghost small switch", title: "Chart or table (t)" }, "table");
   private drawing: EChartsType | null = null;
   private tableElement: HTMLElement | null = null;
   private data: Data | null = null;
   private last = "";
+  private readonly handles = new Map<string, DragLine>();
 
   constructor(private readonly root: HTMLElement) {
     this.plot.hidden = true;
-    root.append(this.flip, this.nothing, this.plot);
+    root.append(this.flip, this.nothing, this.over, this.plot);
     this.flip.addEventListener("click", () => this.toggle());
     document.addEventListener("keydown", (event) => {
       if (event.key === "t" && root.isConnected && !event.ctrlKey && !event.metaKey && !isTyping(event.target)) this.toggle();
     });
     document.addEventListener("lynceus:theme", () => this.draw());
-    new ResizeObserver(() => this.drawing?.resize()).observe(root);
+    new ResizeObserver(() => {
+      this.drawing?.resize();
+      this.place();
+    }).observe(root);
     void this.follow(Number(root.dataset.poll ?? "0") * 1000);
   }
 
@@ -158,7 +195,7 @@ class Chart {
     const data = this.data;
     const empty = !data || data.series.every((series) => series.points.length === 0);
     this.nothing.hidden = !empty;
-    this.plot.hidden = empty || this.tableElement !== null;
+    this.plot.hidden = this.over.hidden = empty || this.tableElement !== null;
     this.flip.hidden = empty;
     if (!data || empty) return;
     this.plot.setAttribute("aria-label", `${this.root.querySelector("figcaption")?.textContent ?? "Chart"}: ${data.series.map((s) => s.name).join(", ")} by ${data.x.name}. Press t for the numbers.`);
@@ -168,8 +205,24 @@ class Chart {
       this.tableElement = next;
     } else {
       this.drawing ??= init(this.plot);
-      this.drawing.setOption(option(data), { notMerge: true });
+      const drawn = (data.lines ?? []).filter((line) => !this.draggable(line));
+      this.drawing.setOption(option(data, drawn), { notMerge: true });
+      this.place();
     }
+  }
+
+  private draggable(line: Line): boolean {
+    const made = this.handles.get(line.name) ?? (this.drawing ? DragLine.on(this.over, this.drawing, line) : null);
+    if (made) this.handles.set(line.name, made);
+    return made !== null;
+  }
+
+  /** Dragged lines go as far as the axis does. */
+  private place(): void {
+    if (!this.data || this.plot.hidden || !this.handles.size) return;
+    const xs = this.data.series.flatMap((series) => series.points.map(([x]) => Number(x)));
+    const range: [number, number] = [this.data.x.min ?? Math.min(...xs), this.data.x.max ?? Math.max(...xs)];
+    for (const handle of this.handles.values()) handle.place(range);
   }
 
   private toggle(): void {
@@ -184,6 +237,7 @@ class Chart {
     this.flip.textContent = this.tableElement ? "chart" : "table";
     this.draw();
     this.drawing?.resize();
+    this.place();
   }
 }
 

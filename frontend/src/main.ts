@@ -11,6 +11,7 @@ import "./styles/read.css";
 import "./styles/worklist.css";
 import "./styles/quality.css";
 import "./styles/report.css";
+import "./styles/rules.css";
 import "./styles/viewer.css";
 import "./styles/dropzone.css";
 import htmx from "htmx.org";
