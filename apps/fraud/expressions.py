@@ -2,43 +2,35 @@
 
 The only file that knows rule-engine, which is here because it has a grammar of its own with types and
 evaluates no Python. It parses and types the text; of its tree only the nodes below are taken, and each
-becomes a closure: its own evaluator converts and checks every value at each look, 3 to 20 µs a rule, which a
-hundred rules an event do not have. A node without a closure cannot be said, so there are no regular
+becomes what an algebra makes of it: a closure over one event's facts (`closures`), or over columns of many
+events (`vectors`). Its own evaluator converts and checks every value at each look, 3 to 20 µs a rule, which a
+hundred rules an event do not have. A node that is not here cannot be said, so there are no regular
 expressions, no calls, no attributes, no loops, and the cost of a rule is bounded by its length.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import DecimalException
 from difflib import get_close_matches
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from rule_engine import Context, DataType, EngineError, Rule, ast
 from rule_engine.errors import RuleSyntaxError
 
+from apps.fraud.closures import Closures, Facts
+
 LENGTH_MAX = 500
 TOKENS_MAX = 150  # also the depth of the tree
-Facts = Mapping[str, Any]
-Value = Callable[[Facts], Any]
 # Before the parser builds (and works out) anything: what is not here is not said.
 _TOKENS = frozenset({
     "SYMBOL", "FLOAT", "STRING", "TRUE", "FALSE", "LPAREN", "RPAREN", "LBRACKET", "RBRACKET", "LBRACE",
     "RBRACE", "COMMA", "COLON", "ADD", "SUB", "MUL", "TDIV", "MOD", "EQ", "NE", "GT", "GE", "LT", "LE",
     "AND", "OR", "NOT", "IN",
 })  # fmt: skip
-_COMPARED = {
-    "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "ge": operator.ge, "lt": operator.lt,
-    "le": operator.le,
-}  # fmt: skip
-_RECKONED = {
-    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "tdiv": operator.truediv,
-    "mod": operator.mod,
-}  # fmt: skip
 
 
 class Kind(Enum):
@@ -49,6 +41,28 @@ class Kind(Enum):
 
 _TYPES = {Kind.NUMBER: DataType.FLOAT, Kind.TEXT: DataType.STRING, Kind.TRUTH: DataType.BOOLEAN}
 _KINDS = {name: kind for kind, name in _TYPES.items()}
+
+
+class Algebra(Protocol):
+    """What the parts of a condition become. What it makes of fields and literals it gets back as parts."""
+
+    def field(self, name: str) -> Any: ...
+    def literal(self, known: Any) -> Any: ...
+    def both(self, left: Any, right: Any) -> Any: ...
+    def either(self, left: Any, right: Any) -> Any: ...
+    def negation(self, inner: Any) -> Any: ...
+    def comparison(self, sign: str, left: Any, right: Any) -> Any: ...
+    def comparison_with(self, sign: str, left: Any, known: Any) -> Any:
+        """With a literal: the usual case, and faster."""
+
+    def reckoning(self, sign: str, left: Any, right: Any) -> Any: ...
+    def minus(self, inner: Any) -> Any: ...
+    def among(self, member: Any, known: frozenset[Any]) -> Any: ...
+    def within(self, part: Any, text: Any) -> Any: ...
+    def part(self, text: Any, ends: slice) -> Any: ...
+
+
+CLOSURES = Closures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +92,12 @@ class _Refused(Exception):
 
 def compiled(text: str, fields: Mapping[str, Kind]) -> Expression:
     """Raises Fault for what is too long, malformed, unknown, or of the wrong type."""
+    holds, names = built(text, fields, CLOSURES)
+    return Expression(text, holds, names)
+
+
+def built(text: str, fields: Mapping[str, Kind], algebra: Algebra) -> tuple[Any, frozenset[str]]:
+    """What the algebra makes of it, and the fields it looks at. Raises as `compiled`."""
     if len(text) > LENGTH_MAX:
         raise Fault(f"Longer than {LENGTH_MAX} characters.", LENGTH_MAX)
     names = _looked_over(text, fields)
@@ -93,7 +113,7 @@ def compiled(text: str, fields: Mapping[str, Kind]) -> Expression:
         tree = Rule(text, Context(type_resolver=type_of)).statement.expression
         if _kind(tree) is not Kind.TRUTH:
             raise _Refused(f"A condition must be true or false, and this is {_kind(tree).value}.", tree)
-        holds = _value(tree)
+        made = _value(tree, algebra)
     except RuleSyntaxError as error:
         raise _malformed(text, error) from None
     except _Refused as error:
@@ -101,7 +121,7 @@ def compiled(text: str, fields: Mapping[str, Kind]) -> Expression:
     except (EngineError, DecimalException, ArithmeticError, TypeError, ValueError, RecursionError):
         name = (resolved or names)[-1]
         raise _at(f"{name!r} is {fields[name].value}, which does not fit here.", name, text) from None
-    return Expression(text, holds, frozenset(names))
+    return made, frozenset(names)
 
 
 def _looked_over(text: str, fields: Mapping[str, Kind]) -> list[str]:
@@ -156,26 +176,25 @@ def _kind(node: Any) -> Kind:
     raise _Refused("This is neither a number nor text nor true or false.", node)
 
 
-def _of_kind(node: Any, kind: Kind, what: str) -> Value:
+def _of_kind(node: Any, kind: Kind, what: str, make: Algebra) -> Any:
     if _kind(node) is not kind:
         raise _Refused(f"{what} takes {kind.value}; this is {_kind(node).value}.", node)
-    return _value(node)
+    return _value(node, make)
 
 
-def _value(node: Any) -> Value:
+def _value(node: Any, make: Algebra) -> Any:
     build = _BUILDERS.get(type(node))
     if build is None:
         raise _Refused("This cannot be used in a rule.", node)
-    return build(node)
+    return build(node, make)
 
 
-def _symbol(node: Any) -> Value:
-    return operator.itemgetter(node.name)
+def _symbol(node: Any, make: Algebra) -> Any:
+    return make.field(node.name)
 
 
-def _literal(node: Any) -> Value:
-    known = _plain(node)
-    return lambda _: known
+def _literal(node: Any, make: Algebra) -> Any:
+    return make.literal(_plain(node))
 
 
 def _plain(node: Any) -> Any:
@@ -187,55 +206,46 @@ def _plain(node: Any) -> Any:
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
-def _logic(node: Any) -> Value:
-    left, right = (_of_kind(side, Kind.TRUTH, f"{node.type!r}") for side in (node.left, node.right))
-    if node.type == "and":
-        return lambda facts: left(facts) and right(facts)
-    return lambda facts: left(facts) or right(facts)
+def _logic(node: Any, make: Algebra) -> Any:
+    left, right = (_of_kind(side, Kind.TRUTH, f"{node.type!r}", make) for side in (node.left, node.right))
+    return make.both(left, right) if node.type == "and" else make.either(left, right)
 
 
-def _comparison(node: Any) -> Value:
-    compare = _COMPARED[node.type]
+def _comparison(node: Any, make: Algebra) -> Any:
     if _kind(node.left) is not _kind(node.right):
         raise _Refused(f"This compares {_kind(node.left).value} with {_kind(node.right).value}.", node)
     if _kind(node.left) is Kind.TRUTH and node.type not in ("eq", "ne"):
         raise _Refused("True or false has no order.", node)
-    left = _value(node.left)
+    left = _value(node.left, make)
     if isinstance(node.right, ast.FloatExpression | ast.StringExpression):
-        known = _plain(node.right)  # the usual case, and a third faster
-        return lambda facts: compare(left(facts), known)
-    right = _value(node.right)
-    return lambda facts: compare(left(facts), right(facts))
+        return make.comparison_with(node.type, left, _plain(node.right))
+    return make.comparison(node.type, left, _value(node.right, make))
 
 
-def _reckoning(node: Any) -> Value:
-    reckon = _RECKONED[node.type]
-    left, right = (_of_kind(side, Kind.NUMBER, "Arithmetic") for side in (node.left, node.right))
-    return lambda facts: reckon(left(facts), right(facts))
+def _reckoning(node: Any, make: Algebra) -> Any:
+    left, right = (_of_kind(side, Kind.NUMBER, "Arithmetic", make) for side in (node.left, node.right))
+    return make.reckoning(node.type, left, right)
 
 
-def _unary(node: Any) -> Value:
+def _unary(node: Any, make: Algebra) -> Any:
     if node.type == "not":
-        inner = _of_kind(node.right, Kind.TRUTH, "'not'")
-        return lambda facts: not inner(facts)
-    inner = _of_kind(node.right, Kind.NUMBER, "A minus sign")
-    return lambda facts: -inner(facts)
+        return make.negation(_of_kind(node.right, Kind.TRUTH, "'not'", make))
+    return make.minus(_of_kind(node.right, Kind.NUMBER, "A minus sign", make))
 
 
-def _contains(node: Any) -> Value:
+def _contains(node: Any, make: Algebra) -> Any:
     if isinstance(node.container, ast.ArrayExpression | ast.SetExpression):
-        kind, member = _kind(node.member), _value(node.member)
+        kind, member = _kind(node.member), _value(node.member, make)
         for one in node.container.value:
             if not isinstance(one, ast.FloatExpression | ast.StringExpression) or _kind(one) is not kind:
                 raise _Refused(f"A list to look {kind.value} up in holds nothing else.", node.member)
-        known = frozenset(map(_plain, node.container.value))
-        return lambda facts: member(facts) in known
-    text, part = (_of_kind(side, Kind.TEXT, "'in'") for side in (node.container, node.member))
-    return lambda facts: part(facts) in text(facts)
+        return make.among(member, frozenset(map(_plain, node.container.value)))
+    text, part = (_of_kind(side, Kind.TEXT, "'in'", make) for side in (node.container, node.member))
+    return make.within(part, text)
 
 
-def _slice(node: Any) -> Value:
-    text = _of_kind(node.container, Kind.TEXT, "A part in brackets")
+def _slice(node: Any, make: Algebra) -> Any:
+    text = _of_kind(node.container, Kind.TEXT, "A part in brackets", make)
     ends: list[int | None] = []
     for end in (node.start, node.stop):
         if isinstance(end, ast.FloatExpression):
@@ -244,11 +254,10 @@ def _slice(node: Any) -> Value:
             ends.append(None)
         else:
             raise _Refused("A part in brackets takes plain numbers.", node.container)
-    part = slice(*ends)
-    return lambda facts: text(facts)[part]
+    return make.part(text, slice(*ends))
 
 
-_BUILDERS: dict[type, Callable[[Any], Value]] = {
+_BUILDERS: dict[type, Callable[[Any, Algebra], Any]] = {
     ast.SymbolExpression: _symbol,
     ast.FloatExpression: _literal,
     ast.StringExpression: _literal,
