@@ -10,7 +10,18 @@ from PIL import Image
 from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
-from apps.fraud.models import Decision, ListEntry, ListKind, ListName, PassThroughPolicy, RuleSet, Source
+from apps.fraud.backtest import Tally
+from apps.fraud.models import (
+    Backtest,
+    Decision,
+    ListEntry,
+    ListKind,
+    ListName,
+    OperatingProposal,
+    PassThroughPolicy,
+    RuleSet,
+    Source,
+)
 from apps.fraud.services.drain import drain_shard
 from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.lists import add_entry
@@ -71,6 +82,8 @@ class Things:
     decision: Decision
     ruleset: RuleSet
     policy: PassThroughPolicy
+    backtest: Backtest
+    proposal: OperatingProposal
     entry: ListEntry
     source: Source
     node: DicomNode
@@ -112,6 +125,8 @@ def make_things(site: Site) -> Things:
         decision=_decision(source),
         ruleset=_ruleset(site, user),
         policy=_policy(site, user),
+        backtest=_backtest(site, user),
+        proposal=_proposal(version, user),
         entry=add_entry(
             site=site, name=ListName.ALLOW, kind=ListKind.COUNTRY, value="BE", reason="x", expires_at=None,
             author=user,
@@ -146,6 +161,20 @@ def _policy(site: Site, proposer: User) -> PassThroughPolicy:
     return PassThroughPolicy.objects.create(
         site=site, number=1000 + site.pk, probability=0.01, daily_cap_minor=100, note="x",
         proposed_by=proposer, proposed_at=now(),
+    )  # fmt: skip
+
+
+def _backtest(site: Site, by: User) -> Backtest:
+    return Backtest.objects.create(
+        site=site, rules=[], days=7, by=by, asked_at=now(), first_id=0, at_id=0, last_id=9,
+        tally=Tally.empty(0).as_json(), moved_at=now(),
+    )  # fmt: skip
+
+
+def _proposal(version: ModelVersion, by: User) -> OperatingProposal:
+    return OperatingProposal.objects.create(
+        site=by.site, version=version, method="trained", review=0.5, decline=0.9, asked={}, came_to={},
+        note="x", loosens=True, by=by, at=now(),
     )  # fmt: skip
 
 

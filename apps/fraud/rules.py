@@ -13,8 +13,10 @@ from typing import Any
 
 import structlog
 
+from apps.core.clock import now
 from apps.fraud.expressions import Expression, Fault, compiled
 from apps.fraud.facts import FIELDS, KINDS, WINDOW, Facts, Features, Payments
+from apps.fraud.holding import Holding
 from apps.fraud.listed import ALLOW_LIST, BLOCK_LIST, Listed
 from apps.fraud.models import Outcome, Transaction
 from ml.fraud.contracts import Thresholds
@@ -122,9 +124,14 @@ class Rules:
     rules: tuple[CompiledRule, ...]
     listed: Listed
     revision: int = 0
-    limits: Mapping[str, Thresholds] = field(default_factory=dict)
+    limits: Mapping[str, Holding] = field(default_factory=dict)
     passing: PassingThrough | None = None
     failures: Counter[str] = field(default_factory=Counter)
+
+    def limits_now(self, artefact_hash: str, trained: Thresholds) -> Thresholds:
+        """Asked at each batch, so that what holds for some hours ends on time whoever sleeps."""
+        holding = self.limits.get(artefact_hash)
+        return (holding.at(now()) if holding else None) or trained
 
     @property
     def look_at_state(self) -> bool:

@@ -20,3 +20,14 @@ urlpatterns = [
     path("operating/<int:version_id>/consequence/", operating_views.consequence, name="consequence"),
     path("operating/<int:version_id>/curve.json", operating_views.value_recall, name="value_recall"),
 ]
+    path(
+        "operating/<int:version_id>/<slug:name>.json",
+        operating_views.threshold_curves,
+        name="threshold_curves",
+    ),
+    path(
+        "operating/proposals/<int:proposal_id>/review/",
+        operating_views.review_operating_point,
+        name="review_operating_point",
+    ),
+    path("thresholds/", operating_views.thresholds, name="thresholds"),

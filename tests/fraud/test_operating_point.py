@@ -1,4 +1,7 @@
-"""The thresholds' page: asked for by a budget or by costs, shown before they are saved, deciding after."""
+"""The thresholds' page: asked for by hand, a budget or costs, shown before they hold, deciding after.
+
+What one person may do alone and what takes two is in test_two_people.py.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from django.test import Client
 
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
-from apps.fraud.models import Decision, OperatingPoint
+from apps.fraud.models import Decision, OperatingPoint, OperatingProposal
 from apps.fraud.operating import held_by
 from apps.fraud.services import operating, rulesets
 from apps.modelops import places
@@ -18,8 +21,8 @@ from tests.fraud.conftest import drain_all, event
 pytestmark = pytest.mark.decision
 
 ASKED = {
-    "method": "budget", "alerts_per_day": "12", "decline_precision": "80", "review_cost": "5",
-    "review_saves": "90", "decline_saves": "100", "good_decline_cost": "20",
+    "method": "budget", "review": "0.5", "decline": "0.9", "alerts_per_day": "12", "decline_precision": "80",
+    "review_cost": "5", "review_saves": "90", "decline_saves": "100", "good_decline_cost": "20",
 }  # fmt: skip
 EVERYTHING = ASKED | {"alerts_per_day": "100000", "decline_precision": "50"}
 
@@ -54,9 +57,11 @@ def test_it_works(admin, address, champion, post) -> None:
     assert (after.review_threshold, after.decline_threshold) == (point.review, point.decline)
     assert point.review < trained.review
     assert before.score == pytest.approx(after.score, abs=0.2)
-    told = AuditEvent.objects.get(action="operating_point.set")
+    told = AuditEvent.objects.get(action="operating_point.tightened")
     assert told.subject == f"version:{champion.pk}"
-    assert told.detail == {"method": "budget", "review": point.review, "decline": point.decline}
+    assert told.detail == {
+        "method": "budget", "review": point.review, "decline": point.decline, "proposal": point.proposal_id,
+    }  # fmt: skip
     assert point.came_to["alerts_per_day"]["value"] > 12
 
 
@@ -83,15 +88,6 @@ def test_another_site_and_another_version_decide_as_they_did(admin, address, sit
     assert rulesets.active_rules(other).limits == {}
 
 
-def test_going_back_to_what_it_was_trained_with(admin, address, champion, post) -> None:
-    admin.post(address, EVERYTHING | {"note": "wide"})
-    admin.post(address, ASKED | {"method": "trained", "note": "back"})
-    post(event())
-    drain_all()
-    assert Decision.objects.get().review_threshold == champion_limits(champion).review
-    assert OperatingPoint.objects.count() == 2
-
-
 def test_asking_shows_and_changes_nothing(admin, address) -> None:
     few = admin.get(address + "consequence/", ASKED | {"alerts_per_day": "3"})
     many = admin.get(address + "consequence/", ASKED | {"alerts_per_day": "60"})
@@ -111,16 +107,20 @@ def test_the_curve_marks_the_choice_and_what_is_in_service(admin, address) -> No
 
 
 def test_by_cost_a_dearer_look_means_fewer_alerts(admin, address) -> None:
-    points = []
     for cost in ("1", "90"):
         admin.post(
             address, ASKED | {"method": "cost", "alerts_per_day": "", "review_cost": cost, "note": "x"}
         )
-        points.append(OperatingPoint.objects.latest("pk"))
-    assert points[0].came_to["alerts_per_day"]["value"] > points[1].came_to["alerts_per_day"]["value"]
-    assert points[0].asked["costs"]["review_minor"] == 100
-    page = admin.get(address).content.decode()
-    assert 'name="review_cost" value="90.00"' in page
+    cheap, dear = OperatingProposal.objects.order_by("pk")
+    assert cheap.came_to["alerts_per_day"]["value"] > dear.came_to["alerts_per_day"]["value"]
+    assert cheap.asked["costs"]["review_minor"] == 100
+
+
+def test_by_hand_it_is_what_was_said(admin, address) -> None:
+    admin.post(address, ASKED | {"method": "by_hand", "review": "0.001", "decline": "0.002", "note": "x"})
+    point = OperatingPoint.objects.get()
+    assert (point.method, point.review, point.decline) == ("by_hand", 0.001, 0.002)
+    assert 'name="review" value="0.001"' in admin.get(address).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,7 @@ def test_by_cost_a_dearer_look_means_fewer_alerts(admin, address) -> None:
         ("decline_precision", "101", "less than or equal to 100"),
         ("review_cost", "100001", "less than or equal to 100000"),
         ("method", "guess", "valid choice"),
+        ("review", "1.1", "less than or equal to 1"),
         ("note", "", "required"),
         ("note", "x" * 301, "at most 300"),
     ],
@@ -147,9 +148,23 @@ def test_a_bad_field_is_refused_with_its_reason(admin, address, field, value, sa
 
 
 def test_a_saved_point_is_never_changed(admin, address) -> None:
-    admin.post(address, ASKED | {"note": "x"})
-    with pytest.raises(DatabaseError), transaction.atomic():
-        OperatingPoint.objects.update(review=0.5)
+    admin.post(address, EVERYTHING | {"note": "x"})
+    for kept in (OperatingPoint, OperatingProposal):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            kept.objects.update(review=0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"review": "", "decline": "0.5"}, "from which score on"),
+        ({"review": "0.5", "decline": ""}, "from which score on"),
+        ({"review": "0.6", "decline": "0.5"}, "no lower than a review"),
+    ],
+)
+def test_by_hand_both_are_needed_in_their_order(admin, address, given, says) -> None:
+    answer = admin.post(address, ASKED | {"method": "by_hand", "note": "x"} | given)
+    assert (answer.status_code, says in answer.content.decode()) == (422, True)
 
 
 def test_a_version_without_held_out_days_says_so(admin, champion, trained, tmp_path) -> None:
@@ -170,6 +185,6 @@ def test_another_sites_version_is_not_found(address) -> None:
     stranger = Client()
     other = Site.objects.create(slug="south", name="South")
     stranger.force_login(User.objects.create_user("a@b.example", site=other, role="ml_admin"))
-    for door in ("", "consequence/", "curve.json"):
+    for door in ("", "consequence/", "curve.json", "rates.json", "weeks.json"):
         assert stranger.get(address + door).status_code == 404
     assert stranger.post(address, ASKED | {"note": "x"}).status_code == 404

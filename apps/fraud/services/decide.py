@@ -83,7 +83,7 @@ def _judged(
     answer = inference.score_in_time(model, events, known, until)
     if answer is None:
         return _by_rules(rows, asks, DEADLINE), None
-    limits = seen.rules.limits.get(answer.artefact_hash, answer.thresholds)
+    limits = seen.rules.limits_now(answer.artefact_hash, answer.thresholds)
     # Without the states each is judged as if its card and terminal were new: somebody else holds them, or
     # they tell of other times.
     modes = [

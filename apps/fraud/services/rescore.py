@@ -76,7 +76,7 @@ def _absorb(model: Champion, rows: list[Transaction]) -> None:
 
 
 def _keep(site: Site, model: Champion, scored: Sequence[Scored]) -> None:
-    limits = active_rules(site).limits.get(model.artefact_hash, model.predictor.thresholds)
+    limits = active_rules(site).limits_now(model.artefact_hash, model.predictor.thresholds)
     at = now()
     rescores = _rescores(model, scored, limits, at)
     alerts = [alert_of(site, one.decision, one.score, at) for one in rescores if _wants_a_person(one)]

@@ -18,7 +18,7 @@ from apps.core.sql import Answered, run
 from apps.fraud import builtin_rules
 from apps.fraud.listed import Listed
 from apps.fraud.models import ListEntry, RuleActivation, RuleRevision, RuleSet
-from apps.fraud.operating import limits_of
+from apps.fraud.operating import holdings_of
 from apps.fraud.passing import passing_of
 from apps.fraud.rulebook import analysts_of, version_in_service
 from apps.fraud.rules import CompiledRule, Rule, Rules, ready
@@ -65,7 +65,7 @@ def _read(site: Site, before: Rules | None, revision: int) -> Rules:
     else:
         rules, failures = compiled_version(active), Counter()
     listed = _listed(site, before)
-    return Rules(active.number, rules, listed, revision, limits_of(site), passing_of(site), failures)
+    return Rules(active.number, rules, listed, revision, holdings_of(site), passing_of(site), failures)
 
 
 def _listed(site: Site, before: Rules | None) -> Listed:

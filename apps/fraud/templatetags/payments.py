@@ -30,3 +30,9 @@ def card_end(token: str) -> str:
 def acted(action: str) -> str:
     """`decline` as what would have been done: declined."""
     return {"approve": "approved", "review": "asked for a review", "decline": "declined"}.get(action, action)
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """12.3 %; words where nothing is known to take a share of."""
+    return "not defined" if share is None else f"{share * 100:.1f}\u00a0%"
