@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +13,12 @@ import httpx
 import pydicom
 from django.core.management import call_command
 
+from apps.accounts.models import User
 from apps.accounts.selectors import site_named
 from apps.core.clock import now
+from apps.fraud import builtin_rules
+from apps.fraud.selectors import waiting_for
+from apps.fraud.services.backtests import start_backtest
 from apps.radiology.models import Export, Study
 from apps.radiology.services.exports import request_export
 from demo import seed
@@ -23,6 +28,7 @@ from demo.prepare import SENT_AT_START
 
 TAKEN_BEFORE = timedelta(minutes=12)
 EVENTS_S, EVENTS_RATE = 6.0, 40.0
+DECIDED_WITHIN_S = 60.0
 # What was ordered of the first films; of the rest nobody said anything, and they are routine.
 ORDERS = (
     {"priority": "stat", "location": "ER 3", "clinical_question": "Pneumothorax after a central line?"},
@@ -48,6 +54,7 @@ def send_first_data(places: Places) -> None:
         "stream_transactions", url=places.base_url, source=seed.SOURCE, rate=EVENTS_RATE,
         seconds=EVENTS_S,
     )  # fmt: skip
+    _ask_rules_of_it()
     done.touch()
 
 
@@ -57,6 +64,16 @@ def _ask_for_a_copy() -> None:
     if not Export.objects.filter(site=site).exists():
         first = Study.objects.filter(site=site).order_by("pk")[:1]
         request_export(site, first, project="demo", labels=[], by=None)
+
+
+def _ask_rules_of_it() -> None:
+    """A backtest of the built-in rules on what was sent, once it is decided."""
+    site = site_named("demo")
+    end = time.monotonic() + DECIDED_WITHIN_S
+    while waiting_for(site) and time.monotonic() < end:
+        time.sleep(0.2)
+    by = User.objects.get(email=seed.accounts()["analyst"].email)
+    start_backtest(site=site, by=by, rules=builtin_rules.RULES, version=builtin_rules.NUMBER, days=7)
 
 
 def _store(films: list[Path], places: Places) -> None:

@@ -17,6 +17,7 @@ class FraudConfig(AppConfig):
             recent_counts,
             recent_latency_ms,
         )
+        from apps.fraud.services.backtests import ring_stalled
         from apps.fraud.services.deliver import ring_due
         from apps.fraud.services.drain import ring_overdue
         from apps.modelops.registry import Domain, Phase, register_domain
@@ -45,6 +46,7 @@ class FraudConfig(AppConfig):
         register_queue_age("realtime", pending_age)
         register_sweeper("fraud.pending", ring_overdue)
         register_sweeper("fraud.deliveries", ring_due)
+        register_sweeper("fraud.backtests", ring_stalled)
         register_check("decision webhooks", dead_deliveries)
         register_check("fraud model", model_in_service)
         register_check("fraud model of this process", loaded_here, readiness=True)

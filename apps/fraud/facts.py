@@ -21,6 +21,7 @@ from apps.fraud.models import Channel, EntryMode, Transaction
 from apps.fraud.money import REPORTING_CURRENCY, format_minor
 from apps.fraud.rows import event_of
 from ml.fraud.contracts import Vector
+from ml.fraud.feature_words import MEANINGS
 from ml.fraud.features import FEATURE_NAMES
 from ml.fraud.memory import Memory
 
@@ -183,7 +184,7 @@ FIELDS: dict[str, Field] = {
         Kind.TRUTH, "whether the card's history was read", lambda facts: facts.features is not None
     ),
     **{
-        name: Field(Kind.NUMBER, "feature", partial(_feature, index))
+        name: Field(Kind.NUMBER, MEANINGS[name], partial(_feature, index))
         for index, name in enumerate(FEATURE_NAMES)
     },
 }  # fmt: skip

@@ -42,7 +42,15 @@ class RuleForm(forms.Form):
     when = forms.CharField(
         max_length=LENGTH_MAX,
         label="When",
-        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false", "class": "code"}),
+        widget=forms.Textarea(
+            attrs={
+                "rows": 2,
+                "spellcheck": "false",
+                "class": "code",
+                "autocomplete": "off",
+                "data-condition": "",
+            }
+        ),
     )
     text = forms.CharField(
         max_length=TEXT_MAX, label="Why, in words", help_text="May hold {value} and {baseline}."
@@ -119,6 +127,13 @@ def as_initial(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**rule, "state": "shadow" if rule["shadow"] else "live"} for rule in rules]
 
 
+PERIODS = (("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "year"), ("3650", "ten years"))
+
+
+class PeriodForm(forms.Form):
+    days = forms.TypedChoiceField(choices=PERIODS, coerce=int, initial="90", label="Backtest on the last")
+
+
 class VersionForm(forms.Form):
     """What goes with the rules: why there is a new version, and what to try it on."""
 
@@ -131,6 +146,13 @@ class VersionForm(forms.Form):
             ("1000", "the last 1,000 decisions"),
             ("events", "the events below"),
         ],
+    )
+    days = forms.TypedChoiceField(
+        required=False,
+        choices=PERIODS,
+        coerce=int,
+        initial="90",
+        label="Backtest on the last",
     )
     events = forms.CharField(
         required=False,

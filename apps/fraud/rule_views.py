@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -17,9 +19,11 @@ from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.fraud.facts import FIELDS
 from apps.fraud.models import ListKind, ListName, RuleSet
+from apps.fraud.rule_checks import completions
 from apps.fraud.rule_forms import (
     BaseRules,
     EntryForm,
+    PeriodForm,
     RuleFormSet,
     VersionForm,
     as_initial,
@@ -27,15 +31,19 @@ from apps.fraud.rule_forms import (
 )
 from apps.fraud.rulebook import (
     activations_of,
+    approvers_of,
+    backtest_for,
     changes,
     entries_of,
     entry_for,
+    unshadowed,
     version_for,
     version_in_service,
     versions_of,
 )
 from apps.fraud.rulecheck import FaultyRules, check_rules
 from apps.fraud.rules import CompiledRule
+from apps.fraud.services.backtests import start_backtest
 from apps.fraud.services.dry_run import EVENTS_MAX, RECENT_MAX, DryRun, try_on_events, try_on_recent
 from apps.fraud.services.lists import add_entry, end_entry
 from apps.fraud.services.rulesets import activate_version, save_version, who_else
@@ -45,6 +53,7 @@ from ml.fraud.features import FEATURE_NAMES
 WATCH = (Role.FRAUD_ANALYST, Role.OPERATOR)
 SHOWN_MAX = 100
 TRIED_SHOWN = 50  # those that would be decided otherwise first
+DAYS = 90  # of a backtest, where nobody says
 ACTIVE = {"active": "rules"}
 
 
@@ -54,8 +63,11 @@ def versions(request: HttpRequest) -> HttpResponse:
     site = user_of(request).site
     found = versions_of(site)
     pairs = zip(found, [*found[1:], None], strict=True)
+    approvers = approvers_of(site)
     context = {
-        "versions": [(version, _summary(before, version)) for version, before in pairs],
+        "versions": [
+            (version, _summary(before, version), approvers.get(version.pk)) for version, before in pairs
+        ],
         "in_service": version_in_service(site),
         "activations": activations_of(site)[:20],
         **ACTIVE,
@@ -83,6 +95,8 @@ def version(request: HttpRequest, number: int) -> HttpResponse:
         "changes": changes(before, found),
         "in_service": version_in_service(user.site),
         "who_else": who_else(found, user),
+        "unshadowed": unshadowed(user.site, found),
+        "period": PeriodForm(),
         "activations": activations_of(user.site, found),
         **ACTIVE,
     }
@@ -94,7 +108,8 @@ def version(request: HttpRequest, number: int) -> HttpResponse:
 def activate(request: HttpRequest, number: int) -> HttpResponse:
     user = user_of(request)
     found = _version(request, number)
-    activate_version(site=user.site, version=found, by=user)
+    without = request.POST.get("without_shadow") == "yes"
+    activate_version(site=user.site, version=found, by=user, without_shadow=without)
     messages.success(request, f"Version {number} decides from the next transaction on.")
     return redirect("fraud:version", number)
 
@@ -102,9 +117,9 @@ def activate(request: HttpRequest, number: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @role_required(Role.FRAUD_ANALYST)
 def new_version(request: HttpRequest) -> HttpResponse:
-    """The editor. `do` is test, add (another empty rule) or save; a fault is shown at its place."""
+    """The editor. `do` is test, backtest, add (an empty rule) or save; a fault is shown at its place."""
     if request.method == "GET":
-        rules = RuleFormSet(initial=as_initial(_start(request).rules))
+        rules = RuleFormSet(initial=as_initial(_start(request)))
         return _editor(request, rules, VersionForm(initial={"on": "100"}))
     data = request.POST.copy()
     if data.get("do") == "add":
@@ -115,9 +130,27 @@ def new_version(request: HttpRequest) -> HttpResponse:
     compiled = _checked(rules, about)
     if compiled is None:
         return _editor(request, rules, about, status=422)
+    if data.get("do") == "backtest":
+        return _backtest(request, rules, about, compiled)
     if data.get("do") != "save":
         return _editor(request, rules, about, tried=_tried(request, compiled, about))
     return _save(request, rules, about, compiled)
+
+
+def _backtest(
+    request: HttpRequest, rules: BaseRules, about: VersionForm, compiled: tuple[CompiledRule, ...]
+) -> HttpResponse:
+    """Its page leads back here with the same draft."""
+    user = user_of(request)
+    drafted = [one.rule.as_json() for one in compiled]
+    try:
+        begun = start_backtest(
+            site=user.site, by=user, rules=drafted, version=None, days=about.cleaned_data["days"] or DAYS
+        )
+    except LynceusError as error:
+        about.add_error("days", error.message)
+        return _editor(request, rules, about, status=422)
+    return redirect("fraud:backtest", begun.public_id)
 
 
 def _save(
@@ -137,11 +170,14 @@ def _save(
     return redirect("fraud:version", saved.number)
 
 
-def _start(request: HttpRequest) -> RuleSet:
-    """The version to begin from: the one asked for, else the one in service."""
+def _start(request: HttpRequest) -> list[dict[str, Any]]:
+    """The rules to begin from: a backtest's, those of the version asked for, else of the one in service."""
     site = user_of(request).site
+    with suppress(ValueError):
+        if (found := backtest_for(site, UUID(request.GET.get("backtest", "")))) is not None:
+            return list(found.rules)
     asked = _number(request.GET.get("from"))
-    return (version_for(site, asked) if asked else None) or version_in_service(site)
+    return list(((version_for(site, asked) if asked else None) or version_in_service(site)).rules)
 
 
 def _checked(rules: BaseRules, about: VersionForm) -> tuple[CompiledRule, ...] | None:
@@ -193,7 +229,8 @@ def _editor(
         "tried": tried,
         "shown": sorted(tried.hit, key=lambda one: not one.changed)[:TRIED_SHOWN] if tried else [],
         "fields": [(name, field) for name, field in FIELDS.items() if name not in FEATURE_NAMES],
-        "features": FEATURE_NAMES,
+        "features": [(name, FIELDS[name]) for name in FEATURE_NAMES],
+        "completions": completions(),
         "start": version_in_service(user_of(request).site),
         **ACTIVE,
     }

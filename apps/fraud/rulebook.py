@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from apps.accounts.models import Role, Site, User
 from apps.core.clock import now
 from apps.fraud import builtin_rules
-from apps.fraud.models import ListEntry, RuleActivation, RuleSet
+from apps.fraud.models import Backtest, ListEntry, RuleActivation, RuleSet
 
 
 def built_in(site: Site) -> RuleSet:
@@ -47,6 +48,11 @@ def activations_of(site: Site, version: RuleSet | None = None) -> QuerySet[RuleA
     return found.filter(ruleset_id=version.pk) if version.pk else found.filter(ruleset=None)
 
 
+def approvers_of(site: Site) -> dict[int | None, User]:
+    """By the version's primary key, who put it in service first: with its author they stand behind it."""
+    return {one.ruleset_id: one.by for one in activations_of(site)}  # the newest first: the first one stays
+
+
 def analysts_of(site: Site) -> int:
     return User.objects.filter(site=site, role=Role.FRAUD_ANALYST, is_active=True).count()
 
@@ -74,6 +80,23 @@ def changes(before: RuleSet | None, version: RuleSet) -> list[Changed]:
     return found + [Changed("removed", rule) for rule in was.values()]
 
 
+def unshadowed(site: Site, version: RuleSet) -> list[dict[str, Any]]:
+    """The live rules that decide what nobody has seen them do: neither in service live nor in shadow before.
+
+    A rule is another once its condition is.
+    """
+    if version.pk is None or version.activations.exists():
+        return []
+    seen = {_what(rule) for rule in built_in(site).rules}
+    for earlier in RuleSet.objects.filter(site=site, activations__isnull=False).distinct():
+        seen |= {_what(rule) for rule in earlier.rules}
+    return [rule for rule in version.rules if not rule["shadow"] and _what(rule) not in seen]
+
+
+def _what(rule: dict[str, Any]) -> tuple[str, str]:
+    return rule["when"], rule["action"]
+
+
 def _key(rule: dict[str, Any]) -> tuple[str, str]:
     return rule["code"], rule["action"]
 
@@ -87,3 +110,12 @@ def entries_of(site: Site, *, ended: bool) -> QuerySet[ListEntry]:
 
 def entry_for(site: Site, pk: int) -> ListEntry | None:
     return ListEntry.objects.select_related("site").filter(site=site, pk=pk).first()
+
+
+def backtests_of(site: Site) -> QuerySet[Backtest]:
+    """The newest first."""
+    return Backtest.objects.select_related("by").filter(site=site).order_by("-id")
+
+
+def backtest_for(site: Site, public_id: UUID) -> Backtest | None:
+    return backtests_of(site).select_related("site").filter(public_id=public_id).first()

@@ -1,5 +1,6 @@
 from celery import shared_task
 
+from apps.fraud.services.backtests import run_backtest as run_some_of_backtest
 from apps.fraud.services.deliver import deliver_due
 from apps.fraud.services.drain import drain_shard
 
@@ -12,3 +13,8 @@ def decide_pending(shard: int) -> None:
 @shared_task(name="fraud.deliver_decisions")
 def deliver_decisions() -> None:
     deliver_due()
+
+
+@shared_task(name="fraud.run_backtest")
+def run_backtest(pk: int) -> None:
+    run_some_of_backtest(pk)

@@ -262,6 +262,7 @@ CELERY_TASK_QUEUES = [Queue(name) for name in ("realtime", "imaging", "training"
 CELERY_TASK_ROUTES = {
     "fraud.decide_pending": {"queue": "realtime"},
     "fraud.deliver_decisions": {"queue": "default"},
+    "fraud.run_backtest": {"queue": "default"},
     "radiology.analyse_instance": {"queue": "imaging"},
     "radiology.make_results": {"queue": "default"},
     "radiology.make_reports": {"queue": "default"},

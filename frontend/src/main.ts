@@ -16,6 +16,7 @@ import "./styles/viewer.css";
 import "./styles/dropzone.css";
 import htmx from "htmx.org";
 import { startCommands } from "./commands";
+import { startConditions } from "./conditions";
 import { startDialogs } from "./dialogs";
 import { startDropzones } from "./dropzone";
 import { startHealth } from "./health";
@@ -52,6 +53,7 @@ startRows();
 startLive(htmx);
 startHealth();
 startTimes();
+startConditions();
 mount(document);
 document.addEventListener("htmx:load", (event) => {
   const { target } = event;

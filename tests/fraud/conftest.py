@@ -188,7 +188,7 @@ def second(site) -> User:
 def serve(site, author, second) -> Callable[..., RuleSet]:
     def put(*rules: Rule) -> RuleSet:
         version = save_version(site=site, author=author, rules=rules, note="a test")
-        activate_version(site=site, version=version, by=second)
+        activate_version(site=site, version=version, by=second, without_shadow=True)
         return version
 
     return put

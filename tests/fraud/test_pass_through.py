@@ -118,7 +118,7 @@ def test_what_a_rule_or_a_list_declines_is_never_let_through(let, site, author, 
     let(daily_cap_minor=10**9)
     rule = Rule(code="rule_x", when='merchant_id == "bad"', action="decline", text="x")
     version = rulesets.save_version(site=site, author=author, rules=[rule], note="x")
-    rulesets.activate_version(site=site, version=version, by=second)
+    rulesets.activate_version(site=site, version=version, by=second, without_shadow=True)
     add_entry(
         site=site, name=ListName.BLOCK, kind=ListKind.TERMINAL_ID, value="blocked", reason="x",
         expires_at=None, author=author,
@@ -144,7 +144,7 @@ def test_a_rule_that_asks_for_a_review_still_gets_it(let, site, author, second, 
     let()
     rule = Rule(code="rule_x", when="amount_minor > 0", action="review", text="x")
     version = rulesets.save_version(site=site, author=author, rules=[rule], note="x")
-    rulesets.activate_version(site=site, version=version, by=second)
+    rulesets.activate_version(site=site, version=version, by=second, without_shadow=True)
     [decision] = decide(post, event())
     assert decision.outcome == "review"
     assert decision.pass_through.probability == 1.0

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from django.test import Client
 
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
+from apps.fraud.expressions import Kind
+from apps.fraud.facts import FIELDS
 from apps.fraud.models import Decision, ListEntry, RuleActivation, RuleSet, Transaction
 from apps.fraud.services import rulesets
+from ml.fraud.features import FEATURE_NAMES
 from tests.fraud.conftest import drain_all, event
 
+NOW = {"without_shadow": "yes"}  # put in service without having been in shadow
 RULE = {
     "code": "rule_night", "action": "decline", "state": "live", "value": "amount_minor", "baseline": "1000",
     "when": "amount_minor > 1000", "text": "{value} is more than {baseline}.",
@@ -57,7 +62,7 @@ def test_it_works(analyst, colleague, post, author) -> None:
     refused = analyst.post("/fraud/rules/2/activate/")
     assert refused.status_code == 403
     assert "You wrote this version" in refused.content.decode()
-    assert colleague.post("/fraud/rules/2/activate/").status_code == 302
+    assert colleague.post("/fraud/rules/2/activate/", NOW).status_code == 302
     post(event())
     drain_all()
     made = Decision.objects.get()
@@ -70,7 +75,7 @@ def test_it_works(analyst, colleague, post, author) -> None:
 def test_without_the_second_person_the_author_would_decide_alone(analyst, monkeypatch) -> None:
     monkeypatch.setattr(rulesets, "who_else", lambda *_: None)
     analyst.post("/fraud/rules/new/", fields(RULE))
-    assert analyst.post("/fraud/rules/2/activate/").status_code == 302
+    assert analyst.post("/fraud/rules/2/activate/", NOW).status_code == 302
 
 
 @pytest.mark.parametrize(
@@ -327,3 +332,60 @@ def test_an_operator_watches_and_writes_nothing(client, make_user) -> None:
 
 def test_the_version_in_service_is_not_put_in_service_again(analyst) -> None:
     assert analyst.post("/fraud/rules/1/activate/").status_code == 409
+
+
+def test_a_condition_is_checked_while_it_is_written(analyst) -> None:
+    def ask(when: str) -> dict[str, object]:
+        return analyst.post("/fraud/rules/check/", {"when": when}).json()
+
+    assert ask("hour > 3")["ok"] is True
+    fault = ask("hour > 3\r\nand amout > 5")
+    assert (fault["ok"], fault["at"], fault["near"]) == (False, 13, "amout")
+    refused = analyst.post("/fraud/rules/check/", {"when": 'merchant_id == "4111111111111111"'})
+    assert "4111" not in refused.content.decode()
+    assert "looks like a card number" in refused.json()["message"]
+    assert refused["Cache-Control"] == "no-store"
+
+
+def test_every_field_is_offered_with_its_meaning(analyst) -> None:
+    page = analyst.get("/fraud/rules/new/").content.decode()
+    found = re.search(r'<script id="rule-fields" type="application/json">(.*?)</script>', page, re.S)
+    assert found
+    offered = json.loads(found[1])
+    assert {one["name"] for one in offered} == set(FIELDS)
+    assert all(len(one["words"]) > 5 and one["kind"] in {kind.value for kind in Kind} for one in offered)
+    meanings = [one["words"] for one in offered if one["of"] == "seen by the model"]
+    assert len(set(meanings)) == len(meanings) == len(FEATURE_NAMES)
+
+
+SHADOW = {**RULE, "state": "shadow"}
+
+
+def test_a_rule_is_in_shadow_before_it_is_live(analyst, colleague) -> None:
+    """Or somebody says that it must be now, and that is kept."""
+    analyst.post("/fraud/rules/new/", fields(RULE))
+    assert "Never in shadow" in colleague.get("/fraud/rules/2/").content.decode()
+    refused = colleague.post("/fraud/rules/2/activate/")
+    assert (refused.status_code, "rule_night" in refused.content.decode()) == (409, True)
+    analyst.post("/fraud/rules/new/", fields(SHADOW))
+    assert colleague.post("/fraud/rules/3/activate/").status_code == 302
+    assert "Never in shadow" not in colleague.get("/fraud/rules/2/").content.decode()
+    assert colleague.post("/fraud/rules/2/activate/").status_code == 302
+    analyst.post("/fraud/rules/new/", fields({**RULE, "when": "amount_minor > 999"}))
+    assert colleague.post("/fraud/rules/4/activate/").status_code == 409
+    assert colleague.post("/fraud/rules/4/activate/", NOW).status_code == 302
+    told = AuditEvent.objects.filter(action="rules.activated").order_by("pk")
+    assert [one.detail["without_shadow"] for one in told] == [[], [], ["rule_night"]]
+
+
+def test_without_the_guard_nobody_would_have_seen_it(analyst, colleague, monkeypatch) -> None:
+    monkeypatch.setattr(rulesets, "unshadowed", lambda *_: [])
+    analyst.post("/fraud/rules/new/", fields(RULE))
+    assert colleague.post("/fraud/rules/2/activate/").status_code == 302
+
+
+def test_who_approved_a_version_stands_beside_who_wrote_it(analyst, colleague, second) -> None:
+    analyst.post("/fraud/rules/new/", fields(SHADOW))
+    assert second.email not in analyst.get("/fraud/rules/").content.decode()
+    colleague.post("/fraud/rules/2/activate/")
+    assert f'data-label="Approved by">{second.email}' in analyst.get("/fraud/rules/").content.decode()

@@ -109,7 +109,7 @@ def south(north: Site) -> Site:
     site = Site.objects.create(slug="south", name="South")
     people = [User.objects.create_user(f"{n}@south.example", site=site, role="fraud_analyst") for n in "ab"]
     version = save_version(site=site, author=people[0], rules=[rule()], note="x")
-    activate_version(site=site, version=version, by=people[1])
+    activate_version(site=site, version=version, by=people[1], without_shadow=True)
     add_entry(
         site=site, name=ListName.BLOCK, kind=ListKind.MERCHANT_ID, value="m1", reason="x", expires_at=None,
         author=people[0],
@@ -159,7 +159,7 @@ def test_a_batch_asks_one_small_question(site, serve, monkeypatch, django_assert
 def test_the_author_does_not_put_it_in_service(site, author) -> None:
     version = save_version(site=site, author=author, rules=[rule()], note="x")
     with pytest.raises(LynceusError) as refused:
-        activate_version(site=site, version=version, by=author)
+        activate_version(site=site, version=version, by=author, without_shadow=True)
     assert refused.value.code == "four_eyes"
     assert not RuleActivation.objects.exists()
 
@@ -167,7 +167,7 @@ def test_the_author_does_not_put_it_in_service(site, author) -> None:
 def test_what_was_in_service_once_anybody_may_go_back_to(site, serve, author) -> None:
     version = serve(rule())
     serve()
-    activate_version(site=site, version=version, by=author)
+    activate_version(site=site, version=version, by=author, without_shadow=True)
     assert active_rules(site).version == version.number
 
 
@@ -176,10 +176,10 @@ def test_an_operator_is_the_second_person_where_one_analyst_is_alone(site, autho
     operator = make_user("operator")
     extra = User.objects.create_user("extra@example.org", site=site, role="fraud_analyst")
     with pytest.raises(LynceusError):
-        activate_version(site=site, version=version, by=operator)
+        activate_version(site=site, version=version, by=operator, without_shadow=True)
     extra.is_active = False
     extra.save()
-    activate_version(site=site, version=version, by=operator)
+    activate_version(site=site, version=version, by=operator, without_shadow=True)
     assert active_rules(site).version == version.number
 
 

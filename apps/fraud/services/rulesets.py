@@ -20,7 +20,7 @@ from apps.fraud.listed import Listed
 from apps.fraud.models import ListEntry, RuleActivation, RuleRevision, RuleSet
 from apps.fraud.operating import holdings_of
 from apps.fraud.passing import passing_of
-from apps.fraud.rulebook import analysts_of, version_in_service
+from apps.fraud.rulebook import analysts_of, unshadowed, version_in_service
 from apps.fraud.rules import CompiledRule, Rule, Rules, ready
 
 # What this process knows, by site: rules are compiled once a version, lists are read whole once and then
@@ -111,10 +111,11 @@ def save_version(*, site: Site, author: User, rules: Sequence[Rule], note: str) 
 
 
 @transaction.atomic
-def activate_version(*, site: Site, version: RuleSet, by: User) -> None:
+def activate_version(*, site: Site, version: RuleSet, by: User, without_shadow: bool = False) -> None:
     """Put a version in service, or back in service. LynceusError 403 for who may not.
 
-    409 for the one that is.
+    409 for the one that is, and, unless that is wanted `without_shadow`, for one with a live rule that never
+    was in shadow.
     """
     revision_locked(site)
     before = version_in_service(site)
@@ -122,6 +123,13 @@ def activate_version(*, site: Site, version: RuleSet, by: User) -> None:
         raise LynceusError("already_active", "This version is in service already.", status=409)
     if (why := who_else(version, by)) is not None:
         raise LynceusError("four_eyes", why, status=403)
+    unseen = [rule["code"] for rule in unshadowed(site, version)]
+    if unseen and not without_shadow:
+        raise LynceusError(
+            "shadow_first",
+            f"Never in shadow: {', '.join(unseen)}. Put them in shadow first, or say that it must be now.",
+            status=409,
+        )
     RuleActivation.objects.create(
         site=site, ruleset=version if version.pk is not None else None, by=by, at=now()
     )
@@ -131,7 +139,7 @@ def activate_version(*, site: Site, version: RuleSet, by: User) -> None:
         site=site,
         actor=by,
         subject=f"ruleset:{version.pk or 'built-in'}",
-        detail={"number": version.number, "before": before.number},
+        detail={"number": version.number, "before": before.number, "without_shadow": unseen},
     )
 
 
