@@ -208,7 +208,7 @@ def test_who_declines_is_asked_no_more_and_the_others_still_are(radiologist, oth
     assert listed(third, asked)
     assert third.post("/radiology/next/").url.endswith(f"{asked.public_id}/")  # the lock was let go
     told = page_of(radiologist, asked)
-    assert "colleague@north.example declined" in told
+    assert "colleague@north.example declined the second read" in told
     assert "I know the patient." in told
     assert "A second read is asked for of 1 colleague." in told
     assert "I know the patient." in page_of(other, asked)
