@@ -85,7 +85,7 @@ def test_the_list_tells_it(filled, client) -> None:
 
 
 def test_films_dated_by_the_drawing_would_tell_of_a_clock(db, client, monkeypatch) -> None:
-    monkeypatch.setattr(films, "TAKEN_BEFORE", timedelta(days=40))
+    monkeypatch.setattr(films, "TAKEN_BEFORE", timedelta(days=40, hours=1))
     fill_the_day(seed(), "tiny")
     client.force_login(User.objects.get(email=accounts()["radiologist"].email))
     assert "exam clock 40 days before receipt" in client.get(reverse("radiology:worklist")).content.decode()
