@@ -8,6 +8,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from apps.core.errors import LynceusError, problem_response
+from apps.fraud.alert_api import router as alert_router
 from apps.fraud.api import router as fraud_router
 from apps.fraud.disposition_api import router as disposition_router
 from apps.fraud.work_api import router as work_router
@@ -23,6 +24,7 @@ api = NinjaAPI(
 
 
 api.add_router("", fraud_router)
+api.add_router("", alert_router)
 api.add_router("", work_router)
 api.add_router("", disposition_router)
 api.add_router("", radiology_router)

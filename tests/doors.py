@@ -99,7 +99,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "place": "00080018",
     }
     known: dict[str, dict[str, Any]] = {
-        "/fraud/decisions/*": {"public_id": things.decision.public_id},
+        "/fraud/decisions/*": {"public_id": things.decision.public_id, "chart": "amounts", "kind": "card"},
         "/fraud/items/*": {"item_id": things.decision.alert.item_id},
         "/fraud/views/*": {"view_id": 1},
         "/fraud/dispositions/*": {
@@ -126,7 +126,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/radiology/exports/*": {"public_id": things.export.public_id},
         "/radiology/aside/*": {"public_id": things.aside.public_id},
         "/dicom-web/*": uids,
-        "/api/v1/decisions/*": {"event_id": things.decision.transaction.event_id},
+        "/api/v1/decisions/*": {"event_id": things.decision.transaction.event_id, "kind": "card"},
         "/api/v1/contests/*": {"contest_id": things.contest.contest_id},
         "/api/v1/studies/*": {"study_instance_uid": study.StudyInstanceUID},
         "/models/*": {"domain": "fraud"},

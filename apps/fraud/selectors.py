@@ -24,7 +24,6 @@ from apps.fraud.models import (
 )
 from apps.modelops.selectors import champion
 
-RECENT = timedelta(hours=24)
 JUST_NOW = timedelta(minutes=5)
 RECENT_DECISIONS = 10_000
 COUNT_MAX = 10_000
@@ -100,7 +99,11 @@ def transaction_by_event(*, site: Site, source_slug: str, event_id: str) -> Tran
 def decision_for(*, site: Site, public_id: UUID) -> Decision | None:
     return (
         Decision.objects.select_related(
-            "transaction__source", "transaction__duplicate_of", "alert", "evidence", "rescore"
+            "transaction__source",
+            "transaction__duplicate_of",
+            "alert__item__locked_by",
+            "evidence",
+            "rescore",
         )
         .filter(transaction__source__site=site, public_id=public_id)
         .first()
@@ -145,17 +148,6 @@ def waiting_for(site: Site) -> int:
 def _count(rows: QuerySet[Transaction]) -> int:
     """Counted no further than anybody reads."""
     return rows.order_by().values("pk")[:COUNT_MAX].count()
-
-
-def card_timeline(decision: Decision, limit: int = 20) -> list[Transaction]:
-    """The same card's other events, newest first, none later than a day after this one."""
-    row = decision.transaction
-    others = Transaction.objects.filter(
-        source__site=row.source.site,
-        card_token=row.card_token,
-        occurred_at__lte=row.occurred_at + RECENT,
-    ).exclude(pk=row.pk)
-    return list(others.select_related("decision").order_by("-occurred_at", "-id")[:limit])
 
 
 def pending_age() -> tuple[int, float | None]:

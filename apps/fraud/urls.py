@@ -1,6 +1,7 @@
 from django.urls import path
 
 from apps.fraud import (
+    alert_views,
     bulk_views,
     case_views,
     contest_views,
@@ -9,7 +10,6 @@ from apps.fraud import (
     passing_views,
     queue_views,
     rule_views,
-    views,
     work_views,
 )
 
@@ -26,7 +26,10 @@ urlpatterns = [
     path("capacity/", work_views.capacity, name="capacity"),
     path("views/", work_views.save_view, name="save_view"),
     path("views/<int:view_id>/delete/", work_views.delete_view, name="delete_view"),
-    path("decisions/<uuid:public_id>/", views.decision, name="decision"),
+    path("decisions/<uuid:public_id>/", alert_views.decision, name="decision"),
+    path("decisions/<uuid:public_id>/charts/<slug:chart>.json", alert_views.alert_chart, name="alert_chart"),
+    path("decisions/<uuid:public_id>/linked/<slug:kind>/", alert_views.linked, name="linked"),
+    path("decisions/<uuid:public_id>/lock/", alert_views.lock, name="lock"),
     path("decisions/<uuid:public_id>/act/", disposition_views.act, name="act"),
     path("decisions/<uuid:public_id>/contact/", disposition_views.contact, name="contact"),
     path("decisions/<uuid:public_id>/case/", disposition_views.into_case, name="into_case"),

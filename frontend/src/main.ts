@@ -15,6 +15,7 @@ import "./styles/quality.css";
 import "./styles/report.css";
 import "./styles/viewer.css";
 import "./styles/dropzone.css";
+import "./styles/alert.css";
 import htmx from "htmx.org";
 import { startCommands } from "./commands";
 import { startDialogs } from "./dialogs";

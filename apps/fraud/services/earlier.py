@@ -75,12 +75,22 @@ def earlier_of(predictor: Predictor, decision: Decision, vector: Vector) -> dict
 
     Empty for one that was made without the card's history.
     """
+    return _row(*_parts(predictor, decision, vector)) if decision.mode == Mode.FULL else {}
+
+
+def every_earlier_of(predictor: Predictor, decision: Decision, vector: Vector) -> dict[int, float]:
+    """By decision, what each of the card's latest payments moved the network by, in log-odds."""
     if decision.mode != Mode.FULL:
         return {}
+    parts, history = _parts(predictor, decision, vector)
+    return {one.decision_id: weight for one, weight in zip(history, parts.of_earlier, strict=True)}
+
+
+def _parts(predictor: Predictor, decision: Decision, vector: Vector) -> tuple[Influence, list[Earlier]]:
     row = decision.transaction
     history = _history(_ask(row.source.site_id, row), decision.pk, vector, {})
     [parts] = predictor.influences(vector[None, :], [_matrix(history, vector)])
-    return _row(parts, history)
+    return parts, history
 
 
 def _of_network(item: Judged) -> bool:

@@ -11,7 +11,7 @@ from apps.core.errors import LynceusError
 from apps.fraud.inference import predictor_of
 from apps.fraud.models import Decision, Evidence
 from apps.fraud.predictors import Predictor
-from apps.fraud.services.earlier import earlier_of
+from apps.fraud.services.earlier import earlier_of, every_earlier_of
 from apps.fraud.services.verdicts import as_rows
 from ml.fraud.contracts import NETWORK
 
@@ -42,6 +42,23 @@ def reasons_of(decision: Decision) -> list[dict[str, Any]]:
         reason | more if reason["code"] == NETWORK and reason["weight"] is not None else reason
         for reason in kept
     ]
+
+
+def influences_of(decision: Decision) -> dict[int, float]:
+    """By decision, what each earlier payment of the card moved the network by, in log-odds.
+
+    All whose vectors are kept; the strongest that were told with the decision, where its own vector or the
+    version that made it is gone.
+    """
+    if vector := _vector_of(decision):
+        try:
+            predictor = _predictor(decision.artefact_hash)
+        except LynceusError:
+            pass
+        else:
+            return every_earlier_of(predictor, decision, np.frombuffer(vector, "<f4"))
+    told = [one for reason in decision.reasons for one in reason.get("earlier_events") or ()]
+    return {one["decision"]: one["weight"] for one in told}
 
 
 def _whole(reasons: list[dict[str, Any]]) -> bool:
