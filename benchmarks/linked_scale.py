@@ -34,7 +34,7 @@ SELECT %(source)s, 'e' || i, 'authorization', at, 'card-' || i::bigint * 7919 %%
   CASE WHEN i %% 100 = 0 THEN 'kiosk' WHEN i %% 5 = 0 THEN 'd' || i::bigint * 13 %% 300000 ELSE '' END,
   CASE WHEN i %% 100 = 0 THEN '203.0.113.7'::inet WHEN i %% 5 = 0 THEN '10.0.0.0'::inet + i %% 65536 END,
   '', '', '', '', '', '', '', '', '', '', '', at, i %% 16, %(status)s, 0
-FROM (SELECT i, now() - i * interval '60 days' / %(total)s AS at
+FROM (SELECT i, now() - i / %(total)s::float8 * interval '60 days' AS at
   FROM generate_series(%(first)s, %(last)s) AS i) AS drawn
 """
 LABELS = """
