@@ -140,7 +140,7 @@ def _auc(
 ) -> float:
     config = TrainConfig(backbone=BACKBONE, epochs=epochs, **SMALL)
     network = build_network(BACKBONE, 1, config.image_size, weights, seed)
-    films = Films(squares, labels, network.preprocessing)
+    films = Films(squares, labels, np.ones(len(squares), np.float32), network.preprocessing)
     folder.mkdir(exist_ok=True)
     fit_network(network, films, rows["train"], rows["val"], config, seed=seed, device="cpu",
                 checkpoint_dir=folder, resume=True, key=folder.name, progress=_say)  # fmt: skip

@@ -104,7 +104,7 @@ def _films(n: int, config: TrainConfig, weights: Weights | None) -> Films:
     drawn = [synthetic_film(5, i, rows=config.image_size).shown for i in range(DRAWN)]
     squares = preprocessing.squares(drawn)[np.arange(n) % DRAWN]
     labels = np.random.default_rng(0).integers(0, 2, (n, len(LABELS))).astype(np.float32)
-    return Films(squares, labels, preprocessing)
+    return Films(squares, labels, np.ones(n, np.float32), preprocessing)
 
 
 def _round(

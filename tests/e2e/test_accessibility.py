@@ -26,6 +26,7 @@ PLACES = ("/radiology/", "/radiology/upload/", "/radiology/changes/", "/radiolog
 
 def violations(page: Page, where: str) -> list[str]:
     """Serious and critical ones, each with the first elements concerned."""
+    page.emulate_media(reduced_motion="reduce")  # a colour on its way to another is neither
     page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     return [

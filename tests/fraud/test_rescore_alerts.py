@@ -22,6 +22,7 @@ from apps.fraud.models import (
 )
 from apps.fraud.services import lists
 from apps.fraud.services.deliver import deliver_due
+from apps.fraud.services.gather import gather_alerts
 from apps.fraud.services.rulesets import moved, revision_locked
 from tests.fraud.conftest import drain_all, event
 
@@ -104,6 +105,7 @@ def test_the_sender_is_not_told_again(strict, unread, listener) -> None:
 
 def pages_of(made: Decision, client: Any) -> list[str]:
     """The queue and the decision's own page, blanks drawn together."""
+    gather_alerts()
     found = [client.get(address) for address in ("/fraud/", f"/fraud/decisions/{made.public_id}/")]
     return [" ".join(page.content.decode().split()) for page in found]
 
@@ -134,9 +136,12 @@ def test_of_a_payment_made_already_nothing_would_have_been_declined(
 
 def test_the_live_queue_hears_of_such_an_alert(strict, unread, analyst) -> None:
     unread(event())
-    address = html.unescape(re.search(r'hx-get="([^"]+)"', analyst.get("/fraud/").content.decode())[1])
+    address = html.unescape(
+        re.search(r'hx-get="([^"]*rows/[^"]*)"', analyst.get("/fraud/").content.decode())[1]
+    )
     assert analyst.get(address).status_code == 204
     drain_all()
+    gather_alerts()
     assert "would have been" in analyst.get(address).content.decode()
 
 

@@ -140,7 +140,8 @@ def signed_films(n: int) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]
 def test_it_points_inside_what_is_there_more_often_than_chance(tmp_path) -> None:
     network = build_network("resnet10t", 1, 96, None, 0)
     shown, labels, _ = signed_films(160)
-    films = Films(network.preprocessing.squares(shown), labels, network.preprocessing)
+    squares, alike = network.preprocessing.squares(shown), np.ones(len(shown), np.float32)
+    films = Films(squares, labels, alike, network.preprocessing)
     config = TrainConfig(epochs=4, batch_size=16, learning_rate=4e-3, augment=0.0)
     fit_network(
         network, films, np.arange(120), np.arange(120, 160), config, seed=0, device="cpu",
