@@ -16,8 +16,10 @@ from apps.accounts.selectors import site_named
 from apps.core.clock import now
 from apps.core.encryption import encrypt
 from apps.fraud import builtin_rules
+from apps.fraud.models import Desk
 from apps.fraud.selectors import waiting_for
 from apps.fraud.services.backtests import start_backtest
+from apps.fraud.services.budget import set_capacity
 from apps.radiology.models import Destination, Export, Study
 from apps.radiology.services.exports import request_export
 from demo import seed
@@ -29,6 +31,7 @@ from demo.prepare import SENT_AT_START
 
 EVENTS_S, EVENTS_RATE = 6.0, 40.0
 DECIDED_WITHIN_S = 60.0
+CAPACITY = 8  # alerts a day and desk
 # What was ordered of the first films; the next one's header says it, and of the rest nobody said anything.
 ORDERS = (
     {"priority": "stat", "location": "ER 3", "clinical_question": "Pneumothorax after a central line?"},
@@ -61,6 +64,7 @@ def send_first_data(places: Places) -> None:
     )  # fmt: skip
     contest_and_open_a_case(places.base_url, _token())
     _ask_rules_of_it()
+    _set_capacity()
     done.touch()
 
 
@@ -70,6 +74,13 @@ def _ask_for_a_copy() -> None:
     if not Export.objects.filter(site=site).exists():
         first = Study.objects.filter(site=site).order_by("pk")[:1]
         request_export(site, first, project="demo", labels=[], by=None)
+
+
+def _set_capacity() -> None:
+    """So few that the line lies within the list, and more would catch more."""
+    site, by = site_named("demo"), User.objects.get(email=seed.accounts()["analyst"].email)
+    for desk in Desk:
+        set_capacity(site=site, desk=desk, alerts_per_day=CAPACITY, by=by)
 
 
 def _ask_rules_of_it() -> None:

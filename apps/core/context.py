@@ -23,7 +23,7 @@ PLACES = (
     ("radiology:discrepancies", "Discrepancies", "compare", "discrepancies", "g d", {"radiologist"}),
     ("radiology:quality", "Quality", "chart", "quality", "g q", {"radiologist", "ml_admin"}),
     ("fraud:queue", "Alerts", "card", "alerts", "g a", {"fraud_analyst"}),
-    ("fraud:capacity", "Capacity", "chart", "capacity", "g b", {"fraud_analyst", "operator"}),
+    ("fraud:capacity", "Capacity", "adjust", "capacity", "g b", {"fraud_analyst", "operator"}),
     ("fraud:cases", "Cases", "table", "cases", "g c", {"fraud_analyst"}),
     ("fraud:contests", "Contests", "info", "contests", "g o", {"fraud_analyst"}),
     ("fraud:watch", "Overview", "chart", "watch", "g v", {"fraud_analyst"}),
