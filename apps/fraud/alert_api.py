@@ -16,7 +16,7 @@ from apps.accounts.models import Role
 from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.fraud import doors
-from apps.fraud.linked import FIELDS, LinkedPage, linked_page, place_from, place_of
+from apps.fraud.linked import FIELDS, LinkedPage, linked_page
 from apps.fraud.schemas import Problem
 from apps.fraud.selectors import transaction_by_event
 
@@ -67,8 +67,8 @@ def get_linked(
             "linked.viewed", site=caller.site, actor=caller.user or caller.client,
             subject=f"transaction:{row.pk}", detail={"by": kind},
         )  # fmt: skip
-    page = linked_page(caller.site, row, kind, frauds=known == "fraud", after=place_from(after))
-    return LinkedOut(payments=_payments(page), older=place_of(page.older) or None)
+    page = linked_page(caller.site, row, kind, frauds=known == "fraud", after=after)
+    return LinkedOut(payments=_payments(page), older=page.older or None)
 
 
 def _payments(page: LinkedPage) -> list[LinkedPaymentOut]:

@@ -16,7 +16,7 @@ from apps.fraud.alert_charts import CHARTS
 from apps.fraud.alert_page import alert_context, lock_context, lookers_of, work_context
 from apps.fraud.card_events import card_events
 from apps.fraud.disposition_panel import panel_of
-from apps.fraud.linked import FIELDS, NAMES, linked_page, place_from, place_of
+from apps.fraud.linked import FIELDS, NAMES, linked_page
 from apps.fraud.models import Decision
 from apps.fraud.selectors import decision_for
 from apps.fraud.story import usual_minor
@@ -69,9 +69,7 @@ def linked(request: HttpRequest, public_id: UUID, kind: str) -> HttpResponse:
             detail={"by": kind},
         )  # fmt: skip
     frauds = request.GET.get("known") == "fraud"
-    page = linked_page(
-        user.site, found.transaction, kind, frauds=frauds, after=place_from(request.GET.get("after", ""))
-    )
+    page = linked_page(user.site, found.transaction, kind, frauds=frauds, after=request.GET.get("after", ""))
     context = {
         "decision": found,
         "event": found.transaction,
@@ -79,7 +77,7 @@ def linked(request: HttpRequest, public_id: UUID, kind: str) -> HttpResponse:
         "name": NAMES[kind],
         "value": getattr(found.transaction, FIELDS[kind]),
         "page": page,
-        "older": place_of(page.older),
+        "older": page.older,
         "frauds": frauds,
         "active": "alerts",
     }

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.accounts.models import Site
 from apps.core.errors import LynceusError
+from apps.core.paging import as_key, beyond, time_key
 from apps.fraud.models import Decision, FraudLabel
 
 LONGEST = timedelta(days=92)
@@ -70,27 +69,16 @@ def _last_said(fraud: bool) -> QuerySet[FraudLabel]:
 
 def page_of(rows: QuerySet[Decision], cursor: str, size: int) -> Page:
     """LynceusError 422 for a cursor that is none of ours."""
-    found = list((rows.filter(_after(cursor)) if cursor else rows)[: size + 1])
+    key = time_key(cursor)
+    if cursor and key is None:
+        raise LynceusError("bad_cursor", "The cursor is none that was given out here.", status=422)
+    found = list(beyond(rows, "decided_at", key, descending=True)[: size + 1])
     shown = with_known(found[:size])
     return Page(shown, cursor_of(shown[-1]) if len(found) > size else "")
 
 
 def cursor_of(row: Decision) -> str:
-    at_us = round(row.decided_at.timestamp() * 1e6)
-    return base64.urlsafe_b64encode(f"{at_us}.{row.pk}".encode()).decode().rstrip("=")
-
-
-def _after(cursor: str) -> Q:
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        at_us, pk = map(int, raw.decode("ascii").split("."))
-        at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=at_us)
-        if not 0 < pk < 2**63:
-            raise ValueError("no key")
-    except (binascii.Error, ValueError, OverflowError):
-        raise LynceusError("bad_cursor", "The cursor is none that was given out here.", status=422) from None
-    # The first condition alone bounds the walk along the index.
-    return Q(decided_at__lte=at) & (Q(decided_at__lt=at) | Q(pk__lt=pk))
+    return as_key(row.decided_at, row.pk)
 
 
 def with_known(rows: Sequence[Decision]) -> list[Decision]:

@@ -14,12 +14,12 @@ from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 
 from apps.accounts.models import Site
 from apps.core.clock import now
+from apps.core.paging import as_key, beyond, time_key
 from apps.fraud.models import DECIDED, FraudLabel, Source, Transaction
 
 SINCE = timedelta(days=30)
 COUNTED_MAX = 1000
 PAGE_ROWS = 50
-Place = tuple[datetime, int]  # of a payment in the list: when it happened, and its key
 FIELDS = {
     "card": "card_token", "device": "device_id", "ip": "ip", "merchant": "merchant_id",
     "terminal": "terminal_id",
@@ -59,25 +59,10 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class LinkedPage:
-    """Newest first; `older`: where the next page begins, None at the end."""
+    """Newest first; `older`: the key the next page begins behind, empty at the end."""
 
     rows: list[Transaction]
-    older: Place | None
-
-
-def place_of(place: Place | None) -> str:
-    """As an address carries it."""
-    return f"{place[0].isoformat()}~{place[1]}" if place else ""
-
-
-def place_from(given: str) -> Place | None:
-    """Where a page begins; from the newest on where that makes no sense."""
-    at, _, number = given.partition("~")
-    try:
-        place = datetime.fromisoformat(at), int(number)
-    except ValueError:
-        return None
-    return place if place[0].tzinfo is not None and 0 < place[1] < 2**63 else None
+    older: str
 
 
 def linked_to(site: Site, paid: Transaction) -> dict[str, Linked]:
@@ -96,19 +81,17 @@ def _counted(kind: str, paid: Transaction, sources: Sequence[int]) -> Linked:
 
 
 def linked_page(
-    site: Site, paid: Transaction, kind: str, *, frauds: bool = False, after: Place | None = None
+    site: Site, paid: Transaction, kind: str, *, frauds: bool = False, after: str = ""
 ) -> LinkedPage:
     """One page of them; with `frauds` those known to be, among the newest that the count looked at."""
     rows = _newest(kind, paid, _sources(site)).select_related("decision", "source")
-    if after is not None:
-        at, pk = after
-        rows = rows.filter(occurred_at__lte=at).filter(Q(occurred_at__lt=at) | Q(pk__lt=pk))
+    rows = beyond(rows, "occurred_at", time_key(after), descending=True)
     if frauds:
         newest = _newest(kind, paid, _sources(site))[:COUNTED_MAX]
         rows = rows.filter(pk__in=[row.pk for row in newest if row.fraud])
     found = list(rows[: PAGE_ROWS + 1])
     last = found[PAGE_ROWS - 1] if len(found) > PAGE_ROWS else None
-    return LinkedPage(found[:PAGE_ROWS], (last.occurred_at, last.pk) if last else None)
+    return LinkedPage(found[:PAGE_ROWS], as_key(last.occurred_at, last.pk) if last else "")
 
 
 def _newest(kind: str, paid: Transaction, sources: Sequence[int]) -> QuerySet[Any]:

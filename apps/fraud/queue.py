@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery, TextChoices
@@ -13,13 +12,12 @@ from django.utils import timezone
 
 from apps.accounts.models import Role, Site, User
 from apps.core.clock import now
+from apps.core.paging import as_key, beyond, number_key, time_key
 from apps.fraud.models import Alert, AlertStatus, Desk, WorkItem, WorkMove
 
 PAGE_ROWS = 25
 COUNT_MAX = 10_000  # nobody reads a larger number, and counting on would take longer with every item
 MINE_MAX = 500
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_KEY = re.compile(r"(\d{1,19})-(\d{1,18})")
 
 
 class State(TextChoices):
@@ -104,13 +102,14 @@ def work_page(
     column = BY_TIME.get(State(chosen.state), "") if chosen.state else ""
     found = _chosen(site, chosen, user)
     if column:
-        found = _beyond(found, column, "gt", _time_key(after)).order_by(column, "pk")
+        found = beyond(found, column, time_key(after), descending=False).order_by(column, "pk")
     else:
-        found = _beyond(found, "at_stake_minor", "lt", _key(after)).order_by("-at_stake_minor", "-pk")
-    keys = list(found.values_list("pk", column or "at_stake_minor")[: rows + 1])
+        found = beyond(found, "at_stake_minor", number_key(after), descending=True)
+        found = found.order_by("-at_stake_minor", "-pk")
+    keys = list(found.values_list(column or "at_stake_minor", "pk")[: rows + 1])
     shown = keys[:rows]
-    entries = _entries([pk for pk, _ in shown])
-    return WorkPage(entries, _as_key(*shown[-1]) if len(keys) > rows else "")
+    entries = _entries([pk for _, pk in shown])
+    return WorkPage(entries, as_key(*shown[-1]) if len(keys) > rows else "")
 
 
 def lead_of(item: WorkItem) -> Alert | None:
@@ -147,37 +146,6 @@ def _mine(user: User, at: datetime) -> set[int]:
     held = open_items.filter(locked_by=user, locked_until__gt=at)
     given = open_items.filter(assignee=user)
     return {pk for half in (held, given) for pk in half.values_list("pk", flat=True)[:MINE_MAX]}
-
-
-def _beyond(
-    items: QuerySet[WorkItem], column: str, side: str, key: tuple[Any, int] | None
-) -> QuerySet[WorkItem]:
-    """Behind a key. The first condition alone bounds the index; the second leaves out its equals."""
-    if key is None:
-        return items
-    value, pk = key
-    strictly = Q(**{f"{column}__{side}": value}) | Q(**{f"pk__{side}": pk})
-    return items.filter(strictly, **{f"{column}__{side}e": value})
-
-
-def _key(text: str) -> tuple[int, int] | None:
-    found = _KEY.fullmatch(text)
-    if found is None or int(found[1]) >= 2**63:
-        return None
-    return int(found[1]), int(found[2])
-
-
-def _time_key(text: str) -> tuple[datetime, int] | None:
-    key = _key(text)
-    try:
-        return key and (EPOCH + timedelta(microseconds=key[0]), key[1])
-    except OverflowError:
-        return None
-
-
-def _as_key(pk: int, value: Any) -> str:
-    number = (value - EPOCH) // timedelta(microseconds=1) if isinstance(value, datetime) else value
-    return f"{number}-{pk}"
 
 
 def _entries(pks: Sequence[int]) -> list[Entry]:

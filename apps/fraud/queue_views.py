@@ -130,7 +130,7 @@ def _items(request: HttpRequest, user: User, form: WorkForm) -> dict[str, Any]:
         "filters": urlencode(given),
         "query": urlencode({**here, "seen": seen}),
         "filtered": set(given) - {"show"} != set(),
-        "is_first": not after,
+        "after": after,
         "exhausted": exhausted,
         "seen": seen,
         "show": chosen.desk,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from datetime import date, datetime, time, timedelta
 
 from django.db.models import (
     BooleanField,
@@ -25,6 +23,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.core.clock import now
+from apps.core.paging import as_key, beyond, time_key
 from apps.radiology.changes import in_question
 from apps.radiology.communications import has_untold
 from apps.radiology.flags import signed_otherwise
@@ -47,8 +46,6 @@ MINE_MAX = 500
 ARCHIVE_DAYS = 30  # of the archive's lists where neither a day nor a patient is asked for
 RESERVED = timedelta(minutes=30)  # a study handed over by name; then it is for whoever is next
 DAYS = {"today": (0, 1), "yesterday": (1, 1), "week": (6, 7), "month": (29, 30)}
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_KEY = re.compile(r"(-?\d{1,17})-(\d{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +84,10 @@ def worklist_page(user: User, chosen: WorklistFilter, *, after: str = "", before
     """The page behind the key `after`, or the one that ends before the key `before`; else the first."""
     found = _chosen(user, chosen)
     column = "received_at" if chosen.is_archive else "rank_at"
-    key, backwards = _key(before or after), bool(before) and _key(before) is not None
+    key = time_key(before or after)
+    backwards = bool(before) and key is not None
     descending = chosen.is_archive != backwards
-    if key is not None:
-        found = _beyond(found, column, key, descending=descending)
+    found = beyond(found, column, key, descending=descending)
     sign = "-" if descending else ""
     ordered = found.order_by(f"{sign}{column}", f"{sign}pk").values_list("pk", flat=True)
     pks = list(ordered[: PAGE_ROWS + 1])
@@ -98,31 +95,9 @@ def worklist_page(user: User, chosen: WorklistFilter, *, after: str = "", before
     if backwards:
         pks.reverse()
     rows = _rows_of(pks, user)
-    ends = [_as_key(getattr(one, column), one.pk) for one in rows[:1] + rows[-1:]] or ["", ""]
+    ends = [as_key(getattr(one, column), one.pk) for one in rows[:1] + rows[-1:]] or ["", ""]
     earlier, later = (more, True) if backwards else (key is not None, more)
     return Page(rows, ends[0] if earlier else "", ends[1] if later else "")
-
-
-def _beyond(studies: QuerySet[Study], column: str, key: tuple[datetime, int], *, descending: bool) -> Any:
-    """Behind a key. The first condition alone bounds the index; the second leaves out its equals."""
-    at, pk = key
-    beyond = "lt" if descending else "gt"
-    strictly = Q(**{f"{column}__{beyond}": at}) | Q(**{f"pk__{beyond}": pk})
-    return studies.filter(strictly, **{f"{column}__{beyond}e": at})
-
-
-def _key(text: str) -> tuple[datetime, int] | None:
-    found = _KEY.fullmatch(text)
-    if found is None:
-        return None
-    try:
-        return EPOCH + timedelta(microseconds=int(found[1])), int(found[2])
-    except OverflowError:
-        return None
-
-
-def _as_key(at: datetime, pk: int) -> str:
-    return f"{(at - EPOCH) // timedelta(microseconds=1)}-{pk}"
 
 
 def _chosen(user: User, chosen: WorklistFilter) -> QuerySet[Study]:
@@ -240,8 +215,7 @@ def _ranked(site_id: int) -> QuerySet[Study]:
 def next_on_worklist(study: Study) -> Study | None:
     """The study below this one on its site's worklist as it opens."""
     key = (study.rank_at, study.pk)
-    below: QuerySet[Study] = _beyond(_ranked(study.site_id), "rank_at", key, descending=False)
-    return below.first()
+    return beyond(_ranked(study.site_id), "rank_at", key, descending=False).first()
 
 
 def next_to_read(user: User) -> Study | None:
