@@ -18,6 +18,7 @@ from apps.core.errors import LynceusError
 from apps.fraud import doors
 from apps.fraud.answers import answer_of, rescored_of
 from apps.fraud.models import Decision, TransactionStatus
+from apps.fraud.queue_schemas import RecentOut, RecentPageOut, RecentQuery
 from apps.fraud.schemas import (
     DecisionOut,
     EventIn,
@@ -26,9 +27,6 @@ from apps.fraud.schemas import (
     PendingOut,
     Problem,
     Receipt,
-    RecentOut,
-    RecentPageOut,
-    RecentQuery,
 )
 from apps.fraud.selectors import QueueFilter, recent_decisions_for, transaction_by_event
 from apps.fraud.services.reasons import reasons_of

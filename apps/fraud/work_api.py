@@ -15,7 +15,8 @@ from apps.audit.services import record
 from apps.core.clock import now
 from apps.fraud.money import REPORTING_CURRENCY
 from apps.fraud.queue import Entry, WorkFilter, work_page
-from apps.fraud.schemas import Problem, WorkOut, WorkPageOut, WorkQuery
+from apps.fraud.queue_schemas import WorkOut, WorkPageOut, WorkQuery
+from apps.fraud.schemas import Problem
 from apps.fraud.templatetags.payments import card_end
 
 router = Router(tags=["fraud"])
