@@ -33,7 +33,7 @@ from benchmarks.radiology_films import (
 from benchmarks.report import report
 from ml.common.contracts import ProgressEvent, TrainRequest
 from ml.common.metrics import roc_auc
-from ml.radiology.config import TrainConfig
+from ml.radiology.config import PRESETS, TrainConfig
 from ml.radiology.dataset import Films
 from ml.radiology.fitting import fit_network
 from ml.radiology.folds import logits_of
@@ -46,8 +46,7 @@ from ml.radiology.weights import Weights, find_weights
 MNIST = {"backbone": "mobilenetv2_100", "image_size": 64, "epochs": 14, "batch_size": 64,
          "learning_rate": 2e-3, "augment": 1.5, "dropout": 0.3, "label_smoothing": 0.05,
          "weight_decay": 0.05, "patience": 14, "averaging": 0.99, "target_sensitivity": 0.95}  # fmt: skip
-CROSS = {"backbone": "mobilenetv2_100", "image_size": 96, "epochs": 4, "learning_rate": 1.5e-3,
-         "augment": 1.0, "dropout": 0.2, "patience": 3, "target_sensitivity": 0.95, "folds": 5}  # fmt: skip
+CROSS = {**PRESETS["full"], "backbone": "mobilenetv2_100", "folds": 5}
 BACKBONE = "mobilenetv2_100"
 SMALL: dict[str, Any] = {
     "image_size": 64,
@@ -97,7 +96,7 @@ def _trained(folder: Path, dataset: Path, data: Path, params: dict[str, Any]) ->
     def work() -> dict[str, Any]:
         checkpoints = folder.with_name(f"{folder.name}-checkpoints")
         checkpoints.mkdir(exist_ok=True)
-        request = TrainRequest(dataset, folder, checkpoints, params, device="cpu", resume=True,
+        request = TrainRequest(dataset, folder, checkpoints, params, device="auto", resume=True,
                                weights_dir=data / "weights")  # fmt: skip
         return dict(train(request, _say).metrics)
 
@@ -179,7 +178,7 @@ def _table(done: dict[str, dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[
     if "cross" in done:
         over_all = done["cross"]["cross_validation"]["all"]
         ours = {
-            "model": f"Lynceus at {CROSS['image_size']} from 224",
+            "model": "Lynceus at 224",
             "auc": over_all["auc"],
             "accuracy": over_all["accuracy"],
         }

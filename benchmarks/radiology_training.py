@@ -11,6 +11,7 @@ plain loop has the best of its DataLoader's workers, chosen first and printed.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -32,12 +33,12 @@ from ml.common.contracts import ProgressEvent
 from ml.common.devices import choose_device
 from ml.radiology.config import TrainConfig
 from ml.radiology.dataset import Films
-from ml.radiology.fitting import fit_network
+from ml.radiology.fitting import fit_network, half_precision
 from ml.radiology.model import build_network
 from ml.radiology.synthetic import LABELS, synthetic_film
 from ml.radiology.weights import Weights, find_weights
 
-WORKERS = (0, 1, 2)
+WORKERS = tuple(n for n in (0, 1, 2, 4, 8, 16) if n <= (os.cpu_count() or 1))
 HELD_OUT = 8  # films to validate on: as few as there can be
 DRAWN = 64  # pictures that repeat: what they show costs nothing
 
@@ -93,7 +94,8 @@ def main() -> None:
         "films_per_s": statistics.median(one["ours"]["films_per_s"] for one in rounds),
         "plain_films_per_s": statistics.median(one["plain"]["films_per_s"] for one in rounds),
     }  # fmt: skip
-    report("radiology_training", table, measures, device=device, threads=torch.get_num_threads(),
+    name = "radiology_training" if device == "cpu" else f"radiology_training_{device}"
+    report(name, table, measures, device=device, threads=torch.get_num_threads(),
            plain_workers={str(one): rate for one, rate in sweep.items()},
            settings={"backbone": given.backbone, "image_size": given.size, "batch_size": config.batch_size,
                      "films": given.films, "pretrained": weights is not None})  # fmt: skip
@@ -153,17 +155,16 @@ def _plain(
     loader = DataLoader(rows, config.batch_size, shuffle=True, num_workers=workers, drop_last=True,
                         pin_memory=device == "cuda")  # fmt: skip
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(loader))
-    scaler, loss_of = torch.amp.GradScaler("cuda", enabled=device == "cuda"), nn.BCEWithLogitsLoss()
+    loss_of = nn.BCEWithLogitsLoss()
     ends, cpu = [], time.process_time()
     for pictures, labels in loader:
         inputs = pictures.to(device, memory_format=torch.channels_last, non_blocking=True)
         wanted = labels.to(device) * (1 - config.label_smoothing) + config.label_smoothing / 2
-        with torch.autocast("cuda", enabled=device == "cuda"):
+        with half_precision(device):
             loss = loss_of(module(inputs), wanted)
         optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
+        loss.backward()
+        optimizer.step()
         average.update(module)
         schedule.step()
         float(loss)

@@ -30,7 +30,10 @@ def grow(
     val: xgboost.DMatrix | None = None,
     callbacks: Sequence[xgboost.callback.TrainingCallback] = (),
 ) -> xgboost.Booster:
-    """Trees on FEATURE_NAMES; with `val`, no more of them than lower its loss."""
+    """Trees on FEATURE_NAMES; with `val`, no more of them than lower its loss.
+
+    `params["device"]` says where they are grown. They answer on the CPU, as in service.
+    """
     given = {
         "objective": "binary:logistic", "eval_metric": ["aucpr", "logloss"], "seed": seed, "nthread": 2,
         "monotone_constraints": tuple(int(name in RISING) for name in FEATURE_NAMES), **params,
@@ -39,6 +42,7 @@ def grow(
         given, data, rounds, evals=[] if val is None else [(val, "val")],
         early_stopping_rounds=None if val is None else 30, verbose_eval=False, callbacks=list(callbacks),
     )  # fmt: skip
+    booster.set_param({"device": "cpu"})
     return booster if val is None else booster[: booster.best_iteration + 1]
 
 

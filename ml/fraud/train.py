@@ -53,11 +53,13 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     _require_both_classes(labels, parts)
     features = replay_features(frame, progress)
     rows_of_cards = rows_by_card(frame)
-    trees = _boost(features, labels, parts, config, request.seed, progress)
-    unseen = _unseen(trees, features, labels, frame["card_token"], parts["train"], config, request.seed)
+    device = choose_device(request.device)
+    params = _params(config, device)
+    trees = _boost(features, labels, parts, config.trees, params, request.seed, progress)
+    unseen = _unseen(trees, features, labels, frame["card_token"], parts["train"], params, request.seed)
     gru = train_gru(
         features, unseen, rows_of_cards, labels, parts["train"].astype(np.float32), config, seed=request.seed,
-        device=choose_device(request.device), checkpoint_dir=request.checkpoint_dir, resume=request.resume,
+        device=device, checkpoint_dir=request.checkpoint_dir, resume=request.resume,
         progress=progress,
     )  # fmt: skip
     of_trees = margins_of(trees, features)
@@ -113,20 +115,21 @@ def _boost(
     features: Matrix,
     labels: Matrix,
     parts: dict[str, Mask],
-    config: TrainConfig,
+    rounds: int,
+    params: dict[str, Any],
     seed: int,
     progress: ProgressCallback,
 ) -> xgboost.Booster:
     train, val = (xgboost.DMatrix(features[parts[name]], labels[parts[name]]) for name in ("train", "val"))
-    callbacks = [_Report(progress, config.trees)]
-    return grow(train, config.trees, _params(config), seed, val, callbacks)
+    return grow(train, rounds, params, seed, val, [_Report(progress, rounds)])
 
 
-def _params(config: TrainConfig) -> dict[str, Any]:
+def _params(config: TrainConfig, device: str) -> dict[str, Any]:
     """Fine bins: a limit that fraud lies above is seldom where a coarse one falls."""
     return {
         "max_depth": config.depth, "eta": config.tree_rate, "tree_method": "hist", "max_bin": 4096,
         "subsample": 0.8, "colsample_bytree": 0.4, "min_child_weight": 2.0,
+        "device": "cuda" if device == "cuda" else "cpu",
     }  # fmt: skip
 
 
@@ -136,12 +139,12 @@ def _unseen(
     labels: Matrix,
     cards: pd.Series,
     learnt: Mask,
-    config: TrainConfig,
+    params: dict[str, Any],
     seed: int,
 ) -> Vector:
     def grown(rows: Mask) -> xgboost.Booster:
         data = xgboost.DMatrix(features[rows], labels[rows])
-        return grow(data, trees.num_boosted_rounds(), _params(config), seed)
+        return grow(data, trees.num_boosted_rounds(), params, seed)
 
     return margins_unseen(features, cards.to_numpy(), learnt, grown, seed)
 

@@ -33,13 +33,18 @@ class Films:
     def batch(self, rows: Ints, device: str) -> tuple[Tensor, Tensor, Tensor]:
         """Grey in 0..1 (n, 1, side, side), labels with 0 for unknown, and the weight of each: its film's
         where it is known, else 0."""
-        grey = torch.from_numpy(self.squares[rows]).to(device).unsqueeze(1).float() / 255
+        grey = _moved(torch.from_numpy(self.squares[rows]), device).unsqueeze(1).float() / 255
         labels = torch.from_numpy(self.labels[rows])
         weights = (~labels.isnan()).float() * torch.from_numpy(self.weights[rows]).unsqueeze(1)
-        return grey, labels.nan_to_num(0.0).to(device), weights.to(device)
+        return grey, _moved(labels.nan_to_num(0.0), device), _moved(weights, device)
 
     def normalise(self, grey: Tensor) -> Tensor:
         return (grey - self.preprocessing.mean) / self.preprocessing.std
+
+
+def _moved(tensor: Tensor, device: str) -> Tensor:
+    """From pinned memory a graphics card copies by itself while the next batch is put together."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device == "cuda" else tensor.to(device)
 
 
 def prepare(dataset: Dataset, columns: list[int], preprocessing: Preprocessing, folder: Path,

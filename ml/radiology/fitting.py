@@ -40,7 +40,6 @@ class Run:
     seed: int
     device: str
     optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
     average: Average
     ticker: Ticker
     progress: ProgressCallback
@@ -57,13 +56,12 @@ def fit_network(
     """Leaves the best epoch's weights in the network, on the CPU, and returns each epoch's measures."""
     start_at_prevalence(network, films.labels[train])
     module = network.module.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
-    scaler = torch.amp.GradScaler("cuda", enabled=device == "cuda")
     run = Run(
-        network, films, train, config, seed, device, make_optimizer(network, config), scaler,
+        network, films, train, config, seed, device, make_optimizer(network, config),
         Average(module, config.averaging), Ticker(config.epochs * len(train)), progress,
     )  # fmt: skip
     state = TrainState(f"{key} {seed} {config}", config.batch_size)
-    path, parts = checkpoint_dir / CHECKPOINT, ((module, run.average.module), (run.optimizer, scaler))
+    path, parts = checkpoint_dir / CHECKPOINT, ((module, run.average.module), (run.optimizer,))
     if resume and path.is_file():
         state = load_checkpoint(path, state, *parts)
     if not state.epoch:
@@ -95,10 +93,9 @@ def _epoch(run: Run, state: TrainState) -> dict[str, float]:
     """One pass over the films: train_loss, and shares of time."""
     epoch, config, module = state.epoch, run.config, run.network.module
     torch.manual_seed(run.seed * 100_003 + epoch)  # dropout; augmentation has its own below
-    generator = torch.Generator().manual_seed(run.seed * 100_003 + epoch)
+    generator = torch.Generator(run.device).manual_seed(run.seed * 100_003 + epoch)
     batches = shuffled(run.rows, state.batch_size, run.seed, epoch)
-    cuda = run.device == "cuda"
-    clock, losses = Clock(cuda), []
+    clock, losses = Clock(run.device == "cuda"), []
     only_head_learns(run.network, only=epoch < run.head_epochs)
     for step, rows in enumerate(batches):
         _rate(run, epoch, step / len(batches))
@@ -106,14 +103,13 @@ def _epoch(run: Run, state: TrainState) -> dict[str, float]:
         grey = augment(grey, config.augment, generator) if config.augment else grey
         inputs = run.films.normalise(grey).contiguous(memory_format=LAYOUT)
         clock.lap("data")
-        with torch.autocast("cuda", enabled=cuda):
+        with half_precision(run.device):
             loss = masked_loss(module(inputs), labels, weights, config.label_smoothing)
         clock.lap("forward")
         run.optimizer.zero_grad(set_to_none=True)
-        run.scaler.scale(loss).backward()
+        loss.backward()
         clock.lap("backward")
-        run.scaler.step(run.optimizer)
-        run.scaler.update()
+        run.optimizer.step()
         run.average.follow(module, epoch * len(batches) + step)
         losses.append(loss.detach())
         clock.lap("optimizer")
@@ -135,6 +131,12 @@ def _tell(run: Run, epoch: int, step: int, steps: int, metrics: dict[str, float]
             rate=run.ticker.rate, rate_unit="images", eta_s=run.ticker.eta_s, metrics=metrics,
         )
     )  # fmt: skip
+
+
+def half_precision(device: str) -> torch.autocast:
+    """bfloat16 where a graphics card has it: its range is float32's, so no loss needs scaling."""
+    has = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast("cuda", torch.bfloat16, enabled=has)
 
 
 def out_of_memory(error: BaseException) -> bool:
