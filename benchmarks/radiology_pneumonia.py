@@ -32,6 +32,7 @@ from benchmarks.radiology_films import (
 )
 from benchmarks.report import report
 from ml.common.contracts import ProgressEvent, TrainRequest
+from ml.common.devices import choose_device
 from ml.common.metrics import roc_auc
 from ml.radiology.config import PRESETS, TrainConfig
 from ml.radiology.dataset import Films
@@ -92,13 +93,14 @@ def _cross(data: Path, work: Path) -> dict[str, Any]:
 
 def _trained(folder: Path, dataset: Path, data: Path, params: dict[str, Any]) -> dict[str, Any]:
     """A training through the front door; kept with its settings."""
+    device = choose_device()
 
     def work() -> dict[str, Any]:
         checkpoints = folder.with_name(f"{folder.name}-checkpoints")
         checkpoints.mkdir(exist_ok=True)
-        request = TrainRequest(dataset, folder, checkpoints, params, device="auto", resume=True,
+        request = TrainRequest(dataset, folder, checkpoints, params, device=device, resume=True,
                                weights_dir=data / "weights")  # fmt: skip
-        return dict(train(request, _say).metrics)
+        return {**train(request, _say).metrics, "device": device}
 
     return _kept(folder.with_name(f"{folder.name}.json"), params, work)
 
@@ -182,7 +184,8 @@ def _table(done: dict[str, dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[
             "auc": over_all["auc"],
             "accuracy": over_all["accuracy"],
         }
-        rows += [*published_rows(PUBLISHED_224), {**ours, "test": "5 folds by patient of the training part"}]
+        rows += [*published_rows(PUBLISHED_224), {**ours, "test": "5 folds by patient of the training part",
+                  "device": done["cross"]["device"]}]  # fmt: skip
         measures |= {"auc_224_cv": over_all["auc"], "acc_224_cv": over_all["accuracy"]}
     for n in AMOUNTS if "scratch" in done else ():
         for start in ("scratch", "pretrained"):

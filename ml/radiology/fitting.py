@@ -110,7 +110,7 @@ def _epoch(run: Run, state: TrainState) -> dict[str, float]:
         loss.backward()
         clock.lap("backward")
         run.optimizer.step()
-        run.average.follow(module, epoch * len(batches) + step)
+        run.average.follow(epoch * len(batches) + step)
         losses.append(loss.detach())
         clock.lap("optimizer")
         run.ticker.add(len(rows))

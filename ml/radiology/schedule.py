@@ -34,6 +34,7 @@ def make_optimizer(network: Network, config: TrainConfig) -> torch.optim.AdamW:
             for (depth, decays), parameters in groups.items()
         ],
         lr=config.learning_rate,
+        fused=next(network.module.parameters()).is_cuda,  # there a group is one step, and there are many
     )
 
 
@@ -71,18 +72,23 @@ class Average:
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         self.decay = decay
+        # Listed once, and moved all at once: one by one they would cost a graphics card as much as the step.
+        pairs = list(zip(_numbers(self.module), _numbers(module), strict=True))
+        self._moving = _apart([pair for pair in pairs if pair[0].is_floating_point()])
+        self._counting = _apart([pair for pair in pairs if not pair[0].is_floating_point()])
 
     @torch.no_grad()
-    def follow(self, module: nn.Module, steps: int) -> None:
+    def follow(self, steps: int) -> None:
         """`steps` taken so far; the first ones count for more, or the start would weigh on a short run."""
         share = 1 - min(self.decay, (1 + steps) / (10 + steps))
-        pairs = list(zip(self._numbers(self.module), self._numbers(module), strict=True))
-        moving = [(mine, theirs) for mine, theirs in pairs if mine.is_floating_point()]
-        torch._foreach_lerp_([mine for mine, _ in moving], [theirs for _, theirs in moving], share)
-        for mine, theirs in pairs:
-            if not mine.is_floating_point():
-                mine.copy_(theirs)
+        torch._foreach_lerp_(*self._moving, share)
+        if self._counting[0]:  # batches that norms have seen; not every network has such
+            torch._foreach_copy_(*self._counting)
 
-    @staticmethod
-    def _numbers(module: nn.Module) -> list[torch.Tensor]:
-        return [*module.parameters(), *module.buffers()]
+
+def _numbers(module: nn.Module) -> list[torch.Tensor]:
+    return [*module.parameters(), *module.buffers()]
+
+
+def _apart(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    return [mine for mine, _ in pairs], [theirs for _, theirs in pairs]

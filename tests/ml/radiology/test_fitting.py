@@ -126,11 +126,11 @@ def test_the_average_follows_slowly() -> None:
     torch.nn.init.zeros_(module.weight)
     average = Average(module, 0.9)
     torch.nn.init.ones_(module.weight)
-    average.follow(module, 10_000)
+    average.follow(10_000)
     assert average.module.weight.item() == pytest.approx(0.1)
     at_once = Average(module, 0.0)
     torch.nn.init.zeros_(module.weight)
-    at_once.follow(module, 10_000)
+    at_once.follow(10_000)
     assert at_once.module.weight.item() == 0
 
 
