@@ -40,16 +40,32 @@ def make_user(site: Site) -> Callable[..., User]:
 
 
 class Sharing(LoadScopeScheduling):
-    """Whatever uses the running product shares one, in one worker; what takes parts of it away has another.
+    """A file stays in one worker, or each would train and fill anew what its tests share; and whatever uses
+    the running product shares one. What ends and starts it again has another.
 
     Not by xdist's own groups: it writes them into a test's id, and pytest 9.2 keeps that elsewhere.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
-        shares = file.startswith(("tests/e2e/", "tests/integration/")) and not file.endswith("_lifecycle.py")
-        return file.rsplit("/", 1)[0] if shares else nodeid
+        return "the running product" if _shares_the_product(file) else file
+
+
+def _shares_the_product(file: str) -> bool:
+    return file.startswith(("tests/e2e/", "tests/integration/")) and not file.endswith("_lifecycle.py")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False  # ours is below
     return Sharing(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, or all would wait for it at the end."""
+
+    def rank(item: pytest.Item) -> int:
+        file = item.nodeid.split("::")[0]
+        longest = (file.endswith("_lifecycle.py"), _shares_the_product(file), file.startswith("tests/ml/"))
+        return longest.index(True) if True in longest else len(longest)
+
+    items.sort(key=rank)
