@@ -127,20 +127,21 @@ def card_precision(frame: pd.DataFrame, scores: Floats, k: int = BUDGET) -> floa
     the share truly compromised; a card once detected leaves the days after; averaged over days."""
     if not len(frame):
         return None
+    codes, cards = pd.factorize(frame["card_token"].to_numpy(), sort=True)
     table = pd.DataFrame(
         {
             "day": days_of(frame),
-            "card": frame["card_token"].to_numpy(),
+            "card": codes,
             "score": scores,
             "fraud": frame["fraud"].to_numpy().astype(int),
         }
     )
-    detected: set[str] = set()
+    detected = np.zeros(len(cards), bool)
     daily = []
     for _, day in table.groupby("day", sort=True):
-        cards = day[~day["card"].isin(detected)].groupby("card")[["score", "fraud"]].max()
-        top = cards.sort_values("score", ascending=False, kind="stable").head(k)
+        highest = day[~detected[day["card"]]].groupby("card")[["score", "fraud"]].max()
+        top = highest.sort_values("score", ascending=False, kind="stable").head(k)
         hits = top.index[top["fraud"] == 1]
-        detected.update(hits)
+        detected[hits] = True
         daily.append(len(hits) / k)
     return float(np.mean(daily))
