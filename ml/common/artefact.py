@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 ALLOWED = frozenset(
     {
         "weights.safetensors", "trees.ubj", "model.onnx", "golden.npz", "gate.npz", "heldout.npz",
-        "drift.npz",
+        "drift.npz", "test_scores.npz", "model.int8.onnx", "golden.int8.npz", "gate.int8.npz",
     }
 )  # fmt: skip
 MAX_FILE_BYTES = 2 * 1024**3
@@ -35,7 +35,7 @@ Array = npt.NDArray[Any]
 
 class ArtefactError(Exception):
     """The folder cannot be trusted. `code` is one of missing, malformed, unknown_file, missing_file,
-    hash_mismatch, wrong_kind, old_format, golden_mismatch."""
+    hash_mismatch, wrong_kind, old_format, unknown_variant, golden_mismatch."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -119,6 +119,15 @@ def open_artefact(folder: Path, expected_hash: str | None = None, *, kind: str |
     if kind is not None and manifest["kind"] != kind:
         raise ArtefactError("wrong_kind", f"This is a {manifest['kind']} model, not a {kind} model.")
     return Artefact(folder, manifest["kind"], manifest["meta"], artefact_hash)
+
+
+def read_manifest(folder: Path, expected_hash: str) -> dict[str, Any]:
+    """The manifest alone (`files`, `kind`, `meta`), checked against the artefact's hash; no other file is
+    looked at. Raises ArtefactError as `open_artefact` does."""
+    manifest_bytes = _manifest_bytes(folder)
+    if _sha256(manifest_bytes) != expected_hash:
+        raise ArtefactError("hash_mismatch", "The manifest is not the one this version was registered with.")
+    return _parse(manifest_bytes)
 
 
 def _manifest_bytes(folder: Path) -> bytes:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+OF_TIME = ("share_", "seconds_")  # metrics of an epoch's time by part: of this run, not of the model
+SCRATCH = "scratch"  # folder among the checkpoints whose content, such as films, never outlives a run
+
 
 class Cancelled(Exception):
     """Raised by a progress callback to ask the training loop to stop between two batches."""
@@ -17,7 +20,8 @@ class ProgressEvent:
     """One line of a training job's progress.
 
     `rate` is in `rate_unit` per second (images or rows). `eta_s` is in seconds. `metrics` holds
-    JSON numbers only (for example train_loss, val_loss, val_auc).
+    JSON numbers only (for example train_loss, val_loss, val_auc; `share_<part>` and `seconds_<part>` of an
+    epoch's time). `checkpoint`: from here a run that is cut off would go on.
     """
 
     phase: str
@@ -30,6 +34,8 @@ class ProgressEvent:
     rate_unit: str = ""
     eta_s: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    learning_rate: float | None = None
+    checkpoint: bool = False
 
 
 ProgressCallback = Callable[[ProgressEvent], None]
@@ -39,7 +45,8 @@ ProgressCallback = Callable[[ProgressEvent], None]
 class TrainRequest:
     """Everything a trainer may know. `params` is checked against the domain's typed config.
 
-    `weights_dir` may hold pretrained weights; training itself never touches the network.
+    `weights_dir` may hold pretrained weights; training itself never touches the network. `lineage` is written
+    into the artefact as it is: JSON, and the same for the same code and parent.
     """
 
     dataset_dir: Path
@@ -50,6 +57,7 @@ class TrainRequest:
     device: str = "auto"
     resume: bool = False
     weights_dir: Path | None = None
+    lineage: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from pathlib import Path
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -23,6 +25,15 @@ def choose_device(wanted: str = "auto") -> str:
     if not there[wanted]:
         raise RuntimeError(f"This machine has no {wanted} device that torch can use.")
     return wanted
+
+
+def expected_device(wanted: str = "auto") -> str:
+    """What `choose_device` would choose, by the drivers that are there: torch is not loaded for it."""
+    if wanted != "auto":
+        return wanted
+    if NVIDIA.exists():
+        return "cuda"
+    return "mps" if (sys.platform, platform.machine()) == ("darwin", "arm64") else "cpu"
 
 
 def serving_device(wanted: str = "auto") -> str:

@@ -98,6 +98,11 @@ def wilson_low(share: float, n: float, z: float = Z95) -> float:
     return float((share + z**2 / (2 * n) - spread) / (1 + z**2 / n))
 
 
+def wilson_interval(share: float, n: float, z: float = Z95) -> tuple[float, float]:
+    """(low, high) of a share seen in n independent cases; see `wilson_low`."""
+    return wilson_low(share, n, z), 1 - wilson_low(1 - share, n, z)
+
+
 def quantile_interval(values: Floats, q: float, z: float = Z95) -> tuple[float, float, float]:
     """(quantile, low, high) of values (n,), n >= 1. The interval runs between the order statistics that a
     binomial puts round it, whatever the values' distribution; to the ends where there are too few."""

@@ -108,6 +108,19 @@ class EventScore:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptVector:
+    """What a decision was made from, as it is kept: whose `card`, and float32 (N_FEATURES + 1,).
+
+    `knowing`: made with the card's history, else as of a card never seen; `heard`: the network remembers it.
+    """
+
+    card: str
+    vector: Vector
+    knowing: bool
+    heard: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BatchResult:
     """Scores in the order of the events, and by key every touched state after the last of them."""
 

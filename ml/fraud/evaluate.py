@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.common.contracts import ProgressEvent
+from ml.common.contracts import ProgressCallback, ProgressEvent
 from ml.common.metrics import (
     average_precision,
     bootstrap_intervals,
@@ -24,6 +24,7 @@ from ml.fraud.contracts import EvaluationReport
 from ml.fraud.importing import utc_offsets_us
 from ml.fraud.predict import FraudPredictor
 from ml.fraud.replay import gru_logits, replay_features, rows_by_card
+from ml.fraud.subgroups import subgroups_of
 from ml.fraud.windows import DAY_US
 
 Floats = npt.NDArray[np.floating]
@@ -55,11 +56,19 @@ def evaluate(
 
 def score_history(predictor: FraudPredictor, frame: pd.DataFrame) -> Floats:
     """Probabilities (n,) in row order, by the reducer and the network's step that serve."""
-    features = replay_features(frame, _silent)
+    return score_features(predictor, replay_features(frame, _silent), rows_by_card(frame), _silent)
+
+
+def score_features(
+    predictor: FraudPredictor,
+    features: npt.NDArray[np.float32],
+    rows_of_cards: list[npt.NDArray[np.intp]],
+    progress: ProgressCallback,
+) -> Floats:
+    """Probabilities (n,) of events whose features (n, N_FEATURES) were replayed."""
     margins = predictor.tree_margins(features)
-    rows_of_cards = rows_by_card(frame)
     return predictor.probabilities(
-        margins + gru_logits(predictor.gru, features, margins, rows_of_cards, _silent)
+        margins + gru_logits(predictor.gru, features, margins, rows_of_cards, progress)
     )
 
 
@@ -91,6 +100,31 @@ def measures(
     intervals = bootstrap_intervals(all_of, frame["card_token"].to_numpy(), rounds=bootstrap, seed=seed)
     values["cp100"] = card_precision(frame, scores)
     return EvaluationReport({"n": len(frame), "n_excluded": 0, "threshold": threshold, **values}, intervals)
+
+
+def measures_of_subgroups(
+    frame: pd.DataFrame, scores: Floats, threshold: float, seed: int, bootstrap: int
+) -> dict[str, dict[str, Any]]:
+    """A few measures of each subgroup of labelled payments, with intervals over resampled cards."""
+    labels, weights = frame["fraud"].to_numpy().astype(int), weights_of(frame)
+    cards, found = frame["card_token"].to_numpy(), dict[str, dict[str, Any]]()
+    for name, those in subgroups_of(frame).items():
+        y, p, w = labels[those], scores[those], None if weights is None else weights[those]
+
+        def all_of(rows: Any, y: Any = y, p: Any = p, w: Any = w) -> dict[str, float | None]:
+            weighed = None if w is None else w[rows]
+            called = confusion_measures(y[rows], p[rows], threshold, weighed)
+            return {
+                "ap": average_precision(y[rows], p[rows], weighed),
+                "auc": roc_auc(y[rows], p[rows], weighed),
+                **{each: called[each] for each in ("sensitivity", "specificity")},
+            }
+
+        intervals = bootstrap_intervals(all_of, cards[those], rounds=bootstrap, seed=seed)
+        pairs = {key: list(pair) for key, pair in intervals.items()}
+        told = {"n": int(those.sum()), "n_positive": int(y.sum())}
+        found[name] = {**all_of(slice(None)), **told, **({"intervals": pairs} if pairs else {})}
+    return found
 
 
 def days_of(frame: pd.DataFrame) -> npt.NDArray[np.int64]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from ml.common.folders import new_folder
 from ml.fraud.censoring import shares_of, unconfirmed
 from ml.fraud.clock import with_offsets
 from ml.fraud.contracts import LONGEST_WINDOW_US, Event
+from ml.fraud.splits import LABEL_DELAY, Period, plan, split_by_time
+from ml.fraud.tallies import tally_labels, tally_parts
 
 NEEDED = ("occurred_at", "card_token", "amount_minor", "terminal_id")
 NEUTRAL: dict[str, Any] = {
@@ -46,18 +48,24 @@ HANDBOOK: dict[str, Any] = {
     "fraud": "TX_FRAUD",
     "scenario": "TX_FRAUD_SCENARIO",
 }
-LABEL_DELAY = pd.Timedelta(days=7)
+IDENTICAL = ("card_token", "amount_minor", "terminal_id", "occurred_at")
 MAX_ROWS = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class FrozenEvents:
+    """`n_identical`: payments of the same card, amount, terminal and time as an earlier one; `parts`: what
+    each holds; `provenance`: whose the labels are."""
+
     n: int
     n_fraud: int
     events_sha256: str
     splits: Mapping[str, int]
     n_censored: int | None = None
     n_passed_through: int | None = None
+    n_identical: int = 0
+    parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 def handbook_mapping() -> dict[str, Any]:
@@ -144,23 +152,18 @@ def _probabilities(given: pd.Series) -> pd.Series:
     return values
 
 
-def split_by_time(at: pd.Series) -> np.ndarray[Any, Any]:
-    """train, val and test, each followed by a gap as long as labels take to be known; never shuffled."""
-    start, span = at.iloc[0], at.iloc[-1] - at.iloc[0]
-    gap = min(LABEL_DELAY, span * 0.1)
-    part = (span * 0.45 - 2 * gap) / 2
-    ends = start + np.cumsum([span * 0.55, gap, part, gap])
-    return np.array(["train", "gap", "val", "gap", "test"])[
-        np.searchsorted(pd.DatetimeIndex(ends), at, side="right")
-    ]
-
-
-def freeze_frame(frame: pd.DataFrame, out_dir: Path, name: str, time_zone: str = "UTC") -> FrozenEvents:
+def freeze_frame(
+    frame: pd.DataFrame, out_dir: Path, name: str, time_zone: str = "UTC", held: Sequence[Period] = (),
+    provenance: Mapping[str, Any] | None = None,
+) -> FrozenEvents:  # fmt: skip
     """Write the immutable dataset folder, whole or not at all; its splits are assigned here, once.
 
-    `time_zone`: of the business clock, by which days are told.
+    `time_zone`: of the business clock, by which days are told. `held`: test and gate of earlier datasets of
+    these payments.
     """
-    frame = with_offsets(frame, time_zone).assign(split=split_by_time(frame["occurred_at"]))
+    periods = plan(frame["occurred_at"], held)
+    split = split_by_time(frame["occurred_at"], periods, held)
+    frame = with_offsets(frame, time_zone).assign(split=split)
     with new_folder(out_dir) as folder:
         frame.to_parquet(folder / "events.parquet", index=False)
         with (folder / "events.parquet").open("rb") as file:
@@ -169,14 +172,27 @@ def freeze_frame(frame: pd.DataFrame, out_dir: Path, name: str, time_zone: str =
         shares = shares_of(frame)
         frozen = FrozenEvents(
             len(frame), int(frame["fraud"].sum()), sha256, splits,
-            shares["n_censored"], shares["n_passed_through"],
+            shares["n_censored"], shares["n_passed_through"], int(frame.duplicated(list(IDENTICAL)).sum()),
+            tally_parts(frame), {**tally_labels(frame), **(provenance or {})},
         )  # fmt: skip
         manifest = {
-            "domain": "fraud", "name": name, "n": frozen.n, "events_sha256": sha256, "splits": splits,
-            "time_zone": time_zone,
+            "domain": "fraud", "name": name, "time_zone": time_zone,
+            "periods": [asdict(one) for one in periods], **asdict(frozen),
         }  # fmt: skip
         (folder / "manifest.json").write_text(json.dumps(manifest, sort_keys=True, indent=1))
     return frozen
+
+
+def periods_of(folder: Path) -> list[Period]:
+    """train, val, test and gate of a frozen dataset."""
+    return [Period(**one) for one in json.loads((folder / "manifest.json").read_text())["periods"]]
+
+
+def cases_of(folder: Path) -> pd.DataFrame:
+    """For a comparison of two datasets: a row a payment with `case`, `part` and Fraud, 1, 0 or NaN."""
+    frame = pd.read_parquet(folder / "events.parquet", columns=["event_id", "split", "fraud"])
+    frame["fraud"] = frame["fraud"].astype(np.float32)
+    return frame.drop_duplicates("event_id").set_axis(["case", "part", "Fraud"], axis=1)
 
 
 def load_frozen(folder: Path) -> tuple[pd.DataFrame, str]:

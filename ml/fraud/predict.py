@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ml.fraud.contracts import (
     EventBatch,
     EventScore,
     Influence,
+    KeptVector,
     Label,
     Reason,
     Reversal,
@@ -134,13 +135,48 @@ class FraudPredictor:
         vectors: little-endian float32 (N_FEATURES + 1,) each, oldest first; those of an earlier layout are
         passed over. Raises StateError for bytes that are no state.
         """
-        state, hidden = CardState.from_bytes(card_state), None
+        state = CardState.from_bytes(card_state)
+        state.hidden = self._hidden_after(vectors)
+        return state.to_bytes()
+
+    def memory_of(self, vectors: Sequence[bytes]) -> bytes:
+        """This network's memory of a card, little-endian float32 (hidden_size,), from vectors as above; empty
+        where there are none."""
+        hidden = self._hidden_after(vectors)
+        return b"" if hidden is None else hidden.astype("<f4").tobytes()
+
+    def _hidden_after(self, vectors: Sequence[bytes]) -> Vector | None:
+        hidden = None
         kept = [np.frombuffer(raw, "<f4")[:-1] for raw in vectors if len(raw) == 4 * (N_FEATURES + 1)]
         margins = self.tree_margins(np.stack(kept)) if kept else ()
         for features, margin in zip(kept, margins, strict=True):
             _, hidden = self.gru.step(features, margin, hidden)
-        state.hidden = hidden
-        return state.to_bytes()
+        return hidden
+
+    def follow(
+        self, kept: Sequence[KeptVector], memories: Mapping[str, bytes]
+    ) -> tuple[list[float | None], dict[str, bytes]]:
+        """Scores of vectors that another version decided on, in the order of deciding, and the memories of
+        their cards after: this network's own, by card, as `memory_of` makes them.
+
+        None for one whose score would be no number; it leaves no trace.
+        """
+        if not kept:
+            return [], {}
+        features = np.stack([one.vector[:-1] for one in kept])
+        of_trees = self.tree_margins(features)
+        hidden = {card: np.frombuffer(raw, "<f4") for card, raw in memories.items() if raw}
+        added, moved = np.empty(len(kept), np.float32), {}
+        for i, one in enumerate(kept):
+            before = hidden.get(one.card)
+            added[i], after = self.gru.step(features[i], of_trees[i], before if one.knowing else None)
+            if one.heard and np.isfinite(added[i]):
+                if not one.knowing and before is not None:
+                    _, after = self.gru.step(features[i], of_trees[i], before)
+                hidden[one.card] = moved[one.card] = after
+        scores = [float(score) for score in self.probabilities(of_trees + added)]
+        told = [score if np.isfinite(score) else None for score in scores]
+        return told, {card: after.astype("<f4").tobytes() for card, after in moved.items()}
 
     def explain(self, vectors: Matrix) -> list[tuple[Reason, ...]]:
         """For each row of (n, N_FEATURES + 1): which groups of features moved its score, and how much."""

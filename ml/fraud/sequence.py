@@ -10,13 +10,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ml.common.checkpoint import read_checkpoint, write_checkpoint
 from ml.common.contracts import ProgressCallback, ProgressEvent
 from ml.common.progress import Ticker
 from ml.fraud.config import TrainConfig
@@ -56,6 +57,45 @@ class _Lesson:
     rows_of_cards: list[npt.NDArray[np.intp]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Pupil:
+    """One network while it learns. What is kept of it after an epoch is all that the next epoch depends on:
+    weights, the optimiser's moments, and the generators that dropout draws from."""
+
+    net: GruNet
+    optimiser: torch.optim.Optimizer
+    file: Path
+    key: str
+
+    def save(self, epochs_done: int) -> None:
+        write_checkpoint(
+            self.file,
+            {
+                "key": self.key, "epochs_done": epochs_done, "net": self.net.state_dict(),
+                "optimiser": self.optimiser.state_dict(), "generator": torch.get_rng_state(),
+                "of_card": torch.cuda.get_rng_state() if self._on_card else None,
+            },
+        )  # fmt: skip
+
+    def restore(self) -> int:
+        """How many epochs were done; 0 where there is nothing, or what another training left."""
+        if not self.file.is_file():
+            return 0
+        kept = read_checkpoint(self.file)
+        if kept["key"] != self.key:
+            return 0
+        self.net.load_state_dict(kept["net"])
+        self.optimiser.load_state_dict(kept["optimiser"])
+        torch.set_rng_state(kept["generator"])
+        if self._on_card and kept["of_card"] is not None:
+            torch.cuda.set_rng_state(kept["of_card"])
+        return int(kept["epochs_done"])
+
+    @property
+    def _on_card(self) -> bool:
+        return next(self.net.parameters()).is_cuda
+
+
 def train_gru(
     features: Matrix,
     margins: Vector,
@@ -73,6 +113,7 @@ def train_gru(
 ) -> Gru:
     """Fit what to add to `margins` on the rows whose weight is 1; the others are remembered only.
 
+    A run that is resumed on the CPU ends, bit for bit, as an unbroken one.
     `rows_of_cards` lists each card's rows in time order. What it adds is `config.share` of what fits best,
     the mean of `config.members` networks that began with different weights.
     """
@@ -89,53 +130,56 @@ def train_gru(
     for member in range(config.members):
         torch.manual_seed(seed + member)
         net = GruNet(len(mean), config.hidden, config.head, config.dropout).to(device)
-        file = checkpoint_dir / f"gru{member}.safetensors"
-        first = _restore(net, file) if resume else 0
+        pupil = _Pupil(
+            net,
+            torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay),
+            checkpoint_dir / f"gru{member}.pt",
+            f"{seed} {config} {chosen.tolist()}",
+        )
 
-        def done(epoch: int, metrics: dict[str, float], before: int = member * config.epochs) -> None:
-            progress(_event(before + epoch, config.members * config.epochs, ticker, metrics))
+        def done(epoch: int, before: int = member * config.epochs, **told: Any) -> None:
+            progress(_event(before + epoch, config.members * config.epochs, ticker, **told))
 
-        _fit(net, lesson, config, (seed, member), first, file, ticker, done)
+        _fit(pupil, lesson, config, (seed, member), resume, ticker, done)
         members.append(_to_numpy(net, chosen, mean, scale, config.share))
     return side_by_side(members)
 
 
 def _fit(
-    net: GruNet,
+    pupil: _Pupil,
     lesson: _Lesson,
     config: TrainConfig,
     seed: tuple[int, int],
-    first: int,
-    file: Path,
+    resume: bool,
     ticker: Ticker,
-    progress: Callable[[int, dict[str, float]], None],
+    progress: Callable[..., None],
 ) -> None:
-    """The epochs from `first` on; after each the weights go to `file`."""
-    optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    """The epochs that are left; after each all that the next needs is written down."""
+    first = pupil.restore() if resume else 0
+    ticker.done += first * int((lesson.weight > 0).sum())
     for epoch in range(first, config.epochs):
         batches = list(
             _batches(np.random.default_rng((*seed, epoch)), lesson.rows_of_cards, config.cards_per_batch)
         )
-        total, count = 0.0, 0
+        total, count, rate = 0.0, 0, 0.0
         for number, batch in enumerate(batches):
-            for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate * _pace((epoch + number / len(batches)) / config.epochs)
+            rate = config.learning_rate * _pace((epoch + number / len(batches)) / config.epochs)
+            for group in pupil.optimiser.param_groups:
+                group["lr"] = rate
             hidden = None
             for start in range(0, batch.shape[1], config.chunk):
-                loss, size, hidden = _learn(
-                    net, optimiser, lesson, batch[:, start : start + config.chunk], hidden
-                )
+                loss, size, hidden = _learn(pupil, lesson, batch[:, start : start + config.chunk], hidden)
                 total, count = total + loss * size, count + size
                 ticker.add(size)
                 if size:
-                    progress(epoch, {})
-        progress(epoch, {"train_loss": total / max(count, 1)})
-        _save(net, file, epoch + 1)
+                    progress(epoch, learning_rate=rate)
+        pupil.save(epoch + 1)
+        metrics = {"train_loss": total / max(count, 1)}
+        progress(epoch, metrics=metrics, learning_rate=rate, checkpoint=True)
 
 
 def _learn(
-    net: GruNet,
-    optimiser: torch.optim.Optimizer,
+    pupil: _Pupil,
     lesson: _Lesson,
     rows: npt.NDArray[np.intp],
     hidden: torch.Tensor | None,
@@ -145,7 +189,7 @@ def _learn(
     mask = lesson.weight[rows] * there
     size = int(mask.sum())
     with torch.set_grad_enabled(size > 0):
-        logits, hidden = net(lesson.x[rows] * there.unsqueeze(-1), hidden)
+        logits, hidden = pupil.net(lesson.x[rows] * there.unsqueeze(-1), hidden)
     hidden = hidden.detach()
     if not size:
         return 0.0, 0, hidden
@@ -153,10 +197,10 @@ def _learn(
         logits + lesson.offset[rows], lesson.y[rows], reduction="none"
     )
     loss = (each * mask).sum() / size
-    optimiser.zero_grad()
+    pupil.optimiser.zero_grad()
     loss.backward()
-    nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-    optimiser.step()
+    nn.utils.clip_grad_norm_(pupil.net.parameters(), 1.0)
+    pupil.optimiser.step()
     return float(loss.detach()), size, hidden
 
 
@@ -167,10 +211,10 @@ def _pace(done: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))
 
 
-def _event(epoch: int, epochs: int, ticker: Ticker, metrics: dict[str, float] | None = None) -> ProgressEvent:
+def _event(epoch: int, epochs: int, ticker: Ticker, **told: Any) -> ProgressEvent:
     return ProgressEvent(
         "sequence", epoch=epoch + 1, epochs=epochs, rate=ticker.rate, rate_unit="rows",
-        eta_s=ticker.eta_s, metrics=metrics or {},
+        eta_s=ticker.eta_s, **told,
     )  # fmt: skip
 
 
@@ -189,22 +233,6 @@ def _batches(
         for i, history in enumerate(histories):
             padded[i, : len(history)] = history
         yield padded
-
-
-def _save(net: GruNet, file: Path, epochs_done: int) -> None:
-    temporary = file.with_suffix(".new")
-    save_file({**net.state_dict(), "epochs_done": torch.tensor(epochs_done)}, temporary)
-    temporary.replace(file)
-
-
-def _restore(net: GruNet, file: Path) -> int:
-    """Weights of the last finished epoch, and how many were done. Adam's moments start anew."""
-    if not file.is_file():
-        return 0
-    arrays = load_file(file)
-    done = int(arrays.pop("epochs_done"))
-    net.load_state_dict(arrays)
-    return done
 
 
 def _to_numpy(net: GruNet, columns: npt.NDArray[np.intp], mean: Matrix, scale: Matrix, share: float) -> Gru:

@@ -9,8 +9,6 @@ once, at the end.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,14 +20,18 @@ from safetensors.numpy import save
 from ml.common.artefact import npz_bytes, write_artefact
 from ml.common.calibration import fit_platt, sigmoid
 from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
+from ml.common.curves import curves_of
 from ml.common.devices import choose_device
+from ml.common.lineage import lineage_of
 from ml.common.metrics import average_precision, roc_auc
+from ml.common.scored import FILE as TEST_SCORES
+from ml.common.scored import Scored, scored
 from ml.fraud.booster import grow, margins_of, margins_unseen
 from ml.fraud.censoring import shares_of, weights_of
 from ml.fraud.config import TrainConfig
 from ml.fraud.contracts import NETWORK, Vector
 from ml.fraud.drift import SCORE, Reference
-from ml.fraud.evaluate import measures
+from ml.fraud.evaluate import measures, measures_of_subgroups
 from ml.fraud.features import FEATURE_NAMES
 from ml.fraud.heldout import HeldOut, held_out
 from ml.fraud.importing import load_frozen
@@ -37,6 +39,8 @@ from ml.fraud.operating import for_budget
 from ml.fraud.replay import gru_logits, replay_features, rows_by_card
 from ml.fraud.rnn import Gru
 from ml.fraud.sequence import train_gru
+from ml.fraud.splits import taught, taught_rows
+from ml.fraud.subgroups import subgroups_of
 
 COLD_SHARE = 0.3  # of the training time
 EVERYTHING = tuple(range(len(FEATURE_NAMES)))
@@ -47,7 +51,8 @@ Mask = npt.NDArray[np.bool_]
 def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     """Raises ValueError for data that cannot teach, Cancelled when the callback says so."""
     config = TrainConfig.from_params(request.params)
-    frame, time_zone = load_frozen(request.dataset_dir)
+    whole, time_zone = load_frozen(request.dataset_dir)
+    frame = taught(whole)  # not even states may hear of what is locked
     labels = frame["fraud"].astype("float32").fillna(0).to_numpy(np.float32)
     parts = _parts(frame)
     _require_both_classes(labels, parts)
@@ -77,12 +82,15 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
         features, of_trees, vectors[:, -1], labels, rows_of_cards, parts, config, request, progress
     )
     metrics["thresholds"] = thresholds
+    kept = _test_scores(frame, scores, thresholds["review"], parts["test"], taught_rows(whole))
     meta = {
         "features": list(FEATURE_NAMES), "usual": np.median(vectors[parts["train"]], 0).tolist(),
         "platt": {"scale": platt[0], "bias": platt[1]}, "thresholds": thresholds,
         "time_zone": time_zone, "config": asdict(config), "seed": request.seed, "metrics": metrics,
+        "lineage": lineage_of(request), "curves": curves_of(kept),
     }  # fmt: skip
     files = _files(gru, trees, vectors, margins, of_trees, parts["val"], rows_of_cards)
+    files[TEST_SCORES] = kept.to_bytes()
     files["heldout.npz"] = table.to_bytes()
     files["drift.npz"] = _reference(frame, vectors, scores).to_bytes()
     artefact_hash = write_artefact(request.output_dir, kind="fraud", files=files, meta=meta)
@@ -191,7 +199,27 @@ def _metrics(
         intervals = {key: list(pair) for key, pair in report.intervals.items()}
         told = shares_of(frame[frame["split"].to_numpy() == part])
         out[name] = {**report.values, **told, **({"intervals": intervals} if intervals else {})}
+    rows = parts["test"]
+    if groups := measures_of_subgroups(frame[rows], scores[rows], thresholds["review"], seed, rounds):
+        out["test"]["subgroups"] = groups
     return out
+
+
+def _test_scores(
+    frame: pd.DataFrame, scores: npt.NDArray[np.floating], review: float, rows: Mask,
+    places: npt.NDArray[np.intp],
+) -> Scored:  # fmt: skip
+    """An event's id alone may mean another payment in another file. `places`: where each row of the frame is
+    in the dataset as it was frozen."""
+    test = frame[rows]
+    keys = ("event_id", "card_token", "occurred_at", "amount_minor")
+    parts = (test[name].astype("int64") if name == "occurred_at" else test[name] for name in keys)
+    return scored(
+        names=["fraud"], points=[review], cases=list(zip(*parts, strict=True)),
+        groups=test["card_token"], rows=places[rows],
+        labels=test["fraud"].to_numpy(np.float64)[:, None], scores=scores[rows][:, None],
+        weights=weights_of(test), subgroups=subgroups_of(test),
+    )  # fmt: skip
 
 
 def _ablation(
@@ -213,12 +241,13 @@ def _ablation(
     device = choose_device(request.device)
     test, nothing = parts["test"], np.zeros(len(features), np.float32)
     y, alone = labels[test].astype(int), nothing.copy()
-    with TemporaryDirectory() as folder:
-        gru = train_gru(
-            features, nothing, rows_of_cards, labels, parts["train"].astype(np.float32), config,
-            seed=request.seed, device=device, checkpoint_dir=Path(folder), resume=False,
-            progress=lambda event: progress(replace(event, phase="ablation")), columns=EVERYTHING,
-        )  # fmt: skip
+    folder = request.checkpoint_dir / "alone"
+    folder.mkdir(exist_ok=True)
+    gru = train_gru(
+        features, nothing, rows_of_cards, labels, parts["train"].astype(np.float32), config,
+        seed=request.seed, device=device, checkpoint_dir=folder, resume=request.resume,
+        progress=lambda event: progress(replace(event, phase="ablation")), columns=EVERYTHING,
+    )  # fmt: skip
     for rows, logits in gru.run(features, nothing, rows_of_cards):
         alone[rows] = logits
     each = {

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from ml.common.checkpoint import read_checkpoint, write_checkpoint
 
 CHECKPOINT = "epoch.pt"
 
@@ -35,19 +34,14 @@ def save_checkpoint(
         "modules": [module.state_dict() for module in modules],
         "movers": [mover.state_dict() for mover in movers],
     }
-    temporary = path.with_suffix(".part")
-    with temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_checkpoint(path, content)
 
 
 def load_checkpoint(
     path: Path, fresh: TrainState, modules: tuple[nn.Module, ...], movers: tuple[Any, ...]
 ) -> TrainState:
     """The state at the end of the last whole epoch; a checkpoint of another job is passed over."""
-    content: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    content = read_checkpoint(path)
     if content["key"] != fresh.key:
         return fresh
     for part, saved in ((modules, content["modules"]), (movers, content["movers"])):

@@ -28,7 +28,12 @@ class Clock:
             self.spent[phase] += current - self.last
         self.last = current
 
-    def shares(self) -> dict[str, float]:
-        """Of the watched time, `share_<phase>` each."""
+    def parts(self) -> dict[str, float]:
+        """`share_<phase>` of the watched time, and `seconds_<phase>` of all, which are as many times those
+        watched as there were steps to each that was."""
         total = sum(self.spent.values()) or 1.0
-        return {f"share_{phase}": spent / total for phase, spent in self.spent.items()}
+        steps = self.laps // len(PHASES)
+        times = steps / max(1, -(-steps // 8)) if self.cuda else 1.0
+        return {f"share_{phase}": spent / total for phase, spent in self.spent.items()} | {
+            f"seconds_{phase}": spent * times for phase, spent in self.spent.items()
+        }

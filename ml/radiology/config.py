@@ -44,6 +44,9 @@ class TrainConfig:
     target_sensitivity: float = option(
         0.9, 0.5, 0.999, "sensitivity each operating point must be sure to reach"
     )
+    variants: str = choice(
+        "int8", ("int8", "none"), "a lighter form made and judged beside the full one; none for none"
+    )
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> TrainConfig:
@@ -52,7 +55,13 @@ class TrainConfig:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"backbone": "resnet10t", "image_size": 48, "epochs": 2, "target_sensitivity": 0.5},
+    "tiny": {
+        "backbone": "resnet10t",
+        "image_size": 48,
+        "epochs": 2,
+        "target_sensitivity": 0.5,
+        "variants": "none",
+    },
     "demo": {"image_size": 64, "epochs": 24, "patience": 8, "target_sensitivity": 0.8},
     # What validation chose on PneumoniaMNIST (benchmarks/radiology_pneumonia.py).
     "full": {

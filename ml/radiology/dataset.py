@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ml.common.contracts import ProgressCallback, ProgressEvent
+from ml.common.contracts import SCRATCH, ProgressCallback, ProgressEvent
 from ml.common.progress import Ticker
 from ml.radiology.importing import Dataset
 from ml.radiology.transforms import Bytes, Preprocessing
@@ -49,19 +49,27 @@ def _moved(tensor: Tensor, device: str) -> Tensor:
 
 def prepare(dataset: Dataset, columns: list[int], preprocessing: Preprocessing, folder: Path,
             progress: ProgressCallback) -> Films:  # fmt: skip
-    """Fit every film to the square once, into a file that need not fit into memory."""
+    """Fit every film to the square once, into a file in `folder` that need not fit into memory.
+
+    Written as a file and mapped after that: where the disk is full a write is refused, while a map that is
+    written to would kill the process. Raises OSError.
+    """
     n, side = len(dataset.table), preprocessing.side
-    squares = np.memmap(folder / SQUARES, np.uint8, "w+", shape=(n, side, side))
+    path = folder / SCRATCH / SQUARES
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     ticker = Ticker(n)
-    for row in range(n):
-        squares[row] = preprocessing.fit(dataset.film(row))
-        if row % 200 == 199:
-            ticker.add(200)
-            progress(
-                ProgressEvent(
-                    "prepare", step=row + 1, steps=n, rate=ticker.rate, rate_unit="images", eta_s=ticker.eta_s
-                )
-            )
+    with path.open("wb") as file:
+        for row in range(n):
+            file.write(preprocessing.fit(dataset.film(row)).tobytes())
+            if row % 200 == 199:
+                ticker.add(200)
+                progress(
+                    ProgressEvent(
+                        "prepare", step=row + 1, steps=n, rate=ticker.rate, rate_unit="images",
+                        eta_s=ticker.eta_s,
+                    )
+                )  # fmt: skip
+    squares = np.memmap(path, np.uint8, "r", shape=(n, side, side))
     labels = np.ascontiguousarray(dataset.labels[:, columns])
     return Films(squares, labels, dataset.weights, preprocessing)
 

@@ -42,12 +42,13 @@ def evaluate(
     findings: list[str],
     seed: int = 0,
     bootstrap: int = 200,
+    variant: str = "",
 ) -> EvaluationReport:
-    """Films that cannot be read, or have no label, are counted and not measured.
+    """In the form that is named. Films that cannot be read, or have no label, are counted and not measured.
 
     Raises ValueError for a table, images or findings that do not fit.
     """
-    predictor = RadiologyPredictor.load(artefact_dir)
+    predictor = RadiologyPredictor.load(artefact_dir, variant=variant)
     columns = [known_label(predictor, finding) for finding in findings]
     table, names = read_table(labels_csv, findings)
     labels = table[[f"finding:{name}" for name in names]].to_numpy(np.float32)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ml.common.contracts import ProgressCallback, ProgressEvent
+from ml.common.contracts import OF_TIME, ProgressCallback, ProgressEvent
 from ml.common.metrics import roc_auc
 from ml.common.progress import Ticker
 from ml.radiology.augment import augment
@@ -83,7 +83,7 @@ def fit_network(
             raise ValueError("Training diverged: use a lower learning rate.")
         _remember(state, measured, run.average.module)
         save_checkpoint(path, state, *parts)
-        _tell(run, state.epoch, 0, 0, measured)
+        _tell(run, state.epoch, 0, 0, measured, checkpoint=True)
     module.load_state_dict(state.best)
     module.requires_grad_(True).to("cpu").to(memory_format=torch.contiguous_format).eval()
     return state.history
@@ -115,7 +115,7 @@ def _epoch(run: Run, state: TrainState) -> dict[str, float]:
         clock.lap("optimizer")
         run.ticker.add(len(rows))
         _tell(run, epoch + 1, step + 1, len(batches), {})
-    return {"train_loss": float(torch.stack(losses).mean()), **clock.shares()}
+    return {"train_loss": float(torch.stack(losses).mean()), **clock.parts()}
 
 
 def _rate(run: Run, epoch: int, share: float) -> None:
@@ -124,11 +124,14 @@ def _rate(run: Run, epoch: int, share: float) -> None:
     set_rate(run.optimizer, run.config.warmup_share if epoch < left_out else done, run.config)
 
 
-def _tell(run: Run, epoch: int, step: int, steps: int, metrics: dict[str, float]) -> None:
+def _tell(
+    run: Run, epoch: int, step: int, steps: int, metrics: dict[str, float], *, checkpoint: bool = False
+) -> None:
     run.progress(
         ProgressEvent(
             "train", epoch=epoch, epochs=run.config.epochs, step=step or None, steps=steps or None,
             rate=run.ticker.rate, rate_unit="images", eta_s=run.ticker.eta_s, metrics=metrics,
+            learning_rate=max(group["lr"] for group in run.optimizer.param_groups), checkpoint=checkpoint,
         )
     )  # fmt: skip
 
@@ -182,7 +185,7 @@ def _validate(module: nn.Module, films: Films, rows: Ints, device: str) -> dict[
 
 def _remember(state: TrainState, measured: dict[str, float], module: nn.Module) -> None:
     state.epoch += 1
-    state.history.append({name: v for name, v in measured.items() if not name.startswith("share_")})
+    state.history.append({name: v for name, v in measured.items() if not name.startswith(OF_TIME)})
     if measured["val_auc"] > state.best_auc:
         state.best_auc, state.best_epoch = measured["val_auc"], state.epoch
         state.best = {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}

@@ -1,7 +1,8 @@
 """Labelled films into an immutable dataset: read within limits, shrunk, split by patient, hashed.
 
 The table has `file`, `patient_id` and a column for each finding (1 present, 0 absent, blank or -1 unknown);
-`split` (train, val, test or blank) is known too, and every other column (age, sex, view) is kept as metadata.
+`split` (train, val, test, gate or blank) is known too, and every other column (age, sex, view) is kept as
+metadata.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,11 +20,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml.common.folders import new_folder
+from ml.common.gate import LOCKED
 from ml.radiology.contracts import DecodedImage
+from ml.radiology.likeness import perceptual_hash
 from ml.radiology.parsing import Limits
 from ml.radiology.reader_labels import told_of_weights
 from ml.radiology.reading import check_name, read_films
-from ml.radiology.splits import check_given, groups_of, split
+from ml.radiology.splits import Dealing, check_given, split
+from ml.radiology.tallies import tally_likeness, tally_parts
 from ml.radiology.transforms import FROZEN_SIDE, shrink
 
 MAX_ROWS = 2_000_000
@@ -38,7 +42,8 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class FrozenFilms:
-    """What was (or, in a dry run, would be) frozen. `skipped` counts films left out by reason."""
+    """What was (or, in a dry run, would be) frozen. `skipped` counts films left out by reason, `parts` what
+    each part holds; `provenance` says whose the labels are."""
 
     n: int
     n_patients: int
@@ -46,6 +51,9 @@ class FrozenFilms:
     findings: Mapping[str, Mapping[str, int]]
     splits: Mapping[str, int]
     skipped: Mapping[str, int]
+    parts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    near_duplicates: Mapping[str, int] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     films_sha256: str = ""
     pixels_sha256: str = ""
 
@@ -68,28 +76,42 @@ class Dataset:
         start, rows, columns = (int(value) for value in self.places[row])
         return self.pixels[start : start + rows * columns].reshape(rows, columns)
 
+    @property
+    def taught_rows(self) -> npt.NDArray[np.intp]:
+        return np.flatnonzero(self.table["split"] != LOCKED)
+
+    def taught(self) -> Dataset:
+        """What a trainer may look at: all but the locked part. Their pixels stay where they are."""
+        kept = self.taught_rows
+        return replace(
+            self, table=self.table.iloc[kept].reset_index(drop=True), labels=self.labels[kept],
+            weights=self.weights[kept], places=self.places[kept],
+        )  # fmt: skip
+
 
 def freeze_images(
     images: Path, labels_csv: Path, findings: list[str], out_dir: Path, name: str,
-    *, seed: int = 0, tell: Tell | None = None, rejected: frozenset[str] = frozenset(),
-    weights: Mapping[str, float] | None = None,
+    *, dealing: Dealing | None = None, tell: Tell | None = None, rejected: frozenset[str] = frozenset(),
+    weights: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None,
 ) -> FrozenFilms:  # fmt: skip
     """Write the immutable dataset folder, without the SOPInstanceUIDs in `rejected`. `weights` by file says
     how many films each stands for; without it, whatever columns the table has, each stands for itself.
+    `provenance`: whose the labels are, where it is not the table alone that says them.
 
     Raises ValueError for a table or images that do not fit, FileExistsError for a folder that is there."""
     table, names = read_table(labels_csv, findings)
     with new_folder(out_dir) as folder:
         with (folder / "pixels.bin").open("wb") as file:
             table, skipped = _collect(images, table, file, tell, rejected)
-        table["split"] = _split(table, names, seed)
-        about: dict[str, Any] = {"domain": "radiology", "name": name, "labels": names, "seed": seed}
+        table["split"] = _split(table, dealing)
+        about: dict[str, Any] = {"domain": "radiology", "name": name, "labels": names}
         if weights is not None:
             table["weight"] = table["file"].map(weights).astype(np.float32)
             about["weights"] = told_of_weights([weights[file] for file in table["file"]])
         table.to_parquet(folder / "films.parquet", index=False)
         hashes = {f"{part}_sha256": _sha256(folder / file) for part, file in _FILES.items()}
-        frozen = _summary(table, names, skipped, hashes)
+        whose = provenance or {"source": "imported table", "table SHA-256": _sha256(labels_csv)}
+        frozen = _summary(table, names, skipped, whose, hashes)
         manifest = json.dumps({**about, "side": FROZEN_SIDE, **asdict(frozen)}, sort_keys=True, indent=1)
         (folder / "manifest.json").write_text(manifest)
     return frozen
@@ -97,13 +119,13 @@ def freeze_images(
 
 def check_images(
     images: Path, labels_csv: Path, findings: list[str],
-    *, seed: int = 0, tell: Tell | None = None, rejected: frozenset[str] = frozenset(),
+    *, dealing: Dealing | None = None, tell: Tell | None = None, rejected: frozenset[str] = frozenset(),
 ) -> FrozenFilms:  # fmt: skip
     """All that `freeze_images` would do, but writing. Raises as it does."""
     table, names = read_table(labels_csv, findings)
     table, skipped = _collect(images, table, None, tell, rejected)
-    table["split"] = _split(table, names, seed)
-    return _summary(table, names, skipped, {})
+    table["split"] = _split(table, dealing)
+    return _summary(table, names, skipped, {}, {})
 
 
 def load_frozen(folder: Path) -> Dataset:
@@ -120,6 +142,16 @@ def load_frozen(folder: Path) -> Dataset:
     places = table[["offset", "rows", "columns"]].to_numpy(np.int64)
     pixels = np.memmap(folder / "pixels.bin", np.uint8, "r")
     return Dataset(table, labels, weights, names, manifest, places, pixels)
+
+
+def cases_of(folder: Path) -> pd.DataFrame:
+    """For a comparison of two datasets: a row a film (of exact copies one) with `case`, `part`, and a column
+    a finding, 1, 0 or NaN."""
+    table = pd.read_parquet(folder / "films.parquet").drop_duplicates("pixel_sha256")
+    findings = [str(column) for column in table if str(column).startswith("finding:")]
+    cases = table[["pixel_sha256", "split", *findings]]
+    names = {one: one.removeprefix("finding:") for one in findings}
+    return cases.rename(columns={"pixel_sha256": "case", "split": "part", **names})
 
 
 def read_table(labels_csv: Path, findings: list[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -176,13 +208,14 @@ def _collect(
     images: Path, table: pd.DataFrame, file: BinaryIO | None, tell: Tell | None, rejected: frozenset[str]
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """The readable rows with their place in `file`, and how many were left out why."""
-    places: dict[int, tuple[int, int, int, str]] = {}
+    places: dict[int, tuple[int, int, int, str, str]] = {}
     skipped: Counter[str] = Counter()
     offset = 0
     for done, (row, film) in enumerate(read_films(images, list(table["file"]), Limits(), rejected)):
         if isinstance(film, DecodedImage):
             shrunk = shrink(film.pixels)
-            places[row] = (offset, *shrunk.shape, film.pixel_sha256)
+            looks = perceptual_hash(shrunk).hex()
+            places[row] = (offset, *shrunk.shape, film.pixel_sha256, looks)
             offset += shrunk.size
             if file is not None:
                 file.write(shrunk.tobytes())
@@ -196,19 +229,19 @@ def _collect(
     about = [places[row] for row in sorted(places)]
     kept[["offset", "rows", "columns"]] = np.array([place[:3] for place in about], np.int64)
     kept["pixel_sha256"] = [place[3] for place in about]
+    kept["perceptual_hash"] = [place[4] for place in about]
     return kept, dict(skipped)
 
 
-def _split(table: pd.DataFrame, names: list[str], seed: int) -> list[str]:
-    groups = groups_of(list(table["patient_id"]), list(table["pixel_sha256"]))
-    found = table[[f"finding:{name}" for name in names]].to_numpy() == 1
-    patterns = ["".join("1" if one else "0" for one in row) for row in found]
-    return split(groups, list(table["given"]), patterns, seed)
+def _split(table: pd.DataFrame, dealing: Dealing | None) -> list[str]:
+    patients, pixels, given = (list(table[name]) for name in ("patient_id", "pixel_sha256", "given"))
+    return split(patients, pixels, given, dealing)
 
 
 def _summary(
-    table: pd.DataFrame, names: list[str], skipped: dict[str, int], hashes: dict[str, str]
-) -> FrozenFilms:
+    table: pd.DataFrame, names: list[str], skipped: dict[str, int], provenance: Mapping[str, Any],
+    hashes: dict[str, str],
+) -> FrozenFilms:  # fmt: skip
     counts = {}
     for name in names:
         values = table[f"finding:{name}"]
@@ -221,6 +254,9 @@ def _summary(
         findings=counts,
         splits={str(k): int(v) for k, v in table["split"].value_counts().items()},
         skipped=skipped,
+        parts=tally_parts(table, names),
+        near_duplicates=tally_likeness(table),
+        provenance=provenance,
         **hashes,
     )
 

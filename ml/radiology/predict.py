@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from ml.radiology.imagegate import SEEN, ImageGate
 from ml.radiology.transforms import FROZEN_SIDE, Bytes, Preprocessing, small
 
 FILM_FORMAT = 2  # what the manifest says of a film model; grows when it says other things
+FULL, INT8 = "onnx", "int8"  # a network's forms: full precision, 8-bit integers
+GOLDEN_ATOL = 2e-3  # logits in full precision, from one processor to another
 THREADS = 2
 BATCH = 16
 Floats = npt.NDArray[np.floating]
@@ -44,9 +46,25 @@ def onnx_session(model: bytes | Path, threads: int = THREADS) -> Any:
     return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
 
 
-def _session(artefact: Artefact, device: str) -> Any:
+def of_variant(file: str, variant: str) -> str:
+    """A form's own file in the artefact: gate.npz is gate.int8.npz for int8."""
+    stem, _, suffix = file.rpartition(".")
+    return file if variant == FULL else f"{stem}.{variant}.{suffix}"
+
+
+def _about(artefact: Artefact, variant: str) -> Mapping[str, Any]:
+    """Where the manifest keeps a form's temperatures and operating points. Raises ArtefactError."""
+    if variant == FULL:
+        return artefact.meta
+    about: Mapping[str, Any] = artefact.meta.get("variants", {}).get(variant, {})
+    if not about.get("accurate"):
+        raise ArtefactError("unknown_variant", f"The artefact has no form {variant!r} that may serve.")
+    return about
+
+
+def _session(artefact: Artefact, device: str, variant: str) -> Any:
     if device == "cpu":
-        return onnx_session(artefact.path("model.onnx"))
+        return onnx_session(artefact.path(of_variant("model.onnx", variant)))
     # Only now: where there is no such device, nothing that serves films loads torch.
     from ml.radiology.torch_session import TorchSession
 
@@ -85,11 +103,18 @@ class RadiologyPredictor:
     head: Floats
     ages: tuple[float, float] | None
     artefact_hash: str
+    variant: str
 
     @classmethod
-    def load(cls, folder: Path, expected_hash: str | None = None, device: str = "cpu") -> RadiologyPredictor:
-        """By ONNX Runtime on `cpu`, else by torch. Raises ArtefactError for a folder that is not what was
-        written, or answers otherwise."""
+    def load(
+        cls, folder: Path, expected_hash: str | None = None, device: str = "cpu", variant: str = ""
+    ) -> RadiologyPredictor:
+        """By ONNX Runtime on `cpu`, in the form that is named, or else in full precision; by torch on another
+        device, always in full precision.
+
+        Raises ArtefactError for a folder that is not what was written, answers otherwise, or lacks the form.
+        """
+        variant = variant if variant and device == "cpu" else FULL
         artefact = open_artefact(folder, expected_hash, kind="radiology")
         old = ArtefactError(
             "old_format", "This film model was made by another release of Lynceus: train it again."
@@ -97,36 +122,39 @@ class RadiologyPredictor:
         if artefact.meta.get("film_format") != FILM_FORMAT:
             raise old
         try:
-            predictor = cls._from(artefact, device)
+            predictor = cls._from(artefact, device, variant)
+            atol = float(_about(artefact, variant).get("golden_atol", GOLDEN_ATOL))
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError("malformed", "The artefact lacks what a film model needs.") from error
         if predictor.preprocessing.frozen_side != FROZEN_SIDE:
             raise old
-        golden = artefact.golden()
+        golden = artefact.arrays(of_variant("golden.npz", variant))
         squares = predictor.preprocessing.squares([golden["film"].astype(np.float32) / np.float32(65535)])
         require_golden("film", squares.astype(np.float32), golden["square"].astype(np.float32), atol=1.0)
-        require_golden("logits", predictor.logits(golden["squares"]), golden["logits"], atol=2e-3)
+        require_golden("logits", predictor.logits(golden["squares"]), golden["logits"], atol=atol)
         unusual = predictor.unusual(golden["squares"])
-        require_golden("distances", unusual, golden["unusual"], atol=0.01 * (1 + float(unusual.max())))
+        spread = (0.01 if variant == FULL else 0.1) * (1 + float(unusual.max()))
+        require_golden("distances", unusual, golden["unusual"], atol=spread)
         return predictor
 
     @classmethod
-    def _from(cls, artefact: Artefact, device: str) -> RadiologyPredictor:
-        meta = artefact.meta
+    def _from(cls, artefact: Artefact, device: str, variant: str) -> RadiologyPredictor:
+        meta, about = artefact.meta, _about(artefact, variant)
         labels = tuple(meta["labels"])
-        points = [meta["operating_points"][label] for label in labels]
-        learnt = artefact.arrays("gate.npz")
+        points = [about["operating_points"][label] for label in labels]
+        learnt = artefact.arrays(of_variant("gate.npz", variant))
         ages = meta["validated_on"]["age_years"]
         return cls(
-            session=_session(artefact, device),
+            session=_session(artefact, device, variant),
             labels=labels,
             preprocessing=Preprocessing.from_meta(meta["preprocessing"]),
-            temperature=np.array([meta["temperature"][label] for label in labels], np.float64),
+            temperature=np.array([about["temperature"][label] for label in labels], np.float64),
             operating_points=tuple(None if point is None else float(point) for point in points),
             image_gate=ImageGate.from_arrays(learnt),
             head=learnt["head"],
             ages=None if ages is None else (float(ages[0]), float(ages[1])),
             artefact_hash=artefact.artefact_hash,
+            variant=variant,
         )
 
     def logits(self, squares: Bytes) -> Floats:

@@ -74,11 +74,13 @@ def read_film(path: Path, limits: Limits) -> DecodedImage:
     """A DICOM, PNG or JPEG file, whatever it is called. Raises DicomRefused."""
     if path.stat().st_size > limits.max_file_bytes:
         raise DicomRefused("too_large", f"The file is larger than {limits.max_file_bytes // 1024**2} MiB.")
+    return _picture(path, limits) if is_picture(path) else decode(path, limits)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether it begins as a PNG or JPEG does."""
     with path.open("rb") as file:
-        head = file.read(8)
-    if head.startswith(b"\x89PNG\r\n") or head.startswith(b"\xff\xd8\xff"):
-        return _picture(path, limits)
-    return decode(path, limits)
+        return file.read(8).startswith((b"\x89PNG\r\n", b"\xff\xd8\xff"))
 
 
 def _picture(path: Path, limits: Limits) -> DecodedImage:
@@ -144,12 +146,12 @@ def _from_tar(
             if member.size > limits.max_file_bytes:
                 yield position, DicomRefused("too_large", "The file is larger than may be read.")
                 continue
-            with _unpacked(tar, member) as path:
+            with unpacked(tar, member) as path:
                 yield position, _attempt(path, limits, rejected)
 
 
 @contextmanager
-def _unpacked(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Path]:
+def unpacked(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Path]:
     """The member's content in a private file under a name of our own."""
     content = tar.extractfile(member)
     with tempfile.NamedTemporaryFile() as file:

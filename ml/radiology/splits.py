@@ -1,22 +1,42 @@
-"""Who learns, who chooses, who is tested: by patient, exact copies together, decided once."""
+"""Who learns, chooses, is tested, stands at the gate: by patient, exact copies together, once for ever."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-SHARES = {"val": 0.15, "test": 0.15}  # the rest trains
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Of patients, from the bottom of 0..1; the rest trains. The gate is what a promotion is judged on: no
+# trainer reads it.
+SHARES = {"gate": 0.10, "test": 0.15, "val": 0.15}
 ENOUGH = 0.05  # a given part smaller than this share of the films cannot carry its job
 GIVEN = {
     "": "", "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
-    "dev": "val", "test": "test", "testing": "test",
+    "dev": "val", "test": "test", "testing": "test", "gate": "gate",
 }  # fmt: skip
-STRENGTH = {"": 0, "train": 1, "val": 2, "test": 3}
-GOLDEN = 0.6180339887498949
+STRENGTH = {"": 0, "train": 1, "val": 2, "test": 3, "gate": 4}
+HELD_OUT = ("test", "gate")
 Ints = npt.NDArray[np.intp]
 Objects = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class Dealing:
+    """How films get a part. `key` is the site's, so that a patient has one part in all its datasets;
+    `gate_share` of the patients a given split trains on go to the gate; `held` are the cases that tested or
+    gated in an earlier dataset, as `cases_held` names them."""
+
+    key: bytes = b""
+    gate_share: float = 0.0
+    held: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_given(words: Iterable[str]) -> None:
@@ -24,7 +44,7 @@ def check_given(words: Iterable[str]) -> None:
     for word in words:
         if _plain(word) not in GIVEN:
             raise ValueError(
-                f"{word[:40]!r} in the column split is no part: write train, val, test or nothing."
+                f"{word[:40]!r} in the column split is no part: write train, val, test, gate or nothing."
             )
 
 
@@ -61,49 +81,116 @@ def pattern_of_groups(groups: Ints, patterns: Sequence[str], rows: Ints) -> dict
     return found
 
 
-def split(groups: Ints, given: Sequence[str], patterns: Sequence[str], seed: int) -> list[str]:
-    """train, val, test, or excluded for each film.
+def part_of(patient: str, key: bytes) -> str:
+    """By the patient and the site's key alone, whatever else a dataset holds."""
+    return _part_at(_place_of(patient, key))
 
-    A given split stands. Where it would put one group in two parts, the stronger (test, then val) keeps its
-    films and the others are excluded. A part that is not given, or a val too small to choose on, is filled
-    from groups without a part, else from train. `patterns` (a film's labels) are dealt evenly. Raises
+
+def _place_of(patient: str, key: bytes) -> float:
+    """0 to 1, evenly over patients."""
+    return int.from_bytes(_digest(patient, key)[:8]) / 2**64
+
+
+def _digest(patient: str, key: bytes) -> bytes:
+    return hmac.new(key, patient.strip().encode(), hashlib.sha256).digest()
+
+
+def _part_at(place: float) -> str:
+    below = 0.0
+    for part, share in SHARES.items():
+        below += share
+        if place < below:
+            return part
+    return "train"
+
+
+def split(
+    patients: Sequence[str], pixels: Sequence[str], given: Sequence[str], dealing: Dealing | None = None
+) -> list[str]:
+    """gate, test, val, train, excluded or held for each film; `pixels` are hashes.
+
+    A given split stands. Where it would put one group (a patient, or films of the very same pixels) in two
+    parts, the strongest keeps its films and the others are excluded. Groups without a part get theirs by the
+    patient's hash, and so does part of a given train where there is no test, or too small a val to choose
+    on. What tested or gated before does so again; given to train or choose now, it is held out. Raises
     ValueError for a given word that names no part.
     """
+    dealing = dealing or Dealing()
     check_given(given)
-    wanted = np.array([GIVEN[_plain(part)] for part in given], object)
-    strongest: dict[int, str] = {}
-    for group, part in zip(groups, wanted, strict=True):
-        strongest[group] = max(strongest.get(group, ""), part, key=STRENGTH.__getitem__)
+    groups = groups_of(patients, pixels)
+    wanted = [GIVEN[_plain(word)] for word in given]
+    strongest = _strongest(groups, wanted)
     decided = np.array([strongest[group] for group in groups], object)
-    conflict = (wanted != "") & (wanted != decided)
-    shares = {part: _missing_share(decided, part) for part in SHARES}
-    for group, part in _deal(groups, decided, patterns, shares, seed).items():
-        strongest[group] = part
-    out = np.array([strongest[group] for group in groups], object)
-    out[conflict] = "excluded"
-    return [str(part) for part in out]
+    short = {part for part in ("test", "val") if _is_short(decided, part)}
+    before = _strongest(groups, _held_before(patients, pixels, wanted, dealing))
+    lowest: dict[int, float] = {}
+    for group, patient in zip(groups, patients, strict=True):
+        lowest[group] = min(lowest.get(group, 1.0), _place_of(patient, dealing.key))
+    parts = {
+        group: _dealt(part, before[group], lowest[group], short, dealing.gate_share)
+        for group, part in strongest.items()
+    }
+    return [
+        _final(parts[group], word, strongest[group], before[group])
+        for group, word in zip(groups, wanted, strict=True)
+    ]
 
 
-def _missing_share(decided: Objects, part: str) -> float:
+def _held_before(
+    patients: Sequence[str], pixels: Sequence[str], wanted: Sequence[str], dealing: Dealing
+) -> list[str]:
+    """test, gate or nothing for each film. Of films with a given part only the pixels are asked for: a
+    published table's numbers are its own, and may be another patient's elsewhere."""
+    found = []
+    for patient, pixel, part in zip(patients, pixels, wanted, strict=True):
+        whose = "" if part else dealing.held.get(case_of(patient, dealing.key), "")
+        found.append(max(whose, dealing.held.get(f"pixels:{pixel}", ""), key=STRENGTH.__getitem__))
+    return found
+
+
+def _strongest(groups: Ints, words: Sequence[str]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for group, word in zip(groups, words, strict=True):
+        found[group] = max(found.get(group, ""), word, key=STRENGTH.__getitem__)
+    return found
+
+
+def _is_short(decided: Objects, part: str) -> bool:
     there = float(np.mean(decided == part))
-    enough = there > 0 if part == "test" else there >= ENOUGH
-    return 0.0 if enough else SHARES[part]
+    return there == 0 if part == "test" else there < ENOUGH
 
 
-def _deal(
-    groups: Ints, decided: Objects, patterns: Sequence[str], shares: dict[str, float], seed: int
-) -> dict[int, str]:
-    """A part for every group that may still get one; alike groups lie side by side and are dealt evenly."""
-    free = decided == ""
-    if any(shares.values()):
-        free |= decided == "train"
-    first = pattern_of_groups(groups, patterns, np.flatnonzero(free))
-    order = np.random.default_rng(seed).permutation(sorted(first))
-    dealt = {}
-    for i, group in enumerate(sorted(order, key=lambda g: first[int(g)])):
-        place = ((i + 0.5) * GOLDEN) % 1
-        part = "test" if place < shares["test"] else "train"
-        if shares["test"] <= place < shares["test"] + shares["val"]:
-            part = "val"
-        dealt[int(group)] = part
-    return dealt
+def _dealt(given: str, before: str, place: float, short: set[str], gate_share: float) -> str:
+    if given == "":
+        return before or _part_at(place)
+    if given == "train" and place < gate_share:
+        return "gate"
+    return _part_at(place) if given == "train" and _part_at(place) in short else given
+
+
+def _final(part: str, word: str, strongest: str, before: str) -> str:
+    if word not in ("", strongest):
+        return "excluded"
+    return "held" if may_not(part, before) else part
+
+
+def may_not(part: str, before: str) -> bool:
+    """Whether what was `before` in an earlier dataset (test, gate or nothing) is barred from the part now."""
+    return before != "" and STRENGTH[part] < STRENGTH[before]
+
+
+def case_of(patient: str, key: bytes) -> str:
+    """Names a patient to nobody who does not hold the key."""
+    return f"patient:{_digest(patient, key).hex()}"
+
+
+def cases_held(table: pd.DataFrame, key: bytes) -> dict[str, str]:
+    """Of a frozen table the cases that no later dataset may teach on, with their part."""
+    found: dict[str, str] = {}
+    table = table[table["split"].isin(HELD_OUT)]
+    columns = (table[name].astype(str) for name in ("patient_id", "pixel_sha256", "given", "split"))
+    for patient, pixel, given, part in zip(*columns, strict=True):
+        found[f"pixels:{pixel}"] = part
+        if not given.strip():
+            found[case_of(patient, key)] = part
+    return found

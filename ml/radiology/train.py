@@ -8,8 +8,8 @@ a run that was killed and resumed at an epoch's start gives the weights an unbro
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +17,29 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.torch import save
 
-from ml.common.artefact import npz_bytes, require_golden, write_artefact
-from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
+from ml.common.artefact import require_golden, write_artefact
+from ml.common.contracts import SCRATCH, ProgressCallback, ProgressEvent, TrainRequest, TrainResult
+from ml.common.curves import curves_of
 from ml.common.devices import choose_device
+from ml.common.lineage import lineage_of
+from ml.common.scored import FILE as TEST_SCORES
+from ml.common.scored import Scored, scored
 from ml.radiology.config import AUTO, FROM_SCRATCH, PREFERRED, TrainConfig
-from ml.radiology.dataset import SQUARES, Films, prepare
+from ml.radiology.dataset import Films, prepare
 from ml.radiology.evaluate import measures
 from ml.radiology.fitting import fit_network
 from ml.radiology.folds import cross_validate, folds_of
-from ml.radiology.imagegate import SEEN, ImageGate, learn_gate
 from ml.radiology.importing import Dataset, load_frozen
 from ml.radiology.model import Network, build_network, onnx_bytes, torch_outputs
-from ml.radiology.operating import calibration_fold, operating_points, patients_needed, temperatures
-from ml.radiology.predict import FILM_FORMAT, calibrated, onnx_logits, onnx_outputs, onnx_session
+from ml.radiology.operating import calibration_fold, patients_needed
+from ml.radiology.predict import FILM_FORMAT, INT8, onnx_outputs, onnx_session
+from ml.radiology.readout import Readout, Rows, golden_squares, learn_readout
 from ml.radiology.splits import groups_of
-from ml.radiology.subgroups import validated_on
-from ml.radiology.synthetic import synthetic_film
-from ml.radiology.transforms import Bytes
+from ml.radiology.subgroups import subgroups_of, validated_on
+from ml.radiology.variants import Judged, judge_variants
 from ml.radiology.weights import Weights, find_weights
 
 BOOTSTRAP = 200
-GOLDEN_SEED = 2026
-GATE_FILMS = 1000
 EXPORT_ATOL = 1e-4
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.floating]
@@ -48,7 +49,8 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     """Raises ValueError for data that cannot teach, WeightsError for weights that do not fit, Cancelled
     when the callback says so, ArtefactError golden_mismatch where the export answers otherwise than torch."""
     config, weights = _choose_backbone(TrainConfig.from_params(request.params), request.weights_dir)
-    dataset = load_frozen(request.dataset_dir)
+    frozen = load_frozen(request.dataset_dir)
+    dataset = frozen.taught()
     parts = {name: np.flatnonzero(dataset.table["split"] == name) for name in ("train", "val", "test")}
     columns = _teachable(dataset, parts)
     dataset_key = hashlib.sha256((request.dataset_dir / "manifest.json").read_bytes()).hexdigest()
@@ -80,40 +82,49 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     )  # fmt: skip
     progress(ProgressEvent("export", message="writing the model that serves"))
     onnx = onnx_bytes(network)
-    session, golden = onnx_session(onnx), _golden_squares(network)
+    session, golden = onnx_session(onnx), golden_squares(network.preprocessing)
     # What was taught must be what serves.
     taught_says = torch_outputs(network, golden)["logits"]
     exported_says = onnx_outputs(session, network.preprocessing, golden, "logits")["logits"]
     require_golden("logits after the export", exported_says, taught_says, atol=EXPORT_ATOL)
     progress(ProgressEvent("calibrate", message="on validation"))
-    logits = onnx_logits(session, network.preprocessing, films.squares[calibrating])
-    temperature = temperatures(logits, films.labels[calibrating])
-    points = _operating_points(dataset, films, parts["val"], (session, network, temperature), config)
-    progress(ProgressEvent("test", message=_said_of_points(labels, points, config)))
-    metrics = _metrics(dataset, films, parts, (session, network, temperature, points), labels, request.seed)
+    rows = Rows(parts["train"], parts["val"], calibrating, list(dataset.table["patient_id"]))
+
+    def learn(session: Any) -> Readout:
+        return learn_readout(session, films, rows, config.target_sensitivity)
+
+    full, judged = learn(session), Judged({}, {}, {})
+    if config.variants == INT8:
+        progress(ProgressEvent("calibrate", message="making and judging the network in 8-bit integers"))
+        judged = judge_variants(network, onnx, full, learn, labels, films, rows, golden, request.seed)
+    said = {"val": full.scores(films.squares[parts["val"]])}
+    progress(ProgressEvent("test", message=_said_of_points(labels, full.points, config)))
+    said["test"] = full.scores(films.squares[parts["test"]])
+    metrics = _metrics(dataset, films, parts, said, full.points, labels, request.seed)
     metrics |= {"history": history, **({"cross_validation": crossed} if crossed else {})}
     meta = {
         "labels": labels, "network": network.recipe, "preprocessing": network.preprocessing.to_meta(),
-        "film_format": FILM_FORMAT,
-        "temperature": dict(zip(labels, temperature.tolist(), strict=True)),
-        "operating_points": dict(zip(labels, points, strict=True)),
+        "film_format": FILM_FORMAT, **full.meta(labels), "variants": judged.meta,
         "validated_on": validated_on(dataset.table),
         "pretrained": weights.about() if weights else None,
         "not_taught": sorted(set(dataset.findings) - set(labels)), "config": asdict(config),
         "dataset": _said_of_dataset(dataset, dataset_key),
-        "seed": request.seed, "metrics": metrics,
+        "seed": request.seed, "metrics": metrics, "lineage": lineage_of(request),
     }  # fmt: skip
-    gate = _image_gate(session, network, films, parts)
     files = {
         "model.onnx": onnx,
-        "gate.npz": npz_bytes(**gate.arrays(), head=network.head_module().weight.detach().numpy()),
+        **full.files(network.head_module().weight.detach().numpy(), golden),
         "weights.safetensors": save({k: v.contiguous() for k, v in network.module.state_dict().items()}),
-        "golden.npz": _golden(network, session, gate, golden),
+        **judged.files,
     }
+    kept = _test_scores(dataset, films, parts["test"], said["test"], full.points, labels)
+    kept = replace(kept, rows=frozen.taught_rows[kept.rows])  # of the dataset as it was frozen
+    files[TEST_SCORES], meta["curves"] = kept.to_bytes(), curves_of(kept)
     artefact_hash = write_artefact(request.output_dir, kind="radiology", files=files, meta=meta)
-    (request.checkpoint_dir / SQUARES).unlink()  # films lie in the dataset only
+    shutil.rmtree(request.checkpoint_dir / SCRATCH)  # films lie in the dataset only
     progress(ProgressEvent("done", metrics=_plain({"test_auc": metrics["test"]["auc"]})))
-    return TrainResult(request.output_dir, artefact_hash, metrics)
+    measured = {**metrics, **({"inference": judged.profile} if judged.profile else {})}
+    return TrainResult(request.output_dir, artefact_hash, measured)
 
 
 def _choose_backbone(config: TrainConfig, folder: Path | None) -> tuple[TrainConfig, Weights | None]:
@@ -166,15 +177,6 @@ def _groups(dataset: Dataset, columns: list[int]) -> tuple[Ints, list[str]]:
     return groups, ["".join("1" if one else "0" for one in row) for row in found]
 
 
-def _operating_points(
-    dataset: Dataset, films: Films, rows: Ints, served: tuple[Any, Network, Floats], config: TrainConfig
-) -> list[float | None]:
-    session, network, temperature = served
-    scores = calibrated(onnx_logits(session, network.preprocessing, films.squares[rows]), temperature)
-    patients = list(dataset.table["patient_id"].iloc[rows])
-    return operating_points(films.labels[rows], scores, patients, config.target_sensitivity)
-
-
 def _said_of_points(labels: list[str], points: list[float | None], config: TrainConfig) -> str:
     without = [label for label, point in zip(labels, points, strict=True) if point is None]
     if not without:
@@ -186,52 +188,30 @@ def _said_of_points(labels: list[str], points: list[float | None], config: Train
 
 
 def _metrics(
-    dataset: Dataset, films: Films, parts: dict[str, Ints],
-    served: tuple[Any, Network, Floats, list[float | None]], names: list[str], seed: int,
+    dataset: Dataset, films: Films, parts: dict[str, Ints], said: dict[str, Floats],
+    points: list[float | None], names: list[str], seed: int,
 ) -> dict[str, Any]:  # fmt: skip
-    session, network, temperature, points = served
     out: dict[str, Any] = {}
     for name, part, rounds in (("validation", "val", 0), ("test", "test", BOOTSTRAP)):
         rows = parts[part]
-        if not len(rows):
-            continue
-        scores = calibrated(onnx_logits(session, network.preprocessing, films.squares[rows]), temperature)
-        report = measures(films.labels[rows], scores, points, names, dataset.table.iloc[rows], seed, rounds)
+        report = measures(
+            films.labels[rows], said[part], points, names, dataset.table.iloc[rows], seed, rounds
+        )
         intervals = {key: list(pair) for key, pair in report.intervals.items()}
         out[name] = {**report.values, **({"intervals": intervals} if intervals else {})}
     return out
 
 
-def _image_gate(session: Any, network: Network, films: Films, parts: dict[str, Ints]) -> ImageGate:
-    """Learnt from training films evenly picked, its limit set on all of validation."""
-    train = parts["train"][:: max(1, len(parts["train"]) // GATE_FILMS)]
-    features = [
-        onnx_outputs(session, network.preprocessing, films.squares[rows], *SEEN)
-        for rows in (train, parts["val"])
-    ]
-    return learn_gate(*features)
-
-
-def _golden(network: Network, session: Any, gate: ImageGate, squares: Bytes) -> bytes:
-    seen = onnx_outputs(session, network.preprocessing, squares, *SEEN)
-    return npz_bytes(
-        film=_golden_films()[0], square=squares[:1], squares=squares,
-        logits=seen["logits"].astype(np.float64),
-        unusual=ImageGate.from_arrays(gate.arrays()).scores(seen),
+def _test_scores(
+    dataset: Dataset, films: Films, rows: Ints, said: Floats, points: list[float | None], names: list[str]
+) -> Scored:
+    """A film is known again by its pixels, whatever file they came in."""
+    table = dataset.table.iloc[rows]
+    return scored(
+        names=names, points=points, cases=[(one,) for one in table["pixel_sha256"]],
+        groups=table["patient_id"], rows=rows, labels=films.labels[rows], scores=said, weights=None,
+        subgroups=dict(subgroups_of(table)),
     )  # fmt: skip
-
-
-def _golden_squares(network: Network) -> Bytes:
-    """Of made-up films, so that no patient's picture travels inside a model."""
-    made = _golden_films()
-    return network.preprocessing.squares([one.astype(np.float32) / np.float32(65535) for one in made])
-
-
-@cache
-def _golden_films() -> list[npt.NDArray[np.uint16]]:
-    """The first is larger than datasets keep, so that shrinking is checked too."""
-    shown = [synthetic_film(GOLDEN_SEED, i, rows=600 if i == 0 else 160).shown for i in range(6)]
-    return [np.rint(one * 65535).astype(np.uint16) for one in shown]
 
 
 def _plain(values: dict[str, float | None]) -> dict[str, float]:

@@ -12,8 +12,8 @@ from ml.common.artefact import ArtefactError, open_artefact
 from ml.fraud.config import TrainConfig
 from ml.fraud.contracts import Thresholds
 from ml.fraud.heldout import DAY_US, HeldOut, held_out
-from ml.fraud.importing import split_by_time
 from ml.fraud.operating import Costs, consequence, curve, for_budget, for_cost
+from ml.fraud.splits import split_by_time
 
 DAYS, A_DAY = 10, 200
 

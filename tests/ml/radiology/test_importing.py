@@ -13,15 +13,21 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ml.radiology import importing
+from ml.radiology import importing, splits
 from ml.radiology.dicom import decode
 from ml.radiology.importing import check_images, freeze_images, load_frozen
 from ml.radiology.reading import read_film
-from ml.radiology.splits import split
+from ml.radiology.splits import Dealing, cases_held, split
 from ml.radiology.synthetic import LABELS
 from ml.radiology.transforms import shrink
+from tests.films import N_FILMS
 
 RNG = np.random.default_rng(0)
+
+
+def pixels(n: int) -> list[str]:
+    """As many hashes, no two alike."""
+    return [f"{i:064x}" for i in range(n)]
 
 
 def png(seed: int, side: int = 24) -> bytes:
@@ -51,12 +57,13 @@ def pictures(tmp_path: Path):
 def test_dicom_films_freeze_as_they_are_shown(film_folder, tmp_path) -> None:
     frozen = freeze_images(film_folder, film_folder / "labels.csv", list(LABELS), tmp_path / "d", "x")
     data = load_frozen(tmp_path / "d")
-    assert frozen.n == len(data.table) == 120
-    assert frozen.n_patients == 90
+    assert frozen.n == len(data.table) == N_FILMS
+    assert frozen.n_patients == N_FILMS * 3 // 4
     assert data.findings == LABELS
     wanted = shrink(decode(film_folder / data.table["file"][7]).pixels)
     np.testing.assert_array_equal(data.film(7), wanted)
-    assert set(data.table["split"]) == {"train", "val", "test"}
+    assert set(data.table["split"]) == {"train", "val", "test", "gate"}
+    assert "gate" not in set(data.taught().table["split"])
     assert data.table.groupby("patient_id")["split"].nunique().max() == 1
     assert "meta:age" in data.table
     assert not [path for path in (tmp_path / "d").iterdir() if path.suffix in (".npy", ".pkl")]
@@ -66,8 +73,8 @@ def test_a_tar_gives_what_its_folder_gives(pictures, tmp_path) -> None:
     folder, table = pictures(unknown_column=["x"] * 40)
     with tarfile.open(tmp_path / "films.tar.gz", "w:gz") as tar:
         tar.add(folder, arcname="inner")
-    one = freeze_images(folder, table, ["mass"], tmp_path / "a", "x", seed=5)
-    other = freeze_images(tmp_path / "films.tar.gz", table, ["MASS"], tmp_path / "b", "x", seed=5)
+    one = freeze_images(folder, table, ["mass"], tmp_path / "a", "x")
+    other = freeze_images(tmp_path / "films.tar.gz", table, ["MASS"], tmp_path / "b", "x")
     tables = [load_frozen(tmp_path / name).table for name in "ab"]
     assert one.splits == other.splits
     pd.testing.assert_frame_equal(tables[0].drop(columns="offset"), tables[1].drop(columns="offset"))
@@ -98,30 +105,82 @@ def test_exact_copies_fall_into_one_part(pictures, tmp_path) -> None:
 
 def test_without_the_hashes_copies_would_leak(pictures, tmp_path, monkeypatch) -> None:
     folder, table = with_duplicates(pictures)
-    honest = importing.groups_of
-    monkeypatch.setattr(importing, "groups_of", lambda patients, hashes: honest(patients))
+    honest = splits.groups_of
+    monkeypatch.setattr(splits, "groups_of", lambda patients, hashes: honest(patients))
     freeze_images(folder, table, ["Mass"], tmp_path / "d", "x")
     assert load_frozen(tmp_path / "d").table.groupby("pixel_sha256")["split"].nunique().max() > 1
 
 
 def test_a_given_split_stands_and_leaks_are_excluded() -> None:
-    groups = np.array([0, 0, 1, 2, *range(3, 43)])
+    patients = ["p", "p", *(f"p{i}" for i in range(42))]
     given = ["train", "test", "test", "val", *["train"] * 38, "val", "val"]
-    parts = split(groups, given, ["0"] * 44, seed=0)
+    parts = split(patients, pixels(44), given)
     assert parts[:4] == ["excluded", "test", "test", "val"]
     assert parts[4:] == given[4:]
 
 
 def test_a_missing_part_is_dealt_from_train_by_patient() -> None:
-    groups = np.repeat(np.arange(100), 2)
-    parts = split(groups, ["train"] * 196 + ["val16"] * 4, ["0"] * 150 + ["1"] * 50, seed=1)
-    counts = {part: parts.count(part) for part in set(parts)}
-    assert set(counts) == {"train", "val", "test"}
-    assert 20 <= counts["val"] <= 40
-    assert 20 <= counts["test"] <= 40
-    assert all(parts[i] == parts[i + 1] for i in range(0, 200, 2))
-    for part in ("val", "test"):  # labels are dealt evenly
-        assert 0.15 < np.mean([i >= 150 for i, p in enumerate(parts) if p == part]) < 0.4
+    patients = [f"p{i // 2}" for i in range(400)]
+    parts = split(patients, pixels(400), ["train"] * 396 + ["val16"] * 4)
+    assert set(parts) == {"train", "val", "test"}  # a published set has no gate unless it is asked for
+    assert 40 <= parts.count("val") <= 80
+    assert 40 <= parts.count("test") <= 80
+    assert all(parts[i] == parts[i + 1] for i in range(0, 400, 2))
+    asked = split(
+        patients, pixels(400), ["train"] * 340 + ["val"] * 20 + ["test"] * 40, Dealing(gate_share=0.1)
+    )
+    assert 20 <= asked.count("gate") <= 50
+    assert asked[340:] == ["val"] * 20 + ["test"] * 40
+
+
+def test_a_patient_has_one_part_whatever_else_is_there() -> None:
+    """Later, with others, from another door: the key and the number alone decide."""
+    few = [f"p{i}" for i in range(50)]
+    many = [f"p{i}" for i in range(2000)][::-1]
+    key = Dealing(b"north")
+    one = dict(zip(few, split(few, pixels(50), [""] * 50, key), strict=True))
+    other = dict(zip(many, split(many, pixels(2000), [""] * 2000, key), strict=True))
+    assert one == {patient: other[patient] for patient in few}
+    assert one != dict(zip(few, split(few, pixels(50), [""] * 50, Dealing(b"south")), strict=True))
+    shares = {part: list(other.values()).count(part) / 2000 for part in ("gate", "test", "val", "train")}
+    assert shares == pytest.approx({"gate": 0.1, "test": 0.15, "val": 0.15, "train": 0.6}, abs=0.03)
+
+
+def held_by_the_first() -> tuple[dict[str, str], list[str]]:
+    """What a first dataset of 200 patients holds out, and its films' pixels."""
+    patients, films = [f"p{i}" for i in range(200)], pixels(200)
+    frame = pd.DataFrame({"patient_id": patients, "pixel_sha256": films, "given": ""})
+    frame["split"] = split(patients, films, [""] * 200)
+    return cases_held(frame, b""), films
+
+
+def given_anew(held: dict[str, str], films: list[str]) -> list[str]:
+    """The parts of the films that were test or gate, in a set that says of all that they train."""
+    patients = [f"q{i}" for i in range(400)]
+    given = ["train"] * 300 + ["val"] * 40 + ["test"] * 60
+    parts = split(patients, films + pixels(400)[200:], given, Dealing(held=held))
+    return [part for part, film in zip(parts, films, strict=False) if f"pixels:{film}" in held]
+
+
+def test_what_tested_once_never_teaches_whatever_a_table_says() -> None:
+    held, films = held_by_the_first()
+    assert set(held.values()) == {"test", "gate"}
+    assert set(given_anew(held, films)) == {"held"}
+
+
+def test_without_the_guard_it_would(monkeypatch) -> None:
+    monkeypatch.setattr("ml.radiology.splits.may_not", lambda part, before: False)
+    assert "train" in given_anew(*held_by_the_first())
+
+
+def test_a_copy_under_another_number_stays_where_the_first_was() -> None:
+    held, films = held_by_the_first()
+    parts = split([f"q{i}" for i in range(200)], films, [""] * 200, Dealing(b"", 0.0, held))
+    assert all(
+        held[f"pixels:{film}"] == part
+        for film, part in zip(films, parts, strict=True)
+        if f"pixels:{film}" in held
+    )
 
 
 @pytest.mark.parametrize("word", ["trian", "holdout", "fold3"])
@@ -245,6 +304,27 @@ def test_sixteen_bits_and_colour_become_grey(tmp_path) -> None:
 def test_a_table_that_does_not_fit_is_refused(pictures, columns, findings, says) -> None:
     with pytest.raises(ValueError, match=says):
         check_images(*pictures(2, **columns), findings)
+
+
+def test_it_counts_what_each_part_holds_and_what_looks_alike(film_folder, tmp_path) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    rows = pd.read_csv(film_folder / "labels.csv", dtype=str).iloc[:30]
+    for number, name in enumerate(rows["file"]):
+        grey = (decode(film_folder / name).pixels * 255).astype(np.uint8)
+        Image.fromarray(grey).save(folder / f"{number}.png")
+        if number < 5:  # sent again, smaller
+            Image.fromarray(grey).resize((80, 80), Image.Resampling.BICUBIC).save(
+                folder / f"{number}-again.png"
+            )
+    names = [f"{i}.png" for i in range(30)] + [f"{i}-again.png" for i in range(5)]
+    table = pd.DataFrame({"file": names, "patient_id": [f"p{i}" for i in range(35)], "Mass": "1"})
+    table.to_csv(tmp_path / "l.csv", index=False)
+    frozen = freeze_images(folder, tmp_path / "l.csv", ["Mass"], tmp_path / "d", "x")
+    assert sum(part["Mass"] for part in frozen.parts.values()) == 35
+    assert frozen.near_duplicates["pairs"] == 5
+    assert frozen.provenance["source"] == "imported table"
+    assert json.loads((tmp_path / "d" / "manifest.json").read_text())["near_duplicates"]["pairs"] == 5
 
 
 def test_a_changed_dataset_is_noticed(pictures, tmp_path) -> None:

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from ml.common.artefact import ArtefactError, open_artefact, write_artefact
-from ml.common.contracts import Cancelled
+from ml.common.contracts import SCRATCH, Cancelled
 from ml.radiology import fitting, predict
 from ml.radiology import train as train_module
 from ml.radiology.checkpoint import CHECKPOINT
 from ml.radiology.config import PRESETS, TrainConfig
-from ml.radiology.dataset import Films, shuffled
+from ml.radiology.dataset import SQUARES, Films, shuffled
 from ml.radiology.dicom import decode
 from ml.radiology.evaluate import evaluate
 from ml.radiology.importing import freeze_images
@@ -27,7 +27,7 @@ from ml.radiology.predict import RadiologyPredictor
 from ml.radiology.synthetic import LABELS
 from ml.radiology.torch_session import TorchSession
 from ml.radiology.transforms import fit, shrink
-from tests.films import train_tiny
+from tests.films import N_FILMS, train_tiny
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,10 @@ def test_progress_tells_epochs_speed_and_where_time_goes(trained, request_for) -
     assert [event.epoch for event in ends] == [1, 2]
     shares = [ends[0].metrics[f"share_{name}"] for name in ("data", "forward", "backward", "optimizer")]
     assert sum(shares) == pytest.approx(1)
+    seconds = [ends[0].metrics[f"seconds_{name}"] for name in ("data", "forward", "backward", "optimizer")]
+    assert [one / sum(seconds) for one in seconds] == pytest.approx(shares)
+    assert [event.checkpoint for event in ends] == [True, True]
+    assert 0 < ends[1].learning_rate < 1
     assert {"train_loss", "val_loss"} <= set(ends[0].metrics)
     assert all(event.rate_unit == "images" and event.rate for event in events if event.phase == "train")
 
@@ -160,7 +164,8 @@ def test_divergence_is_told_in_a_sentence(request_for) -> None:
 
 def test_a_job_killed_before_its_first_epoch_starts_over(trained, request_for) -> None:
     request = request_for(resume=True)
-    (request.checkpoint_dir / "squares.bin").write_bytes(b"half")
+    (request.checkpoint_dir / SCRATCH).mkdir()
+    (request.checkpoint_dir / SCRATCH / SQUARES).write_bytes(b"half")
     assert train_tiny(request).artefact_hash == trained.artefact_hash
 
 
@@ -224,7 +229,7 @@ def test_evaluation_measures_what_it_can_read(trained, film_folder, tmp_path) ->
     table.to_csv(tmp_path / "labels.csv", index=False)
     given = {"images": film_folder, "labels_csv": tmp_path / "labels.csv", "bootstrap": 20}
     one = evaluate(trained.artefact_dir, findings=["effusion"], **given)
-    assert (one.values["n"], one.values["n_excluded"], one.values["cp100"]) == (118, 2, None)
+    assert (one.values["n"], one.values["n_excluded"], one.values["cp100"]) == (N_FILMS - 2, 2, None)
     meta = open_artefact(trained.artefact_dir).meta
     assert one.values["threshold"] == meta["operating_points"]["Effusion"]
     two = evaluate(trained.artefact_dir, findings=["Effusion", "Nodule"], **given)
@@ -232,7 +237,7 @@ def test_evaluation_measures_what_it_can_read(trained, film_folder, tmp_path) ->
     assert two.values["auc"] == pytest.approx((each["Effusion"]["auc"] + each["Nodule"]["auc"]) / 2)
     assert two.intervals["auc"][0] <= two.values["auc"] <= two.intervals["auc"][1]
     assert two.values["threshold"] is None
-    assert each["Effusion"]["n"] == 118
+    assert each["Effusion"]["n"] == N_FILMS - 2
 
 
 def test_a_finding_the_model_does_not_know_is_named(trained, film_folder) -> None:
