@@ -7,6 +7,7 @@ from typing import Any
 
 from apps.modelops.registry import Domain
 from apps.modelops.selectors import Curves
+from ml.common.contracts import OF_TIME
 
 # Train and validation of one measure share a chart; so do measures that rank or count, all within 0..1.
 SCORES = {
@@ -32,7 +33,7 @@ def charts_of(curves: Curves, domain: Domain) -> list[Chart]:
     for phase, metrics in curves.items():
         kinds: dict[str, list[str]] = {}
         for name in sorted(metrics, key=_place):
-            if not name.startswith("share_"):  # shares of time are drawn as the phase bar
+            if not name.startswith(OF_TIME):  # shares of time are drawn as the phase bar
                 kinds.setdefault(_kind(name), []).append(name)
         for kind, names in kinds.items():
             title = f"{kind.capitalize()}, {domain.phase(phase).title}"

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 from apps.accounts.models import Site
+from apps.core.words import counted
 from apps.modelops.models import DatasetSnapshot, TrainingJob
 from apps.modelops.registry import Domain
 from apps.modelops.selectors import datasets_of
@@ -23,6 +24,12 @@ class NewJobForm(forms.Form):
     seed = forms.IntegerField(
         min_value=0, max_value=SEED_MAX, initial=0, help_text="The same seed and data make the same model."
     )
+    device = forms.ChoiceField(
+        choices=TrainingJob.Device.choices,
+        initial=TrainingJob.Device.AUTO,
+        required=False,
+        help_text="One job at a time has a graphics card.",
+    )
 
     def __init__(self, *args: Any, site: Site, domain: Domain, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -32,6 +39,9 @@ class NewJobForm(forms.Form):
         self.fields["preset"].choices = [(name, name) for name in domain.presets]  # type: ignore[attr-defined]
         for option in fields(domain.config) if domain.config else ():
             self.fields[PREFIX + option.name] = _field_for(option, domain)
+
+    def clean_device(self) -> str:
+        return self.cleaned_data["device"] or TrainingJob.Device.AUTO
 
     def parameters(self) -> list[forms.BoundField]:
         return [self[name] for name in self.fields if name.startswith(PREFIX)]
@@ -46,7 +56,13 @@ def initial_from(job: TrainingJob, domain: Domain) -> dict[str, Any]:
     """As that job was asked for: only what differs from its preset is filled in."""
     preset = domain.presets.get(job.preset, {})
     changed = {PREFIX + n: v for n, v in job.params.items() if preset.get(n) != v}
-    return {"dataset": job.dataset_id, "preset": job.preset, "seed": job.seed, **changed}
+    return {
+        "dataset": job.dataset_id,
+        "preset": job.preset,
+        "seed": job.seed,
+        "device": job.device,
+        **changed,
+    }
 
 
 def _field_for(option: Field[Any], domain: Domain) -> forms.Field:
@@ -90,4 +106,4 @@ def _plain(value: Any) -> str:
 
 def _name_of(dataset: Any) -> str:
     n = dataset.summary.get("n")
-    return f"{dataset.name} ({n:,} examples)" if isinstance(n, int) else dataset.name
+    return f"{dataset.name} ({counted(n, 'example')})" if isinstance(n, int) else dataset.name

@@ -32,6 +32,7 @@ KNOWN = {
 }
 ACRONYMS = {"gru", "auc", "ap", "ece"}
 HEADLINES = ("ap", "cp100", "value_recall_at_100", "auc", "sensitivity", "specificity")
+APART = ("test", "validation", "inference")  # these have tables of their own
 TABLES = {
     "findings": "Per finding",
     "cross_validation": "Cross-validation by patient",
@@ -86,6 +87,11 @@ def main_table(version: ModelVersion, champion: ModelVersion | None) -> Table:
     }
     if champion and champion.pk != version.pk and champion.dataset_id == version.dataset_id:
         parts[f"Champion v{champion.number}, test"] = champion.metrics.get("test", {})
+    return main_measures("Measures", parts)
+
+
+def main_measures(title: str, parts: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The single numbers of several parts beside each other, the columns named as they are."""
     names = _ordered({name: None for part in parts.values() for name in part if _is_number(part[name])})
     rows = [
         Row(
@@ -95,7 +101,7 @@ def main_table(version: ModelVersion, champion: ModelVersion | None) -> Table:
         )
         for name in names
     ]
-    return Table("Measures", list(parts), rows)
+    return Table(title, list(parts), rows)
 
 
 def headlines(metrics: Mapping[str, Any]) -> list[tuple[str, Cell]]:
@@ -115,20 +121,8 @@ def breakdowns(metrics: Mapping[str, Any]) -> list[Table]:
         _breakdown(TABLES.get(name, title_of(name)) + where, part[name], named=name == "findings")
         for where, part in places
         for name in part
-        if name not in ("test", "validation", "intervals") and _is_table(part[name])
+        if name not in (*APART, "intervals") and _is_table(part[name])
     ]
-
-
-def loose_facts(metrics: Mapping[str, Any]) -> list[tuple[str, Cell]]:
-    """Single numbers beside the measures, for example the thresholds of the decision."""
-    facts = []
-    for name, value in metrics.items():
-        if _is_number(value):
-            facts.append((title_of(name), Cell(value)))
-        elif isinstance(value, Mapping) and name not in ("test", "validation") and not _is_table(value):
-            inside = ((f"{title_of(name)}: {key}", v) for key, v in value.items())
-            facts += [(title, Cell(v)) for title, v in inside if _is_number(v)]
-    return facts
 
 
 def _breakdown(title: str, parts: Mapping[str, Mapping[str, Any]], *, named: bool) -> Table:

@@ -20,16 +20,44 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class Include:
+    """Something a dataset frozen from a page may hold or leave out."""
+
+    name: str
+    title: str
+    help: str = ""
+    initial: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
     """`trainer` and `evaluator` are dotted paths "package.module:function", loaded only when they run.
 
     trainer(request: TrainRequest, progress: ProgressCallback) -> TrainResult
     evaluator(artefact_dir: Path, options: Mapping[str, Any]) -> EvaluationReport, where options are the
-    arguments of `manage.py evaluate` (images, labels, findings, file, mapping, history, seed).
+    arguments of `manage.py evaluate` (images, labels, findings, file, mapping, history, seed) and the form
+    that serves (variant).
+    scorer(artefact_dir: Path, options: Mapping[str, Any], out: Path, progress: ProgressCallback) -> int, how
+    many lines it wrote; options are those of `manage.py score` (images, file, mapping), artefact_hash,
+    version and variant.
     `check_params(params)` raises ValueError with a sentence for parameters the trainer would not take.
     `config` is the dataclass of those parameters, its fields made by `ml.common.options`: the form asks for
     them. `dataset_command` tells a person with no dataset yet what to run. `operating_page` names the URL of
-    the page where a version's thresholds are set, if there is one; it takes the version's key.
+    the page where a version's thresholds are set, if there is one, `shadow_page` of that where it is put in
+    shadow; both take the version's key.
+
+    gate(request: GateRequest, progress: ProgressCallback) -> GateReport (`ml.common.gate`) holds a candidate
+    against the champion; a candidate may take `latency_ms` for one example at most.
+
+    What the site's own people said is frozen by
+    exporter(site: Site, name: str, includes: frozenset[str], by: User, tell: Tell) -> DatasetSnapshot, which
+    raises LynceusError or ValueError with a sentence and calls tell(done, total);
+    news(site: Site, since: datetime | None) -> Mapping[str, int] counts what has come in, in words;
+    cases(folder: Path) -> pandas.DataFrame of a frozen dataset: case, part, label.
+
+    `intended_use` and `limits` are sentences of its model cards. `speed` is the path of a function
+    (folder: Path, expected_hash: str) -> Mapping[str, float] that times an artefact on this machine (`ms_1`,
+    `ms_16`); `examples` that of a module that knows the examples of a dataset (`apps.modelops.cases`).
     """
 
     name: str
@@ -42,6 +70,19 @@ class Domain:
     phases: tuple[Phase, ...] = ()
     dataset_command: str = ""
     operating_page: str = ""
+    gate: str = ""
+    latency_ms: float = 1000.0
+    exporter: str = ""
+    news: str = ""
+    cases: str = ""
+    includes: tuple[Include, ...] = ()
+    intended_use: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    speed: str = ""
+    examples: str = ""
+    has_pictures: bool = False
+    scorer: str = ""
+    shadow_page: str = ""
 
     def phase(self, name: str) -> Phase:
         """The phase of this name, or a plain one for a name the domain did not announce."""

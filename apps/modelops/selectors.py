@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Case, F, Q, QuerySet, Value, When
 
-from apps.accounts.models import Site
+from apps.accounts.models import Site, User
 from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.core.sql import Answered, run
@@ -85,8 +85,14 @@ def job_for(site: Site, job_id: int) -> TrainingJob | None:
 
 
 def jobs_ahead_of(job: TrainingJob) -> int:
-    """How many jobs of any site a worker would take before this one."""
-    return TrainingJob.objects.filter(status__in=OPEN, created_at__lt=job.created_at).count()
+    """How many jobs of any site a worker takes, or took, before this one."""
+    before = Q(queued_at__lt=job.queued_at) | Q(queued_at=job.queued_at, pk__lt=job.pk)
+    return TrainingJob.objects.filter(before, status__in=OPEN).count()
+
+
+def unseen_jobs_of(user: User) -> list[TrainingJob]:
+    """What ended since its requester last looked, the oldest first."""
+    return list(TrainingJob.objects.filter(requested_by=user, unseen=True).order_by("finished_at", "id")[:20])
 
 
 def datasets_of(site: Site, domain: str) -> QuerySet[DatasetSnapshot]:
@@ -105,7 +111,15 @@ def versions_of(site: Site, domain: str) -> QuerySet[ModelVersion]:
 
 def version_for(site: Site, version_id: int) -> ModelVersion | None:
     found = ModelVersion.objects.filter(dataset__site=site, pk=version_id)
-    return found.select_related("model__champion", "dataset", "job__requested_by").first()
+    return found.select_related(
+        "model__champion", "model__previous__dataset", "dataset", "job__requested_by"
+    ).first()
+
+
+def versions_for(site: Site, version_ids: Iterable[int]) -> list[ModelVersion]:
+    """Those of the site among them, oldest first."""
+    found = ModelVersion.objects.filter(dataset__site=site, pk__in=list(version_ids))
+    return list(found.select_related("model", "dataset__site", "job").order_by("number"))
 
 
 def promotion_of(version: ModelVersion) -> Promotion | None:
@@ -116,15 +130,15 @@ def promotion_of(version: ModelVersion) -> Promotion | None:
 def claimable_jobs() -> QuerySet[TrainingJob]:
     """Queued, or running under a lease that ran out because its holder died."""
     dead = Q(status=TrainingJob.Status.RUNNING, lease_expires_at__lt=now())
-    return TrainingJob.objects.filter(Q(status=TrainingJob.Status.QUEUED) | dead).order_by("created_at")
+    return TrainingJob.objects.filter(Q(status=TrainingJob.Status.QUEUED) | dead).order_by("queued_at", "id")
 
 
 def unfinished_job(
     dataset: DatasetSnapshot, *, preset: str, params: Mapping[str, Any], seed: int
 ) -> TrainingJob | None:
-    """The oldest job of this very kind that has not ended: waiting, running, or cut off."""
+    """The oldest job of this very kind that has not ended: waiting, running, cut off, or paused."""
     jobs = TrainingJob.objects.filter(dataset=dataset, preset=preset, params=dict(params), seed=seed)
-    return jobs.filter(status__in=OPEN).order_by("id").first()
+    return jobs.filter(status__in=(*OPEN, TrainingJob.Status.PAUSED)).order_by("id").first()
 
 
 def lease_left_s(job: TrainingJob) -> float:
@@ -137,7 +151,7 @@ def queue_age() -> tuple[int, float | None]:
     """(jobs nobody works on, age of the oldest in seconds), for /status."""
     waiting = claimable_jobs()
     oldest = waiting.first()
-    return waiting.count(), (now() - oldest.created_at).total_seconds() if oldest else None
+    return waiting.count(), (now() - oldest.queued_at).total_seconds() if oldest else None
 
 
 def events_of(job: TrainingJob) -> list[tuple[datetime, dict[str, Any]]]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.core.clock import now
+from apps.core.words import counted
 from apps.modelops.models import TrainingJob
 from apps.modelops.registry import Domain
 from apps.modelops.selectors import Curves
@@ -15,17 +16,18 @@ from apps.modelops.selectors import Curves
 Status = TrainingJob.Status
 Events = Sequence[tuple[datetime, Mapping[str, Any]]]
 NOTHING_AFTER = 3  # epochs without learning before the page says so
+STOPPED = {Status.PAUSED: "paused", Status.CANCELLED: "cancelled"}
 STALLED_AFTER = 2  # epochs without a better validation before the page says so
 
 ADVICE = {
     "dataset_changed": "The frozen files were edited or lost. Import the data again under a new name.",
     "out_of_memory": "Train again with a smaller batch or a smaller network.",
-    "disk_failed": "The operator makes room on the disk or mends it; then train again.",
+    "disk_failed": "The operator makes room on the disk or mends it; then resume it.",
     "process_died": (
-        "It was killed, perhaps for memory. Train again; if it dies again, the operator finds its log in"
-        " the job's folder."
+        "It was killed, perhaps for memory. Once its cause is mended, resume it; the operator finds its log"
+        " in the job's folder."
     ),
-    "gave_up": "Look for a shortage of memory on the machine that trains, then train again.",
+    "gave_up": "Look for a shortage of memory on the machine that trains, then resume it.",
     "training_error": "Mend what the message names, in the data or the parameters, and train again.",
     "invalid_params": "Train again with other parameters.",
 }
@@ -50,6 +52,8 @@ class Standing:
     rate_unit: str
     left_s: float | None
     message: str
+    learning_rate: float | None
+    usage: Mapping[str, float]  # cores, memory_mb and, of a graphics card, card_memory_mb
 
 
 def standing_of(job: TrainingJob, domain: Domain) -> Standing:
@@ -65,6 +69,8 @@ def standing_of(job: TrainingJob, domain: Domain) -> Standing:
         rate_unit=told.get("rate_unit", "items"),
         left_s=told.get("eta_s"),
         message=told.get("message", ""),
+        learning_rate=told.get("learning_rate"),
+        usage=told.get("usage", {}),
     )
 
 
@@ -84,46 +90,58 @@ def took_s(job: TrainingJob) -> float | None:
     return ((job.finished_at or now()) - job.started_at).total_seconds() if job.started_at else None
 
 
-def shares_of(job: TrainingJob, domain: Domain, events: Events) -> list[dict[str, Any]]:
-    """Shares of time: inside a training step where the trainer measured that, else by phase."""
-    for _, payload in reversed(events):
-        metrics = payload.get("metrics", {})
-        if inside := {name: v for name, v in metrics.items() if name.startswith("share_")}:
-            return [{"name": name.removeprefix("share_"), "share": v} for name, v in inside.items()]
-    return _phase_shares(job, domain, events)
+def shares_of(job: TrainingJob, domain: Domain, events: Events, curves: Curves) -> list[dict[str, Any]]:
+    """Shares of time, with seconds: inside a training step where the trainer measured that, else by phase."""
+    for metrics in reversed(curves.values()):
+        spent = {
+            name.removeprefix("seconds_"): sum(seconds for _, seconds in points)
+            for name, points in metrics.items()
+            if name.startswith("seconds_")
+        }
+        if spent:
+            return _shares(spent)
+    return _shares(_seconds_by_phase(job, domain, events))
 
 
-def _phase_shares(job: TrainingJob, domain: Domain, events: Events) -> list[dict[str, Any]]:
+def _seconds_by_phase(job: TrainingJob, domain: Domain, events: Events) -> dict[str, float]:
+    """A line without a phase ends one: it was put back, laid aside or queued again."""
     if not job.started_at:
-        return []
+        return {}
     starts = [(job.started_at, "start-up")]
     for at, payload in events:
-        phase = domain.phase(payload["phase"]).title
-        if payload["phase"] != "done" and phase != starts[-1][1]:
+        phase = domain.phase(payload["phase"]).title if payload.get("phase") else ""
+        if payload.get("phase") != "done" and phase != starts[-1][1]:
             starts.append((at, phase))
     ends = [at for at, _ in starts[1:]] + [job.finished_at or now()]
     spent: dict[str, float] = {}
     for (at, phase), end in zip(starts, ends, strict=True):
-        spent[phase] = spent.get(phase, 0.0) + max(0.0, (end - at).total_seconds())
+        if phase:
+            spent[phase] = spent.get(phase, 0.0) + max(0.0, (end - at).total_seconds())
+    return spent
+
+
+def _shares(spent: Mapping[str, float]) -> list[dict[str, Any]]:
     whole = sum(spent.values())
-    return [{"name": name, "share": s / whole} for name, s in spent.items()] if whole else []
+    return [{"name": n, "share": s / whole, "seconds": s} for n, s in spent.items()] if whole else []
 
 
 def sentence_of(job: TrainingJob, domain: Domain, curves: Curves, ahead: int) -> str:
     """What is going on, in one sentence that the numbers bear out."""
     if job.status == Status.QUEUED:
         return (
-            f"It waits for {ahead} job{'s' if ahead > 1 else ''} before it."
+            f"It waits for {counted(ahead, 'job')} before it."
             if ahead
             else "It is next: the training worker takes it as soon as it is free."
         )
     if job.status == Status.RUNNING:
         if job.cancel_requested:
             return "It was asked to stop and does so between two batches."
+        if job.pause_requested:
+            return "It was asked to pause and does so between two batches."
         if not job.progress:
             return "The training process is starting."
-    if job.status == Status.CANCELLED:
-        return _of_the_cancelled(job, domain)
+    if job.status in STOPPED:
+        return _of_the_stopped(job, domain)
     phase = job.progress.get("phase", "")
     drawn = phase if phase in curves else next(reversed(curves), "")
     open_phase = job.status == Status.RUNNING and drawn == phase
@@ -131,12 +149,13 @@ def sentence_of(job: TrainingJob, domain: Domain, curves: Curves, ahead: int) ->
     return said if said or job.status != Status.RUNNING else f"At work on: {domain.phase(phase).title}."
 
 
-def _of_the_cancelled(job: TrainingJob, domain: Domain) -> str:
+def _of_the_stopped(job: TrainingJob, domain: Domain) -> str:
+    how = STOPPED[Status(job.status)]
     if not job.progress:
-        return "It was cancelled before it began to learn."
+        return f"It was {how} before it began to learn."
     at = standing_of(job, domain)
     where = f", {at.unit} {at.value} of {at.total}" if at.total else ""
-    return f"It was cancelled at {at.phase}{where}."
+    return f"It was {how} at {at.phase}{where}."
 
 
 def _of_curve(metrics: Mapping[str, list[list[float]]], unit: str, going_on: bool) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ml.common.gate import LOCKED
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -27,18 +29,38 @@ class Summary:
             splits=_splits(summary.get("splits") or {}),
             counts=[(_title(name), value) for name, value in numbers.items()],
             texts=[(_title(name), value) for name, value in texts.items()],
-            tables=[(_title(name), list(value.items())) for name, value in maps.items()],
+            tables=[
+                (_title(name), [(key, _value(one)) for key, one in value.items()])
+                for name, value in maps.items()
+            ],
         )
 
+    @property
+    def has_locked_part(self) -> bool:
+        return any(split["name"] == LOCKED for split in self.splits)
 
-ORDER = ("train", "gap", "val", "test")
+
+ORDER = ("train", "gap", "val", "test", LOCKED, "held", "waiting", "excluded")
+MEANING = {
+    "gap": "between two parts, for labels to become known",
+    LOCKED: "locked: no trainer reads it, promotions are judged on it",
+    "held": "left out: it tested or gated in an earlier dataset",
+    "waiting": "left out: too new, until there is enough for a test of its own",
+    "excluded": "left out: its own split puts one patient, or one picture, in two parts",
+}
+
+
+def part_order(name: str) -> int:
+    return ORDER.index(name) if name in ORDER else len(ORDER)
 
 
 def _splits(splits: Mapping[str, Any]) -> list[dict[str, Any]]:
     counts = {name: n for name, n in splits.items() if isinstance(n, int)}
     whole = sum(counts.values()) or 1
-    names = sorted(counts, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
-    return [{"name": name, "n": counts[name], "share": counts[name] / whole} for name in names]
+    return [
+        {"name": name, "n": counts[name], "share": counts[name] / whole, "meaning": MEANING.get(name, "")}
+        for name in sorted(counts, key=part_order)
+    ]
 
 
 def _title(name: str) -> str:
@@ -46,6 +68,12 @@ def _title(name: str) -> str:
         return "Examples"
     words = name.removeprefix("n_").replace("_", " ")
     return (words[:1].upper() + words[1:]).replace("sha256", "SHA-256")
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    return value
 
 
 def _text(value: str | Sequence[Any]) -> str:

@@ -6,26 +6,31 @@ import hashlib
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, Site
 from apps.core.errors import LynceusError
 from apps.modelops import selectors
+from apps.modelops.cards import card_of
 from apps.modelops.charts import charts_of, draw
 from apps.modelops.forms import NewJobForm, initial_from
-from apps.modelops.measures import breakdowns, headlines, loose_facts, main_table, measured
-from apps.modelops.models import ModelVersion, TrainingJob
+from apps.modelops.gate_selectors import waiting_requests
+from apps.modelops.gate_views import gate_context, version_of
+from apps.modelops.lines import log_of
+from apps.modelops.measures import headlines, measured
+from apps.modelops.models import TrainingJob
+from apps.modelops.news import news_of
+from apps.modelops.notices import seen
 from apps.modelops.registry import Domain, all_domains, domain_named
-from apps.modelops.services.jobs import request_cancel, request_training
-from apps.modelops.services.promotion import promote_version
+from apps.modelops.services.jobs import request_training
 from apps.modelops.standing import advice_for, sentence_of, shares_of, standing_of, steps_of, took_s
-from apps.modelops.summaries import Summary
+from apps.modelops.variants import variants_of
 
 JOBS_SHOWN = 8
+LINES_ON_PAGE = 8
 VERSIONS_SHOWN = 8
 DATASETS_SHOWN = 12
 
@@ -46,11 +51,13 @@ def _place(site: Site, domain: Domain) -> dict[str, Any]:
         "is_ours": serving is not None and serving.dataset.site_id == site.pk,
         "headlines": headlines(serving.metrics) if serving else [],
         "promotion": selectors.promotion_of(serving) if serving else None,
+        "waiting": waiting_requests(site, domain.name),
         "versions": [
             (one, measured(one, "auc"), measured(one, "ap"))
             for one in selectors.versions_of(site, domain.name)[:VERSIONS_SHOWN]
         ],
         "datasets": selectors.datasets_of(site, domain.name)[:DATASETS_SHOWN],
+        "news": news_of(site, domain),
     }
 
 
@@ -69,14 +76,18 @@ def _job_rows(site: Site, domain: Domain) -> dict[str, Any]:
     return {
         "domain": domain,
         "jobs": [(one, standing_of(one, domain), took_s(one)) for one in jobs],
-        "mark": _mark(*((one.pk, one.status, one.cancel_requested, one.progress) for one in jobs)),
+        "mark": _mark(
+            *((one.pk, one.status, one.cancel_requested, one.pause_requested, one.progress) for one in jobs)
+        ),
     }
 
 
 @require_GET
 @role_required(Role.ML_ADMIN)
 def job(request: HttpRequest, job_id: int) -> HttpResponse:
-    return render(request, "modelops/job.html", _standing(_job(request, job_id)))
+    found = _job(request, job_id)
+    seen(found, user_of(request))
+    return render(request, "modelops/job.html", _standing(found))
 
 
 @require_GET
@@ -87,8 +98,10 @@ def job_live(request: HttpRequest, job_id: int) -> HttpResponse:
     if request.GET.get("seen") == _job_mark(found):
         return HttpResponse(status=204)
     context = _standing(found)
-    # The charts redraw themselves: their place is sent again only when there is another chart to draw.
+    # The charts redraw themselves: their place is sent again only when there is another chart to draw. So
+    # are the buttons, which somebody may be about to press, when there are others.
     context["new_charts"] = request.GET.get("charts") != context["charts_mark"]
+    context["new_actions"] = request.GET.get("actions") != context["actions_mark"]
     return _live(render(request, "modelops/job_live.html", context))
 
 
@@ -98,25 +111,29 @@ def _standing(found: TrainingJob) -> dict[str, Any]:
     curves = selectors.curves_of(events)
     charts = charts_of(curves, domain)
     charts_mark = _mark(*(chart.key for chart in charts))
+    actions_mark = _mark(found.status, found.cancel_requested, found.pause_requested)
     ahead = selectors.jobs_ahead_of(found) if found.status == TrainingJob.Status.QUEUED else 0
     return {
         "job": found,
         "domain": domain,
         "standing": standing_of(found, domain),
         "steps": steps_of(found, domain, events),
-        "phases": shares_of(found, domain, events),
+        "phases": shares_of(found, domain, events, curves),
+        "log": log_of(events)[-LINES_ON_PAGE:],
         "took_s": took_s(found),
         "sentence": sentence_of(found, domain, curves, ahead),
         "advice": advice_for(found),
         "charts": charts,
         "charts_mark": charts_mark,
-        "query": urlencode({"seen": _job_mark(found), "charts": charts_mark}),
+        "actions_mark": actions_mark,
+        "query": urlencode({"seen": _job_mark(found), "charts": charts_mark, "actions": actions_mark}),
         "active": "models",
     }
 
 
 def _job_mark(found: TrainingJob) -> str:
-    return _mark(found.status, found.cancel_requested, found.fence, found.progress)
+    wishes = found.cancel_requested, found.pause_requested
+    return _mark(found.status, wishes, found.fence, found.progress)
 
 
 @require_GET
@@ -133,15 +150,13 @@ def job_curves(request: HttpRequest, job_id: int) -> HttpResponse:
     return _live(JsonResponse(draw(chart, curves, domain, done=not found.is_open)))
 
 
-@require_POST
+@require_GET
 @role_required(Role.ML_ADMIN)
-def cancel_job(request: HttpRequest, job_id: int) -> HttpResponse:
+def job_log(request: HttpRequest, job_id: int) -> HttpResponse:
+    """The last lines of what the job said, as plain text, the newest last; times are UTC."""
     found = _job(request, job_id)
-    if request_cancel(found, by=user_of(request)):
-        messages.success(request, f"Job {found.pk} was asked to stop.")
-    else:
-        messages.warning(request, f"Job {found.pk} was over already.")
-    return redirect("modelops:job", found.pk)
+    lines = (f"{at:%Y-%m-%d %H:%M:%S}  {line}\n" for at, line in log_of(selectors.events_of(found)))
+    return _live(HttpResponse("".join(lines), content_type="text/plain; charset=utf-8"))
 
 
 @require_http_methods(["GET", "POST"])
@@ -158,6 +173,7 @@ def new_job(request: HttpRequest, domain: str) -> HttpResponse:
                 preset=form.cleaned_data["preset"],
                 params=form.params(),
                 seed=form.cleaned_data["seed"],
+                device=form.cleaned_data["device"],
                 by=user,
             )
         except LynceusError as error:
@@ -185,66 +201,24 @@ def _initial(request: HttpRequest, site: Site, domain: Domain) -> dict[str, Any]
 @require_GET
 @role_required(Role.ML_ADMIN)
 def version(request: HttpRequest, version_id: int) -> HttpResponse:
-    found = _version(request, version_id)
+    found = version_of(request, version_id)
     champion = found.model.champion
     context = {
-        "version": found,
+        **gate_context(found, user_of(request)),
         "domain": domain_named(found.model.domain),
-        "champion": champion,
-        "is_champion": champion == found,
-        "is_rollback": champion is not None and found.number < champion.number,
-        "compared": champion is not None and champion != found and champion.dataset_id == found.dataset_id,
-        "table": main_table(found, champion),
-        "breakdowns": breakdowns(found.metrics),
-        "facts": loose_facts(found.metrics),
+        "comparable": champion is not None
+        and champion != found
+        and champion.dataset.site_id == user_of(request).site_id,
+        "card": card_of(found),
+        "variants": variants_of(found),
         "promotions": found.promotions.select_related("by").order_by("-id"),
         "active": "models",
     }
     return render(request, "modelops/version.html", context)
 
 
-@require_POST
-@role_required(Role.ML_ADMIN)
-def promote(request: HttpRequest, version_id: int) -> HttpResponse:
-    """Put a version in service; an earlier one goes back the same way."""
-    found = _version(request, version_id)
-    user = user_of(request)
-    promote_version(found, by=user, site=user.site)
-    messages.success(
-        request, f"Version {found.number} is in service. Workers load it before their next batch."
-    )
-    return redirect("modelops:version", found.pk)
-
-
-@require_GET
-@role_required(Role.ML_ADMIN)
-def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
-    site = user_of(request).site
-    found = selectors.dataset_for(site, dataset_id)
-    if found is None:
-        raise Http404
-    context = {
-        "dataset": found,
-        "domain": domain_named(found.domain),
-        "summary": Summary.of(found.summary),
-        "versions": [
-            (one, measured(one, "auc"), measured(one, "ap"))
-            for one in selectors.versions_of(site, found.domain).filter(dataset=found)
-        ],
-        "active": "models",
-    }
-    return render(request, "modelops/dataset.html", context)
-
-
 def _job(request: HttpRequest, job_id: int) -> TrainingJob:
     found = selectors.job_for(user_of(request).site, job_id)
-    if found is None:
-        raise Http404
-    return found
-
-
-def _version(request: HttpRequest, version_id: int) -> ModelVersion:
-    found = selectors.version_for(user_of(request).site, version_id)
     if found is None:
         raise Http404
     return found

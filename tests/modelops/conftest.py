@@ -77,10 +77,14 @@ def stranger(dataset) -> Client:
 def make_version(make_job, tmp_path):
     """A version with a whole artefact on disk and these measures."""
 
-    def make(metrics: Mapping[str, Any] | None = None) -> ModelVersion:
+    def make(
+        metrics: Mapping[str, Any] | None = None, how: str = "well", *,
+        files: Mapping[str, bytes] | None = None, **meta: Any,
+    ) -> ModelVersion:  # fmt: skip
         job = jobs.claim(make_job().pk)
         made = tmp_path / f"made-{job.pk}"
-        artefact_hash = write_artefact(made, kind="testing", files={}, meta={"job": job.pk})
+        meta = {"job": job.pk, "how": how, **meta}
+        artefact_hash = write_artefact(made, kind="testing", files=files or {}, meta=meta)
         return jobs.finish_succeeded(job, made, artefact_hash, metrics or METRICS)
 
     return make

@@ -13,12 +13,12 @@ from apps.modelops.management.commands.train import progress_line
 from apps.modelops.models import TrainingJob
 from apps.modelops.places import dataset_folder
 from apps.modelops.selectors import champion
-from apps.modelops.services.promotion import promote_version
+from apps.modelops.services.promotion import install_first_champion
 
 
 def test_it_works(make_version, site, tmp_path, capsys) -> None:
     version = make_version()
-    promote_version(version, by=None, site=site)
+    install_first_champion(version, by=None, site=site)
     for name in ("1", "champion"):
         out = tmp_path / f"{name}.json"
         call_command("evaluate", "testing", "--version", name, "--file", "x.csv", "--json", str(out))

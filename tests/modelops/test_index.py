@@ -10,7 +10,8 @@ from django.urls import reverse
 
 from apps.modelops.models import TrainingJob
 from apps.modelops.services import jobs
-from apps.modelops.services.promotion import promote_version
+from apps.modelops.services.control import request_cancel
+from apps.modelops.services.promotion import install_first_champion
 
 URL = "/models/"
 
@@ -21,7 +22,7 @@ def rows_address(page: str) -> str:
 
 def test_it_works(admin, make_version, site, make_user) -> None:
     version = make_version()
-    promote_version(version, by=make_user("operator", full_name="Bo West"), site=site)
+    install_first_champion(version, by=make_user("operator", full_name="Bo West"), site=site)
     page = admin.get(URL).content.decode()
     assert "Version 1" in page
     assert "0.600 to 0.710" in page
@@ -61,7 +62,7 @@ def test_the_live_rows_answer_only_when_something_changed(admin, make_job) -> No
     job = make_job()
     address = rows_address(admin.get(URL).content.decode())
     assert admin.get(address).status_code == 204
-    jobs.request_cancel(job, by=None)
+    request_cancel(job, by=None)
     answer = admin.get(address)
     assert answer.status_code == 200
     assert answer.content.decode().strip().startswith("<tbody")
@@ -79,7 +80,7 @@ def test_jobs_under_way_come_first(admin, make_job) -> None:
 
 def test_another_site_sees_the_champion_that_serves_it_and_nothing_more(stranger, make_version, site) -> None:
     version = make_version()
-    promote_version(version, by=None, site=site)
+    install_first_champion(version, by=None, site=site)
     page = stranger.get(URL).content.decode()
     assert "Version 1" in page
     assert "another site&#x27;s data" in page or "another site's data" in page
@@ -95,12 +96,13 @@ def test_other_roles_stay_out(client, make_user, make_version, role) -> None:
     for name, argument in (
         ("index", None), ("job_rows", "testing"), ("new_job", "testing"), ("job", version.job_id),
         ("job_live", version.job_id), ("job_curves", version.job_id), ("version", version.pk),
-        ("dataset", version.dataset_id),
+        ("gate_live", version.pk), ("dataset", version.dataset_id),
     ):  # fmt: skip
         arguments = [argument] if argument else []
         assert client.get(reverse(f"modelops:{name}", args=arguments)).status_code == 403, name
     for name, argument in (
-        ("new_job", "testing"), ("cancel_job", version.job_id), ("promote", version.pk),
+        ("new_job", "testing"), ("cancel_job", version.job_id), ("check_at_gate", version.pk),
+        ("ask", version.pk), ("back", version.pk),
     ):  # fmt: skip
         assert client.post(reverse(f"modelops:{name}", args=[argument])).status_code == 403, name
 

@@ -97,12 +97,26 @@ def test_curves_are_what_the_chart_draws(admin, running) -> None:
 
 
 def test_shares_of_a_step_make_the_phase_bar_where_they_were_measured(admin, running) -> None:
-    shares = {"share_data": 0.12, "share_forward": 0.31, "share_backward": 0.49, "share_optimizer": 0.08}
-    jobs.add_progress(running, {"phase": "train", "epoch": 3, "epochs": 9, "metrics": shares})
+    spent = {"seconds_data": 6, "seconds_forward": 15.5, "seconds_backward": 24.5, "seconds_optimizer": 4}
+    for epoch in (3, 4):
+        jobs.add_progress(running, {"phase": "train", "epoch": epoch, "epochs": 9, "metrics": spent})
     page = admin.get(address_of(running)).content.decode()
-    assert "data 12 %" in page
-    assert "backward 49 %" in page
-    assert "chart=train.share" not in page
+    assert "data 12 %, 12 s" in page
+    assert "backward 49 %, 49 s" in page
+    assert "chart=train.seconds" not in page
+
+
+def test_what_it_takes_of_the_machine_is_shown(admin, running) -> None:
+    usage = {"cores": 1.84, "memory_mb": 1212}
+    told = {"phase": "train", "epoch": 3, "epochs": 9, "learning_rate": 0.004, "usage": usage}
+    jobs.add_progress(running, told)
+    page = admin.get(address_of(running)).content.decode()
+    assert "0.004" in page
+    assert "<strong>1.8</strong>" in page
+    assert "1,212 MiB" in page
+    assert "Memory of the card" not in page
+    jobs.add_progress(running, told | {"usage": usage | {"card_memory_mb": 700}})
+    assert "700 MiB" in admin.get(address_of(running)).content.decode()
 
 
 def test_only_what_starts_a_phase_or_measures_is_kept(admin, running) -> None:
@@ -129,7 +143,7 @@ def test_a_running_job_is_asked_to_stop_and_that_is_recorded(admin, running) -> 
     answer = admin.post(address_of(running, "cancel_job"), follow=True)
     assert "was asked to stop" in answer.content.decode()
     assert "stopping" in answer.content.decode()
-    assert jobs.renew(running) is True
+    assert jobs.renew(running) == "cancel"
     event = AuditEvent.objects.get(action="training.cancel_requested")
     assert (event.subject, event.actor) == (f"job:{running.pk}", f"user:{answer.context['user'].pk}")
 

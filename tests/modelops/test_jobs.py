@@ -12,6 +12,7 @@ from apps.core.errors import LynceusError
 from apps.modelops.models import JobEvent, ModelVersion, TrainingJob
 from apps.modelops.selectors import queue_age
 from apps.modelops.services import jobs
+from apps.modelops.services.control import request_cancel
 from ml.common.artefact import write_artefact
 
 Status = TrainingJob.Status
@@ -53,15 +54,41 @@ def test_a_dead_holders_job_is_taken_over_and_the_dead_are_fenced_out(make_job, 
     assert jobs.finish_succeeded(second, made, artefact_hash, {}).number == 1
 
 
-def test_a_job_that_kills_its_supervisor_each_time_is_given_up(make_job, monkeypatch) -> None:
-    monkeypatch.setattr(jobs, "CLAIMS_MAX", 2)
-    job, next_one = make_job(), make_job()
-    for _ in range(2):
+def test_a_job_that_kills_its_supervisor_each_time_is_given_up(make_job) -> None:
+    job = make_job()
+    for _ in range(3):
         assert jobs.claim() == job
         expire_lease(job)
+    next_one = make_job()
     assert jobs.claim() == next_one
     job.refresh_from_db()
     assert (job.status, job.error_code) == (Status.FAILED, "gave_up")
+
+
+def test_with_more_attempts_it_would_be_taken_on(make_job, monkeypatch) -> None:
+    monkeypatch.setattr(jobs, "ATTEMPTS_MAX", 4)
+    job = make_job()
+    for _ in range(3):
+        jobs.claim()
+        expire_lease(job)
+    assert jobs.claim() == job
+
+
+def test_one_that_gets_further_each_time_is_not_given_up(make_job) -> None:
+    job = make_job()
+    for epoch in range(5):
+        held = jobs.claim()
+        assert held == job
+        jobs.add_progress(held, {"phase": "train", "epoch": epoch, "checkpoint": True})
+        expire_lease(job)
+
+
+def test_a_job_that_was_cut_off_stands_behind_those_that_waited_when_it_began(make_job) -> None:
+    cut_off, waits = make_job(), make_job()
+    assert jobs.claim() == cut_off
+    expire_lease(cut_off)
+    later = make_job()
+    assert [jobs.claim(), jobs.claim(), jobs.claim()] == [waits, cut_off, later]
 
 
 def test_a_live_lease_is_not_taken_over(make_job) -> None:
@@ -83,7 +110,7 @@ def test_a_claim_between_two_looks_does_not_swallow_a_cancel(make_job, monkeypat
         return real(self, **fields)
 
     monkeypatch.setattr(QuerySet, "update", claimed_before_the_first)
-    assert jobs.request_cancel(job, by=None)
+    assert request_cancel(job, by=None)
     job.refresh_from_db()
     assert (job.status, job.cancel_requested) == (Status.RUNNING, True)
 
@@ -108,7 +135,7 @@ def test_a_waiting_job_is_rung_for_once_in_a_while(make_job, monkeypatch) -> Non
 
 def test_a_queued_job_is_cancelled_at_once(make_job) -> None:
     job = make_job()
-    jobs.request_cancel(job, by=None)
+    request_cancel(job, by=None)
     job.refresh_from_db()
     assert job.status == Status.CANCELLED
     assert jobs.claim() is None
@@ -118,6 +145,7 @@ def test_bad_requests_are_refused(dataset) -> None:
     for changes, code in (
         ({"preset": "huge"}, "unknown_preset"),
         ({"params": {"how": 3}}, "invalid_params"),
+        ({"device": "abacus"}, "unknown_device"),
     ):
         with pytest.raises(LynceusError) as caught:
             jobs.request_training(**{"dataset": dataset, "preset": "tiny", **changes})

@@ -15,7 +15,7 @@ URL = "/models/testing/train/"
 
 @pytest.fixture
 def asked(dataset) -> dict[str, object]:
-    return {"dataset": dataset.pk, "preset": "slow", "seed": 7}
+    return {"dataset": dataset.pk, "preset": "slow", "seed": 7, "device": "auto"}
 
 
 def test_it_works(admin, asked) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
 
 import pytest
@@ -10,12 +12,14 @@ from django.core.management import CommandError, call_command
 from apps.core.errors import LynceusError
 from apps.modelops.management.commands import train
 from apps.modelops.models import ModelVersion, TrainingJob
-from apps.modelops.places import checkpoint_folder, job_folder
+from apps.modelops.places import checkpoint_folder, half_made, scratch_folder
 from apps.modelops.selectors import artefact_dir, champion, curves_of, events_of
 from apps.modelops.services import jobs, runner
-from apps.modelops.services.promotion import promote_version
+from apps.modelops.services.control import request_cancel
+from apps.modelops.services.promotion import install_first_champion
 from apps.modelops.services.runner import run_next
 from ml.common.artefact import open_artefact, write_artefact
+from tests.promoting import put_in_service
 
 Status = TrainingJob.Status
 pytestmark = pytest.mark.usefixtures("child_can_start")
@@ -40,28 +44,78 @@ def test_a_trainers_sentence_reaches_the_job(make_job) -> None:
     assert job.error_message == "There is no positive case."
 
 
-def test_a_job_whose_process_died_says_so_and_keeps_no_checkpoints(make_job) -> None:
-    """It had written one; films of patients would lie in it for ever."""
+def test_a_job_whose_process_died_goes_on_from_its_checkpoint(make_job) -> None:
     job = make_job("dies")
     assert run_next() is None
     job.refresh_from_db()
-    assert (job.status, job.error_code) == (Status.FAILED, "process_died")
-    assert job_folder(job.pk).is_dir()
+    assert (job.status, job.attempts) == (Status.QUEUED, 0)  # it had got further
+    assert (checkpoint_folder(job.pk) / "epoch-2").exists()
+    assert not scratch_folder(job.pk).exists()
+    assert open_artefact(artefact_dir(run_next())).meta == {"resumed": True}
     assert not checkpoint_folder(job.pk).exists()
 
 
-def test_without_the_removal_they_would_stay(make_job, monkeypatch) -> None:
-    monkeypatch.setattr(jobs, "_forget_checkpoints", lambda job: None)
+def test_films_would_stay_if_nobody_removed_them(make_job, monkeypatch) -> None:
+    monkeypatch.setattr(jobs, "forget_run", lambda job: None)
     job = make_job("dies")
     run_next()
+    assert (scratch_folder(job.pk) / "films").exists()
+
+
+def test_a_poison_job_is_parked_and_delays_nobody(make_job) -> None:
+    poison, good = make_job("poison"), make_job()
+    assert run_next() is None
+    assert run_next().job == good
+    assert run_next() is run_next() is None
+    poison.refresh_from_db()
+    assert (poison.status, poison.error_code, poison.fence) == (Status.FAILED, "process_died", 3)
+    assert "died 3 times while it got no further" in poison.error_message
+    assert "It ended with code 9." in poison.error_message
+    assert jobs.claim() is None
+    assert not checkpoint_folder(poison.pk).exists()
+
+
+def test_a_full_disk_says_so_and_leaves_what_serves(make_job, site) -> None:
+    make_job()
+    serving = run_next()
+    put_in_service(serving)
+    job = make_job("fills the disk")
+    assert run_next() is None
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == (Status.FAILED, "disk_failed")
+    assert job.error_message == "The disk is full. What serves is untouched."
+    assert champion("testing") == serving
+    assert open_artefact(artefact_dir(serving), serving.artefact_hash)
+    assert not half_made(job.pk)
     assert (checkpoint_folder(job.pk) / "epoch-2").exists()
+
+
+def test_half_an_artefact_would_be_a_version_if_nobody_opened_it(make_job, monkeypatch) -> None:
+    make_job()
+    whole = open_artefact(artefact_dir(run_next()))
+    trusting = dataclasses.replace(whole, artefact_hash="f" * 64)
+    monkeypatch.setattr(jobs, "open_artefact", lambda *given, **named: trusting)
+    make_job("forges")
+    assert run_next() is not None
+
+
+def test_a_disk_that_fails_the_supervisor_ends_the_job_with_that_word(make_job, monkeypatch) -> None:
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/somewhere/log.txt")
+
+    monkeypatch.setattr(runner._Supervisor, "_start", full)
+    job = make_job()
+    assert run_next() is None
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == (Status.FAILED, "disk_failed")
+    assert "/" not in job.error_message
 
 
 @pytest.mark.parametrize(
     ("how", "code", "says"),
     [
         ("card full", "out_of_memory", "smaller batch"),
-        ("disk full", "disk_failed", "A file failed: No space left on device."),
+        ("disk full", "disk_failed", "The disk is full."),
         ("speechless", "training_error", "RuntimeError"),
     ],
 )
@@ -87,7 +141,7 @@ def test_a_running_job_is_cancelled_between_two_batches(make_job) -> None:
 
     def cancel_when_it_waits(progress) -> None:
         if progress.get("message") == "waiting":
-            jobs.request_cancel(job, by=None)
+            request_cancel(job, by=None)
 
     assert run_next(listener=cancel_when_it_waits) is None
     job.refresh_from_db()
@@ -95,13 +149,12 @@ def test_a_running_job_is_cancelled_between_two_batches(make_job) -> None:
     assert not checkpoint_folder(job.pk).exists()
 
 
-def test_a_child_that_does_not_listen_is_killed(make_job, monkeypatch) -> None:
-    monkeypatch.setattr(runner, "GRACE_S", 0.2)
+def test_a_child_that_does_not_listen_is_killed(make_job) -> None:
     job = make_job("deaf")
 
     def cancel_when_it_waits(progress) -> None:
         if progress.get("message") == "waiting":
-            jobs.request_cancel(job, by=None)
+            request_cancel(job, by=None)
 
     assert run_next(listener=cancel_when_it_waits) is None
     job.refresh_from_db()
@@ -159,13 +212,14 @@ def test_promotion_checks_the_artefact_first(make_job, site) -> None:
     make_job()
     version = run_next()
     assert champion("testing") is None
-    promote_version(version, by=None, site=site)
-    promote_version(version, by=None, site=site)
+    whole = (artefact_dir(version) / "trees.ubj").read_bytes()
+    (artefact_dir(version) / "trees.ubj").write_bytes(b"evil")
+    with pytest.raises(LynceusError) as caught:
+        install_first_champion(version, by=None, site=site)
+    assert caught.value.code == "artefact_hash_mismatch"
+    assert champion("testing") is None
+    (artefact_dir(version) / "trees.ubj").write_bytes(whole)
+    install_first_champion(version, by=None, site=site)
+    install_first_champion(version, by=None, site=site)
     assert champion("testing") == version
     assert version.promotions.count() == 1
-    make_job()
-    other = run_next()
-    (artefact_dir(other) / "trees.ubj").write_bytes(b"evil")
-    with pytest.raises(LynceusError) as caught:
-        promote_version(other, by=None, site=site)
-    assert caught.value.code == "artefact_hash_mismatch"

@@ -11,16 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from celery import current_app
 from django.conf import settings
 
+from apps.core.clock import now
 from apps.core.sweep import sweep_all
 from apps.modelops.models import ModelVersion, TrainingJob
 from apps.modelops.places import job_folder
 from apps.modelops.selectors import artefact_dir
+from apps.modelops.services import child
 from apps.modelops.services.runner import run_next
 from ml.common.artefact import open_artefact
 from tests.modelops.test_jobs import expire_lease
@@ -122,10 +125,20 @@ def test_its_child_ends_and_another_runner_resumes(job, lock, supervise, monkeyp
 
 def test_a_child_that_did_not_hear_of_it_would_train_on(job, lock, supervise) -> None:
     supervise(HOLD_THE_PIPE).kill()
+    # As if somebody went on renewing: without a lease it would end all the same.
+    TrainingJob.objects.update(lease_expires_at=now() + timedelta(hours=1))
     steps = lock.parent / "steps"
     enough = steps.stat().st_size + 150  # at 20 a second at most: beyond the moment given to a clean exit
     until(lambda: steps.stat().st_size >= enough)
     assert is_held(lock)
+
+
+def test_the_child_of_one_that_hung_is_gone_before_the_lease_is(job, lock, supervise) -> None:
+    """Or two would train on one device: the pipe to one that hangs stays open."""
+    hung = supervise()
+    os.kill(hung.pid, signal.SIGSTOP)
+    TrainingJob.objects.update(lease_expires_at=now() + child.LEASE_MARGIN)
+    until(lambda: not is_held(lock))
 
 
 def test_one_that_hung_and_woke_up_is_fenced_out(job, lock, supervise) -> None:

@@ -7,19 +7,29 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import IO, Any
 
 from django.conf import settings
+from django.db import DatabaseError, connection
 
+from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.modelops import places
+from apps.modelops.devices import device_of
+from apps.modelops.lineage import lineage
 from apps.modelops.models import TrainingJob
 from apps.modelops.registry import domain_named, load
 from apps.modelops.services.datasets import check_unchanged
+from apps.modelops.services.faults import said_of
+from apps.modelops.services.usage import Usage
 from ml.common.contracts import Cancelled, ProgressEvent, TrainRequest
 
 SPEAK_EVERY_S = 0.5
+LOOK_EVERY_S = 2.0  # at the lease
+LEASE_MARGIN = timedelta(seconds=5)
 
 
 class _Voice:
@@ -31,25 +41,30 @@ class _Voice:
         self.stopping = threading.Event()
         self._spoke_at = 0.0
         self._phase = ""
+        self._usage = Usage()
 
     def say(self, **message: Any) -> None:
         self.out.write(json.dumps(message) + "\n")
 
     def progress(self, event: ProgressEvent) -> None:
-        """The trainer's callback: speaks at most twice a second, but never swallows a phase or a metric."""
+        """The trainer's callback: speaks at most twice a second, but never swallows a phase, a metric or a
+        checkpoint."""
         if self.stopping.is_set():
             raise Cancelled
         current = time.monotonic()
-        if event.metrics or event.phase != self._phase or current - self._spoke_at >= SPEAK_EVERY_S:
+        counts = event.metrics or event.checkpoint or event.phase != self._phase
+        if counts or current - self._spoke_at >= SPEAK_EVERY_S:
             self._spoke_at, self._phase = current, event.phase
-            self.say(progress={k: v for k, v in asdict(event).items() if v not in (None, "", {})})
+            told = {k: v for k, v in asdict(event).items() if v not in (None, "", {}) and v is not False}
+            self.say(progress=told | {"usage": self._usage.since_last()})
 
 
 def run(job_id: int, fence: int) -> int:
     """Train; returns the process's exit code."""
     voice = _Voice()
     signal.signal(signal.SIGTERM, lambda *_: voice.stopping.set())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_before_lease, args=(job_id, fence), daemon=True).start()
     try:
         result = _train(job_id, fence, voice)
     except Cancelled:
@@ -59,22 +74,10 @@ def run(job_id: int, fence: int) -> int:
         return 1
     except (MemoryError, OSError, ValueError, RuntimeError) as error:
         # The traceback goes to the job's log, not to a page.
-        voice.say(error=_said_of(error))
+        voice.say(error=said_of(error))
         raise
     voice.say(result=result)
     return 0
-
-
-def _said_of(error: Exception) -> dict[str, str]:
-    """A code and one sentence: the trainers' own, or what is known of the machine."""
-    first = next(iter(str(error).splitlines()), "") or type(error).__name__
-    # A graphics card without memory says so in a RuntimeError.
-    if isinstance(error, MemoryError) or "out of memory" in first.lower():
-        return {"code": "out_of_memory", "message": "Training ran out of memory: use a smaller batch."}
-    if isinstance(error, OSError):
-        # Without the file's name: paths are for the log.
-        return {"code": "disk_failed", "message": f"A file failed: {error.strerror or type(error).__name__}."}
-    return {"code": "training_error", "message": first[:500]}
 
 
 def _train(job_id: int, fence: int, voice: _Voice) -> dict[str, Any]:
@@ -90,9 +93,10 @@ def _train(job_id: int, fence: int, voice: _Voice) -> dict[str, Any]:
         checkpoint_dir=checkpoints,
         params=job.params,
         seed=job.seed,
-        device=settings.LYNCEUS_DEVICE,
+        device=device_of(job),
         resume=any(checkpoints.iterdir()),
         weights_dir=settings.LYNCEUS_BACKBONE_DIR,
+        lineage=lineage(job.domain),
     )
     result = load(domain_named(job.domain).trainer)(request, voice.progress)
     return {
@@ -102,11 +106,24 @@ def _train(job_id: int, fence: int, voice: _Voice) -> dict[str, Any]:
     }
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Standard input closes when the supervisor is gone: nobody would hear the result."""
     # By descriptor: a daemon thread inside sys.stdin's lock would abort the interpreter's exit.
     while os.read(0, 1):
         pass
     # The supervisor also closes it after the last word; give that exit a moment to happen by itself.
     time.sleep(5)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _end_before_lease(job_id: int, fence: int) -> None:
+    """A supervisor that hangs does not renew: this process is gone before another may take up the job, or the
+    device. While the database is away, what it last said counts."""
+    expires_at: datetime | None = now() + LEASE_MARGIN * 2
+    while expires_at is not None and expires_at - now() > LEASE_MARGIN:
+        time.sleep(LOOK_EVERY_S)
+        with suppress(DatabaseError):
+            mine = TrainingJob.objects.filter(pk=job_id, fence=fence, status=TrainingJob.Status.RUNNING)
+            expires_at = mine.values_list("lease_expires_at", flat=True).first()
+        connection.close()
     os.killpg(0, signal.SIGKILL)

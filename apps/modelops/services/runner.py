@@ -1,7 +1,8 @@
 """Run one training job in a fresh subprocess and stand by it: progress, lease, cancel, result.
 
 The child speaks JSON lines on its standard output and watches its standard input: when this process
-dies the pipe closes and the child ends itself, so that a job never trains twice at once.
+dies the pipe closes and the child ends itself, so that a job never trains twice at once. A child that dies
+without a word goes on later from its checkpoint.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,11 +26,14 @@ from django.conf import settings
 from apps.modelops import places
 from apps.modelops.models import ModelVersion, TrainingJob
 from apps.modelops.services import jobs
+from apps.modelops.services.faults import said_of
 from ml.common.artefact import ArtefactError
 
 log = structlog.get_logger(__name__)
-RENEW_EVERY_S = 2.0
-GRACE_S = 20.0  # after asking the child to stop between two batches
+# Together a job that is cancelled ends within five seconds, whatever its process is at.
+RENEW_EVERY_S = 1.0
+GRACE_S = 2.5  # after asking the child to stop between two batches
+EXIT_S = 20.0  # for the child to end by itself after its last word
 MAX_LINE_BYTES = 1_000_000
 Listener = Callable[[Mapping[str, Any]], None]
 
@@ -36,7 +41,7 @@ Listener = Callable[[Mapping[str, Any]], None]
 def run_next(
     job_id: int | None = None, listener: Listener | None = None, *, resumable: bool = False
 ) -> ModelVersion | None:
-    """Claim and run one job; None if there was none to claim or it made no version.
+    """Claim and run one job; None if there was none to claim or it made no version (yet: it may wait again).
 
     Ctrl-C cancels the job; a `resumable` one stays unfinished, free to be claimed again.
     """
@@ -55,7 +60,12 @@ def run_next(
         raise
     except jobs.LeaseLost:
         log.warning("training_lease_lost", job=job.pk, fence=job.fence)
-        return None
+    except OSError as error:
+        # Its own files, such as the log; the child says for itself what its files lack.
+        log.exception("training_disk_failed", job=job.pk)
+        with suppress(jobs.LeaseLost):
+            jobs.finish_failed(job, **said_of(error))
+    return None
 
 
 class _Supervisor:
@@ -64,7 +74,7 @@ class _Supervisor:
         self.listener = listener
         self.result: dict[str, Any] | None = None
         self.error: dict[str, str] | None = None
-        self.cancelled = False
+        self.wish = ""  # cancel or pause, once it was passed on
         self.folder = places.job_folder(job.pk)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -82,7 +92,7 @@ class _Supervisor:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and command
             command,
             cwd=settings.BASE_DIR,
-            env={**os.environ, **_child_environment()},
+            env={**os.environ, **child_environment()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log_file,
@@ -105,8 +115,9 @@ class _Supervisor:
             # Also when lines never cease: a talkative child must still hear of a cancel.
             if time.monotonic() - renewed_at >= RENEW_EVERY_S:
                 renewed_at = time.monotonic()
-                if jobs.renew(self.job) and not self.cancelled:
-                    self._cancel(child)
+                if (wish := jobs.renew(self.job)) and not self.wish:
+                    self._stop(child)
+                self.wish = wish or self.wish  # who is paused may still be cancelled
 
     def _hear(self, line: bytes) -> None:
         try:
@@ -123,10 +134,9 @@ class _Supervisor:
             if self.listener:
                 self.listener(message["progress"])
 
-    def _cancel(self, child: subprocess.Popen[bytes]) -> None:
-        self.cancelled = True
-        _signal_group(child, signal.SIGTERM)
-        killer = threading.Timer(GRACE_S, _signal_group, (child, signal.SIGKILL))
+    def _stop(self, child: subprocess.Popen[bytes]) -> None:
+        signal_group(child, signal.SIGTERM)
+        killer = threading.Timer(GRACE_S, signal_group, (child, signal.SIGKILL))
         killer.daemon = True
         killer.start()
 
@@ -135,10 +145,10 @@ class _Supervisor:
         if child.stdin:
             child.stdin.close()
         try:
-            child.wait(timeout=GRACE_S)
+            child.wait(timeout=EXIT_S)
         except subprocess.TimeoutExpired:
             log.warning("training_killed", job=self.job.pk)
-        _signal_group(child, signal.SIGKILL)
+        signal_group(child, signal.SIGKILL)
         child.wait()
 
     def _conclude(self, returncode: int) -> ModelVersion | None:
@@ -152,16 +162,24 @@ class _Supervisor:
                 )
             except ArtefactError as error:
                 self.error = {"code": error.code, "message": error.message}
-        if self.cancelled:
+        wish = jobs.renew(self.job) or self.wish  # it may have been asked while the process was ending
+        if wish == "cancel":
             jobs.finish_cancelled(self.job)
-            return None
-        said = self.error or {
-            "code": "process_died",
-            "message": f"The training process ended with code {returncode}; its log is kept with the job.",
-        }
-        jobs.finish_failed(self.job, said["code"], said["message"])
-        log.error("training_failed", job=self.job.pk, code=said["code"])
+        elif wish == "pause":
+            jobs.finish_paused(self.job)
+        elif self.error:
+            jobs.finish_failed(self.job, **self.error)
+            log.error("training_failed", job=self.job.pk, code=self.error["code"])
+        else:
+            jobs.put_back(self.job, _how_it_ended(returncode))
+            log.error("training_died", job=self.job.pk, returncode=returncode)
         return None
+
+
+def _how_it_ended(returncode: int) -> str:
+    if returncode < 0:
+        return f"It was ended by signal {-returncode} ({signal.Signals(-returncode).name})."
+    return f"It ended with code {returncode}."
 
 
 def _pump(stream: IO[bytes] | None, lines: queue.Queue[bytes | None]) -> None:
@@ -171,14 +189,14 @@ def _pump(stream: IO[bytes] | None, lines: queue.Queue[bytes | None]) -> None:
     lines.put(None)
 
 
-def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
+def signal_group(child: subprocess.Popen[bytes], number: int) -> None:
     try:
         os.killpg(child.pid, number)
     except (ProcessLookupError, PermissionError):
         return  # the whole group is gone
 
 
-def _child_environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """PYTHONHASHSEED because a run must be repeatable. A thread that waits for another sleeps instead of
     spinning: beside other work on two cores an epoch of films took 15 s of processor time, not 72 s.
     """

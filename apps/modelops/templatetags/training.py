@@ -32,5 +32,10 @@ def figure(value: Any) -> str:
 
 
 @register.filter
+def share(of_one: float) -> str:
+    return f"{100 * of_one:.1f} %"
+
+
+@register.filter
 def pace(rate: float) -> str:
     return str(intcomma(round(rate))) if rate >= 100 else f"{rate:.1f}"

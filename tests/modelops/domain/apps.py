@@ -8,6 +8,8 @@ class TestDomainConfig(AppConfig):
     label = "testdomain"
 
     def ready(self) -> None:
+        from tests.modelops.domain.killer import listen
         from tests.modelops.domain.trainer import register
 
         register()
+        listen()

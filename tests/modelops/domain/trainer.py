@@ -3,15 +3,17 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apps.modelops.registry import Domain, Phase, register_domain
-from ml.common.artefact import write_artefact
-from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
+from apps.modelops.registry import Domain, Include, Phase, register_domain
+from ml.common.artefact import open_artefact, write_artefact
+from ml.common.contracts import SCRATCH, ProgressCallback, ProgressEvent, TrainRequest, TrainResult
+from ml.common.gate import GateLine, GateReport, GateRequest, locked_line
 from ml.common.options import choice, from_params, option
 from ml.fraud.contracts import EvaluationReport
 
@@ -21,7 +23,8 @@ FAULTS = {
     "disk full": OSError(errno.ENOSPC, "No space left on device", "/somewhere/epoch-2"),
     "speechless": RuntimeError(),
 }
-HOWS = ("well", *FAULTS, "dies", "forges", "waits", "outlives", "deaf")
+HOWS = ("well", *FAULTS, "dies", "poison", "fills the disk", "forges", "waits", "outlives", "deaf")
+ROOM = 100_000  # bytes a file may have, once the disk is full
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,19 @@ def register() -> None:
             config=Config,
             phases=(Phase("train", "learning"), Phase("check", "checking", unit="round")),
             dataset_command="python manage.py make_it_up",
+            gate="tests.modelops.domain.trainer:gate",
+            exporter="tests.modelops.domain.exporter:export",
+            news="tests.modelops.domain.exporter:news",
+            cases="tests.modelops.domain.exporter:cases",
+            includes=(
+                Include("signed", "Signed reads"),
+                Include("other", "Other reads", "Of other people.", initial=False),
+            ),
+            speed="tests.modelops.domain.cases:measure_speed",
+            examples="tests.modelops.domain.cases",
+            has_pictures=True,
+            intended_use=("It is made up, to be tested with.",),
+            limits=("It knows nothing.",),
         )
     )
 
@@ -61,11 +77,17 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
         progress(ProgressEvent("train", epoch=epoch, epochs=2, rate=10.0, rate_unit="rows", metrics=metrics))
     if how in FAULTS:
         raise FAULTS[how]
-    if how == "dies" and not request.resume:
-        (request.checkpoint_dir / "epoch-2").write_text("")
+    if how == "poison" or (how == "dies" and not request.resume):
+        if how == "dies":
+            keep(request, progress)
         os._exit(9)
+    if how == "fills the disk":
+        keep(request, progress)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        files = {"model.onnx": b"x", "trees.ubj": bytes(2 * ROOM)}
+        write_artefact(request.output_dir, kind="testing", files=files, meta={})
     if how == "outlives" and not request.resume:
-        (request.checkpoint_dir / "epoch-2").write_text("")
+        keep(request, progress)
         hold_lock(request.checkpoint_dir.parent / "alive")
         wait_for_ever(progress, request.checkpoint_dir.parent / "steps")
     if how == "waits":
@@ -79,6 +101,14 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     if how == "forges":
         (request.output_dir / "trees.ubj").write_bytes(b"y")
     return TrainResult(request.output_dir, artefact_hash, {"test": {"auc": 0.5}})
+
+
+def keep(request: TrainRequest, progress: ProgressCallback) -> None:
+    """A checkpoint, and beside it what no run may leave behind."""
+    (request.checkpoint_dir / "epoch-2").write_text("")
+    (request.checkpoint_dir / SCRATCH).mkdir(exist_ok=True)
+    (request.checkpoint_dir / SCRATCH / "films").write_text("of somebody")
+    progress(ProgressEvent("train", epoch=2, epochs=2, checkpoint=True))
 
 
 def wait_for_ever(progress: ProgressCallback, steps: Path | None = None) -> None:
@@ -100,3 +130,20 @@ def evaluate(artefact_dir: Path, options: Mapping[str, Any]) -> EvaluationReport
     if options["file"] is None:
         raise ValueError("Give --file.")
     return EvaluationReport({"n": 3, "n_excluded": 1, "auc": 0.75, "extra": 1}, {"auc": (0.5, 0.9)})
+
+
+def gate(request: GateRequest, progress: ProgressCallback) -> GateReport:
+    """What comes of it stands in the candidate's artefact."""
+    progress(ProgressEvent("open"))
+    how = open_artefact(request.candidate.folder, request.candidate.artefact_hash).meta.get("how", "well")
+    if how == "dies":
+        os._exit(9)
+    if how == "fails":
+        raise ValueError("The films are gone.\nsecond line")
+    if how == "nothing locked":
+        return GateReport((locked_line(0, 0),))
+    progress(ProgressEvent("candidate", step=1, steps=2))
+    worse = GateLine(
+        "auc", "AUC", how != "bad", "0.500 where the champion has 0.650.", -0.15, -0.05, -0.2, -0.1
+    )
+    return GateReport((locked_line(12, 10), worse), 10, 2)

@@ -40,6 +40,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, domain: str, model_version: str, out: Path, **options: Any) -> None:
         try:
             version = version_named(domain, model_version)
+            options["variant"] = version.variant
             report = load(domain_named(domain).evaluator)(artefact_dir(version), options)
         except LynceusError as error:
             raise CommandError(f"{error.message} ({error.code})") from error

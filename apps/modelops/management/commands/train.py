@@ -10,10 +10,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
+from apps.modelops.lines import progress_line
 from apps.modelops.models import DatasetSnapshot, ModelVersion, TrainingJob
 from apps.modelops.selectors import dataset_named, lease_left_s, unfinished_job
+from apps.modelops.services.control import request_resume
 from apps.modelops.services.jobs import request_training, wanted_params
-from apps.modelops.services.promotion import promote_version
+from apps.modelops.services.promotion import install_first_champion, require_no_champion
 from apps.modelops.services.runner import run_next
 
 LOOK_EVERY_S = 2.0
@@ -28,12 +30,13 @@ class Command(BaseCommand):
         parser.add_argument("--preset", default="full")
         parser.add_argument("--param", action="append", default=[], metavar="NAME=JSON")
         parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--device", choices=TrainingJob.Device.values, default=TrainingJob.Device.AUTO)
         parser.add_argument("--site", default="", help="Slug; needed only where there are several sites.")
-        parser.add_argument("--promote", action="store_true", help="Make the new version the champion.")
+        parser.add_argument("--promote", action="store_true", help="Make it the domain's first champion.")
         parser.add_argument(
             "--resume",
             action="store_true",
-            help="Go on with an unfinished job of the same kind, if any; Ctrl-C leaves it unfinished.",
+            help="Go on with an unfinished or paused job of the same kind, if any; Ctrl-C leaves it so.",
         )
         parser.add_argument("--json", type=Path, dest="out", help="Write {version, job} here.")
 
@@ -45,12 +48,14 @@ class Command(BaseCommand):
 
     def _train(self, *, domain: str, dataset: str, out: Path | None, **options: Any) -> None:
         site = site_named(options["site"])
+        if options["promote"]:
+            require_no_champion(domain)  # now, and not after hours of training
         job = self._job(dataset_named(site, domain, dataset), options)
-        version = self._resumed(job) if options["resume"] else run_next(job.pk, self._show)
+        version = self._finished(job, resumable=options["resume"])
         if version is None:
             raise self._failure(TrainingJob.objects.get(pk=job.pk))
         if options["promote"]:
-            promote_version(version, by=None, site=site)
+            install_first_champion(version, by=None, site=site)
         self.stdout.write(f"{domain} version {version.number} made by job {job.pk}.")
         if out:
             out.write_text(json.dumps({"version": version.number, "job": job.pk}))
@@ -60,18 +65,27 @@ class Command(BaseCommand):
         if options["resume"]:
             params = wanted_params(dataset.domain, preset, given)
             if job := unfinished_job(dataset, preset=preset, params=params, seed=seed):
+                if job.status == TrainingJob.Status.PAUSED:
+                    request_resume(job, by=None, ring_worker=False)
                 return job
-        return request_training(dataset=dataset, preset=preset, params=given, seed=seed, ring_worker=False)
+        return request_training(
+            dataset=dataset, preset=preset, params=given, seed=seed, device=options["device"],
+            ring_worker=False,
+        )  # fmt: skip
 
-    def _resumed(self, job: TrainingJob) -> ModelVersion | None:
-        """The version it comes to, whoever makes it: this process, or a worker that holds the job."""
+    def _finished(self, job: TrainingJob, *, resumable: bool) -> ModelVersion | None:
+        """The version it comes to, whoever makes it: this process, in one attempt or in several, or a worker
+        that holds the job. None where it comes to none."""
         while True:
             self._wait_for_its_holder(job)
-            if (version := run_next(job.pk, self._show, resumable=True)) is not None:
+            fence = job.fence
+            if (version := run_next(job.pk, self._show, resumable=resumable)) is not None:
                 return version
             job.refresh_from_db()
-            if job.status != TrainingJob.Status.RUNNING:
+            if not job.is_open:
                 return ModelVersion.objects.filter(job=job).first()
+            if job.fence == fence and job.status == TrainingJob.Status.QUEUED:
+                time.sleep(LOOK_EVERY_S)  # another job has the device
 
     def _wait_for_its_holder(self, job: TrainingJob) -> None:
         said = False
@@ -84,27 +98,11 @@ class Command(BaseCommand):
             time.sleep(min(left_s, LOOK_EVERY_S))
 
     def _failure(self, job: TrainingJob) -> CommandError:
-        if job.status == TrainingJob.Status.RUNNING:
-            return CommandError(f"A worker took job {job.pk} first: see its page.")
-        return CommandError(f"Job {job.pk} {job.status}: {job.error_message} ({job.error_code})")
+        said = f": {job.error_message} ({job.error_code})" if job.error_code else "."
+        return CommandError(f"Job {job.pk} {job.status}{said}")
 
     def _show(self, progress: Mapping[str, Any]) -> None:
         self.stdout.write(progress_line(progress))
-
-
-def progress_line(progress: Mapping[str, Any]) -> str:
-    """One line of progress for a terminal."""
-    parts = [str(progress.get("phase", ""))]
-    if "epoch" in progress and "epochs" in progress:
-        parts.append(f"epoch {progress['epoch']}/{progress['epochs']}")
-    if "rate" in progress:
-        parts.append(f"{progress['rate']:.0f} {progress.get('rate_unit', 'items')}/s")
-    if "eta_s" in progress:
-        parts.append(f"{progress['eta_s']:.0f} s left")
-    parts += [f"{name} {value:.4g}" for name, value in progress.get("metrics", {}).items()]
-    if "message" in progress:
-        parts.append(str(progress["message"]))
-    return "  ".join(parts)
 
 
 def _params(given: list[str]) -> dict[str, Any]:

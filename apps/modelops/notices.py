@@ -1,0 +1,27 @@
+"""What the top bar tells whoever asked for a job, until they open its page: that it is over."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+
+from apps.accounts.models import Role, User
+from apps.modelops.models import TrainingJob
+from apps.modelops.selectors import unseen_jobs_of
+
+
+def notice_of_finished(user: User) -> tuple[str, str] | None:
+    if user.role != Role.ML_ADMIN:
+        return None
+    jobs = unseen_jobs_of(user)
+    if not jobs:
+        return None
+    first, more = jobs[0], len(jobs) - 1
+    how = "is done" if first.status == TrainingJob.Status.SUCCEEDED else "failed"
+    words = f"Job {first.pk} {how}" + (f", {more} more" if more else "")
+    return words, reverse("modelops:job", args=[first.pk])
+
+
+def seen(job: TrainingJob, user: User) -> None:
+    """Its requester looks at its page."""
+    if job.unseen and job.requested_by_id == user.pk:
+        TrainingJob.objects.filter(pk=job.pk).update(unseen=False)

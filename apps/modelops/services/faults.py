@@ -1,0 +1,21 @@
+"""What went wrong in training, as a code and one sentence for the job's page."""
+
+from __future__ import annotations
+
+import errno
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def said_of(error: Exception) -> dict[str, str]:
+    """`code` and `message`: the trainers' own words, or what is known of the machine."""
+    first = next(iter(str(error).splitlines()), "") or type(error).__name__
+    # A graphics card without memory says so in a RuntimeError.
+    if isinstance(error, MemoryError) or "out of memory" in first.lower():
+        return {"code": "out_of_memory", "message": "Training ran out of memory: use a smaller batch."}
+    if isinstance(error, OSError):
+        # Without the file's name: paths are for the log.
+        named = error.strerror or type(error).__name__
+        what = "The disk is full" if error.errno in FULL else f"A file failed: {named}"
+        return {"code": "disk_failed", "message": f"{what}. What serves is untouched."}
+    return {"code": "training_error", "message": first[:500]}
