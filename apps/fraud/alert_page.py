@@ -31,17 +31,13 @@ from apps.fraud.queue import WorkFilter, work_page
 from apps.fraud.reason_values import added_up
 from apps.fraud.selectors import action_for, decisions_among, deliveries_of
 from apps.fraud.services.reasons import influences_of, reasons_of
+from apps.fraud.shadow_figures import VERDICTS, said_context
 from apps.fraud.story import story_of
 from apps.fraud.templatetags.payments import amount
 
 TIMELINE_MAX, WAITING_MAX, SIBLINGS_MAX, LOOKERS_MAX = 25, 12, 20, 5
 LOOKS_READ = 100
 WORTH_A_BAR = 0.2  # log-odds: where none moved it by more, no bar shall look as if one had
-VERDICTS = {
-    Outcome.DECLINE: "high enough to decline",
-    Outcome.REVIEW: "high enough for a review",
-    Outcome.APPROVE: "too low for a review",
-}
 WOULD_HAVE = {Outcome.DECLINE: "declined", Outcome.REVIEW: "reviewed"}
 
 
@@ -77,6 +73,7 @@ def alert_context(site: Site, made: Decision) -> dict[str, Any]:
         "pruned": not hasattr(made, "evidence"),
         **_of_model(site, made, reasons),
         **_after_the_fact(made),
+        **said_context(made),
     }
 
 

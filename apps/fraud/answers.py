@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from apps.fraud.decision_schemas import ReasonOut, RescoredOut
 from apps.fraud.models import Contest, Reversal, Transaction, TransactionStatus
 from apps.fraud.plain import plain_reasons
-from apps.fraud.schemas import ContestOut, ReasonOut, RescoredOut
+from apps.fraud.schemas import ContestOut
 from apps.fraud.selectors import action_for
 
 

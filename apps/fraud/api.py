@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Annotated, Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -14,23 +15,18 @@ from ninja.params import Query
 from apps.accounts.auth import Caller, caller_of
 from apps.accounts.models import Role
 from apps.audit.services import record
+from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.fraud import doors
 from apps.fraud.answers import answer_of, rescored_of
-from apps.fraud.models import Decision, TransactionStatus
-from apps.fraud.queue_schemas import RecentOut, RecentPageOut, RecentQuery
-from apps.fraud.schemas import (
-    DecisionOut,
-    EventIn,
-    LabelIn,
-    LabelReceiptOut,
-    PendingOut,
-    Problem,
-    Receipt,
-)
-from apps.fraud.selectors import QueueFilter, recent_decisions_for, transaction_by_event
+from apps.fraud.decision_schemas import DecisionOut, DecisionsOut, DecisionsQuery, PendingOut
+from apps.fraud.events import Chosen, events_of, page_of, require_period
+from apps.fraud.models import TransactionStatus
+from apps.fraud.schemas import EventIn, LabelIn, LabelReceiptOut, Problem, Receipt
+from apps.fraud.selectors import transaction_by_event
 from apps.fraud.services.reasons import reasons_of
 from apps.fraud.validation import EVENTS_MAX
+from apps.fraud.watch_lists import EVENTS, members_of
 
 router = Router(tags=["fraud"])
 _EVENT = EventIn.model_json_schema()
@@ -159,23 +155,20 @@ def _reader(request: HttpRequest) -> Caller:
 @router.get(
     "/decisions",
     auth=_reader,
-    response={200: RecentPageOut, 401: Problem, 403: Problem, 422: Problem},
-    summary="Recent decisions, the newest first",
+    response={200: DecisionsOut, 401: Problem, 403: Problem, 422: Problem},
+    summary="Decisions, the latest first",
 )
-def list_decisions(request: HttpRequest, asked: Annotated[RecentQuery, Query()]) -> RecentPageOut:
-    """Of the last days of a busy installation, or the last hours: no further back than the queue's page."""
+def list_decisions(request: HttpRequest, asked: Annotated[DecisionsQuery, Query()]) -> dict[str, Any]:
+    """Of the last 24 hours without `since` and `until`, and of 92 days at most."""
     caller: Caller = request.auth  # type: ignore[attr-defined]
-    record("decisions.listed", site=caller.site, actor=caller.user or caller.client)
-    chosen = QueueFilter(asked.outcome, asked.mode, asked.source)
-    rows = recent_decisions_for(caller.site, chosen, rows=asked.limit + 1, before=asked.after)
-    more, rows = len(rows) > asked.limit, rows[: asked.limit]
-    return RecentPageOut(items=[_recent(made) for made in rows], next=rows[-1].pk if more else None)
-
-
-def _recent(made: Decision) -> RecentOut:
-    paid = made.transaction
-    return RecentOut(
-        event_id=paid.event_id, source=paid.source.slug, decision=made.outcome, score=made.score,
-        mode=made.mode, main_reason=made.main_reason, amount_minor=paid.amount_minor, currency=paid.currency,
-        decided_at=made.decided_at, rescored=rescored_of(paid),
+    until = asked.until or now()
+    since = asked.since or until - timedelta(days=1)
+    require_period(since, until)
+    chosen = Chosen(since, until, asked.outcome, asked.mode, asked.known, asked.source)
+    page = page_of(events_of(caller.site, chosen), asked.cursor, asked.limit)
+    record(
+        "decisions.listed", site=caller.site, actor=caller.user or caller.client,
+        detail={"since": since.isoformat(), "until": until.isoformat(), "count": len(page.rows)},
     )  # fmt: skip
+    items = [members_of(row, EVENTS) | {"rescored": rescored_of(row.transaction)} for row in page.rows]
+    return {"items": items, "next": page.older or None}

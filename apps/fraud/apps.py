@@ -5,6 +5,8 @@ class FraudConfig(AppConfig):
     name = "apps.fraud"
 
     def ready(self) -> None:
+        from django.conf import settings
+
         from apps.core.metrics import register_gauge
         from apps.core.status import register_check, register_queue_age
         from apps.core.sweep import register_sweeper
@@ -23,7 +25,10 @@ class FraudConfig(AppConfig):
         from apps.fraud.services.drain import ring_overdue
         from apps.fraud.services.gather import ring_ungathered
         from apps.fraud.services.make_labels import ring_labels_due
-        from apps.modelops.registry import Domain, Phase, register_domain
+        from apps.fraud.services.shadow import ring_shadow
+        from apps.fraud.shadow import waiting_age
+        from apps.modelops.registry import Domain, Include, Phase, register_domain
+        from ml.fraud.card import INTENDED_USE, LIMITS
         from ml.fraud.config import PRESETS, TrainConfig
 
         register_domain(
@@ -32,6 +37,7 @@ class FraudConfig(AppConfig):
                 title="Card fraud",
                 trainer="ml.fraud.train:train",
                 evaluator="apps.fraud.evaluation:evaluate",
+                scorer="apps.fraud.scoring:score",
                 presets=PRESETS,
                 check_params=TrainConfig.from_params,
                 config=TrainConfig,
@@ -44,15 +50,36 @@ class FraudConfig(AppConfig):
                 ),
                 dataset_command="python manage.py simulate_transactions --name first",
                 operating_page="fraud:operating_point",
+                gate="ml.fraud.gate_evidence:gate",
+                latency_ms=settings.LYNCEUS_GATE_TRANSACTION_MS,
+                exporter="apps.fraud.services.datasets:export_decided",
+                news="apps.fraud.label_news:label_news",
+                cases="ml.fraud.importing:cases_of",
+                includes=(
+                    Include("analyst", "Dispositions", "What analysts concluded."),
+                    Include("outside", "Chargebacks and reports", "Cardholders, issuers, TC40 and SAFE."),
+                    Include(
+                        "silence",
+                        "Silence",
+                        "A payment that went through and of which nobody spoke for 60 days is legitimate.",
+                    ),
+                ),
+                intended_use=INTENDED_USE,
+                limits=LIMITS,
+                speed="ml.fraud.speed:measure_speed",
+                examples="apps.fraud.version_cases",
+                shadow_page="fraud:shadow",
             )
         )
         register_queue_age("realtime", pending_age)
+        register_queue_age("shadow", waiting_age)
         register_sweeper("fraud.pending", ring_overdue)
         register_sweeper("fraud.deliveries", ring_due)
         register_sweeper("fraud.alerts", ring_ungathered)
         register_sweeper("fraud.budgets", ring_stale_budgets)
         register_sweeper("fraud.labels", ring_labels_due)
         register_sweeper("fraud.backtests", ring_stalled)
+        register_sweeper("fraud.shadow", ring_shadow)
         register_check("decision webhooks", dead_deliveries)
         register_check("fraud model", model_in_service)
         register_check("fraud model of this process", loaded_here, readiness=True)

@@ -14,14 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.fraud.facts import KINDS
-from apps.fraud.rules import SEVERITY
+from apps.fraud.rules import SEVERITY, answerable
 from apps.fraud.vectors import Bools, Column, Condition, condition
-from ml.fraud.features import FEATURE_NAMES
 
 UNKNOWN = -1
 OUTCOMES = sorted(SEVERITY, key=SEVERITY.__getitem__)  # approve, review, decline: 0, 1, 2
 APPROVE, REVIEW, DECLINE = range(3)
-OF_VECTOR = frozenset({"has_state", *FEATURE_NAMES})
 SIDES = ("as decided", "model alone", "model and these rules")
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -31,14 +29,16 @@ Floats = npt.NDArray[np.float64]
 class Slice:
     """Of n payments, in no order. Severities are places in OUTCOMES.
 
-    `columns`: by field; `seen`: whether what the model saw is kept, (n,); `amounts`: minor units of the
-    reporting currency; `labels`: 1 fraud, 0 not, UNKNOWN where nobody spoke; `scores`: NaN without the model;
-    `by_model`: severity it asked for, UNKNOWN without it; `made`: of the decision; `advice`: told of a
-    payment that had been made.
+    `columns`: by field; `seen`: whether what the model saw is kept, (n,); `with_history`: whether that was of
+    the card's history, all true where no field asks; `amounts`: minor units of the reporting currency;
+    `labels`: 1 fraud, 0 not, UNKNOWN where nobody spoke; `scores`: NaN without the model; `by_model`:
+    severity it asked for, UNKNOWN without it; `made`: of the decision; `advice`: told of a payment that had
+    been made.
     """
 
     columns: dict[str, Column]
     seen: Bools
+    with_history: Bools
     amounts: Ints
     labels: Ints
     scores: Floats
@@ -81,20 +81,22 @@ OF_ALL = ("payments", "frauds", "fraud_minor", "good", "unknown", "without_model
 @dataclass(frozen=True, slots=True)
 class Tally:
     """int64: rules (R, len(OF_RULE)), sides (len(SIDES), len(OF_SIDE)), whole (len(OF_ALL),), and how many
-    payments and frauds each two rules fire for together, (R, R)."""
+    payments and frauds each two rules fire for together, (R, R). `without_history`: of how many payments the
+    model saw no history, (1,)."""
 
     rules: Ints
     sides: Ints
     whole: Ints
     together: Ints
     caught_together: Ints
+    without_history: Ints
 
     @classmethod
     def empty(cls, n_rules: int) -> Tally:
         return cls(
             np.zeros((n_rules, len(OF_RULE)), np.int64), np.zeros((len(SIDES), len(OF_SIDE)), np.int64),
             np.zeros(len(OF_ALL), np.int64), np.zeros((n_rules, n_rules), np.int64),
-            np.zeros((n_rules, n_rules), np.int64),
+            np.zeros((n_rules, n_rules), np.int64), np.zeros(1, np.int64),
         )  # fmt: skip
 
     def __add__(self, other: Tally) -> Tally:
@@ -105,8 +107,12 @@ class Tally:
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any], n_rules: int) -> Tally:
-        shapes = {one.name: getattr(cls.empty(n_rules), one.name).shape for one in fields(cls)}
-        return cls(**{name: np.array(kept[name], np.int64).reshape(shape) for name, shape in shapes.items()})
+        """What was not summed up yet when they were kept is nought."""
+        none = cls.empty(n_rules)
+        empty = {one.name: getattr(none, one.name) for one in fields(cls)}
+        return cls(**{
+            name: np.array(kept.get(name, sums), np.int64).reshape(sums.shape) for name, sums in empty.items()
+        })  # fmt: skip
 
 
 def names_of(rules: Sequence[Tested]) -> list[str]:
@@ -115,14 +121,13 @@ def names_of(rules: Sequence[Tested]) -> list[str]:
 
 
 def tally(found: Slice, rules: Sequence[Tested]) -> Tally:
-    """Each rule is asked of what is known of a payment; where what the model saw is gone, a rule that looks
-    at it is not asked."""
+    """Each rule is asked of what is known of a payment, where it is `answerable`."""
     sums = Tally.empty(len(rules))
     fired = np.zeros((len(rules), found.n), bool)
     model = found.by_model > APPROVE
     for row, rule in enumerate(rules):
         fires, failed = rule.condition.fires(found.columns, found.n)
-        asked = found.seen if rule.condition.names & OF_VECTOR else np.ones(found.n, bool)
+        asked = _asked(found, rule)
         fired[row] = fires & asked
         sums.rules[row] = _of_rule(found, fired[row], asked, failed & asked, model)
     sums.together[:], sums.caught_together[:] = _pairs(fired), _pairs(fired[:, found.labels == 1])
@@ -135,7 +140,18 @@ def tally(found: Slice, rules: Sequence[Tested]) -> Tally:
         found.n, fraud.sum(), found.amounts[fraud].sum(), (found.labels == 0).sum(),
         (found.labels == UNKNOWN).sum(), (found.by_model == UNKNOWN).sum(),
     )  # fmt: skip
+    sums.without_history[:] = (found.seen & ~found.with_history).sum()
     return sums
+
+
+def _asked(found: Slice, rule: Tested) -> Bools:
+    """(n,), from its answers where nothing, no history and the history was seen."""
+    names = rule.condition.names
+    gone, blank, read = (
+        answerable(names, kept=kept, with_history=with_history)
+        for kept, with_history in ((False, False), (True, False), (True, True))
+    )
+    return np.where(found.seen, np.where(found.with_history, read, blank), gone)
 
 
 def _of_rule(found: Slice, fired: Bools, asked: Bools, failed: Bools, model: Bools) -> list[int]:

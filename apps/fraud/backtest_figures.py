@@ -45,12 +45,16 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`whole` by the names of OF_ALL; `sides`: (title, by the names of OF_SIDE)."""
+    """`whole` by the names of OF_ALL; `sides`: (title, by the names of OF_SIDE).
+
+    `without_history`: payments of which the model saw none, where a rule looks at it.
+    """
 
     whole: Mapping[str, int]
     rules: list[RuleFigures]
     sides: list[tuple[str, Mapping[str, int]]]
     pairs: list[Pair]
+    without_history: int
 
     @property
     def not_asked(self) -> bool:
@@ -67,6 +71,7 @@ def figures_of(backtest: Backtest) -> Figures:
         ],
         sides=[(title, _named(OF_SIDE, row)) for title, row in zip(SIDES, sums.sides, strict=True)],
         pairs=_pairs(backtest.rules, sums),
+        without_history=int(sums.without_history[0]),
     )
 
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role
 from apps.core.errors import LynceusError
+from apps.core.words import counted
 from apps.fraud.disposition_forms import DispositionForm
 from apps.fraud.models import WorkItem
 from apps.fraud.queue import items_among
@@ -36,7 +37,9 @@ def settle_items(request: HttpRequest) -> HttpResponse:
         except LynceusError as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, f"Settled: {shown['alerts']} alerts in {len(items)} items.")
+            messages.success(
+                request, f"Settled: {counted(shown['alerts'], 'alert')} in {counted(len(items), 'item')}."
+            )
             return redirect(f"{reverse('fraud:queue')}?show={items[0].desk}&undo={batch}")
     context = {"items": items, "effect": preview(items, user), "settle": form, "active": "alerts"}
     return render(request, "fraud/settle_many.html", context, status=422 if sure else 200)

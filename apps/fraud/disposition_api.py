@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from ninja.params import Query
 from pydantic import BaseModel
 
-from apps.accounts.auth import Caller, caller_of
-from apps.accounts.models import Role, User
-from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.fraud import doors
 from apps.fraud.answers import contest_out
@@ -23,12 +19,10 @@ from apps.fraud.api import SIGNED_OR_TOKEN, answered, one_of_a_kind, through
 from apps.fraud.case_views import cases_of
 from apps.fraud.contest_views import contests_of
 from apps.fraud.models import ContactAttempt, Disposition
+from apps.fraud.paged import REFUSED, Before, caller_for, name_of, page
 from apps.fraud.schemas import ContestIn, ContestOut, Problem
 
 router = Router(tags=["fraud"])
-PAGE_ROWS = 100
-Before = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
-_REFUSED = {status: Problem for status in (401, 403, 422)}
 
 
 class DispositionOut(BaseModel):
@@ -87,31 +81,31 @@ class ContestsOut(BaseModel):
 
 
 @router.get(
-    "/dispositions", response={200: DispositionsOut, **_REFUSED}, summary="What analysts said, newest first"
+    "/dispositions", response={200: DispositionsOut, **REFUSED}, summary="What analysts said, newest first"
 )
 def get_dispositions(request: HttpRequest, before: Before = None) -> HttpResponse:
     """A hundred at a time: `next`, where there are more, is the next `before`."""
-    caller = _caller(request, "dispositions")
+    caller = caller_for(request, "dispositions")
     found = Disposition.objects.filter(site=caller.site).select_related("by", "withdrawal")
     found = found.prefetch_related("alerts__decision__transaction")
-    return _page(found, before, _disposition_out, DispositionsOut)
+    return page(found, before, _disposition_out, DispositionsOut)
 
 
 @router.get(
     "/contacts",
-    response={200: ContactsOut, **_REFUSED},
+    response={200: ContactsOut, **REFUSED},
     summary="Attempts to reach cardholders, newest first",
 )
 def get_contacts(request: HttpRequest, before: Before = None) -> HttpResponse:
-    caller = _caller(request, "contacts")
+    caller = caller_for(request, "contacts")
     found = ContactAttempt.objects.filter(site=caller.site).select_related("by", "decision__transaction")
-    return _page(found, before, _contact_out, ContactsOut)
+    return page(found, before, _contact_out, ContactsOut)
 
 
-@router.get("/cases", response={200: CasesOut, **_REFUSED}, summary="Cases, newest first")
+@router.get("/cases", response={200: CasesOut, **REFUSED}, summary="Cases, newest first")
 def get_cases(request: HttpRequest, before: Before = None) -> HttpResponse:
-    caller = _caller(request, "cases")
-    return _page(cases_of(caller.site), before, _case_out, CasesOut)
+    caller = caller_for(request, "cases")
+    return page(cases_of(caller.site), before, _case_out, CasesOut)
 
 
 @router.post(
@@ -128,20 +122,20 @@ def receive_contest(request: HttpRequest) -> HttpResponse:
     return through(doors.contest, request)
 
 
-@router.get("/contests", response={200: ContestsOut, **_REFUSED}, summary="Contests, newest first")
+@router.get("/contests", response={200: ContestsOut, **REFUSED}, summary="Contests, newest first")
 def get_contests(request: HttpRequest, before: Before = None) -> HttpResponse:
-    caller = _caller(request, "contests")
-    return _page(contests_of(caller.site), before, contest_out, ContestsOut)
+    caller = caller_for(request, "contests")
+    return page(contests_of(caller.site), before, contest_out, ContestsOut)
 
 
 @router.get(
-    "/contests/{contest_id}", response={200: ContestOut, 404: Problem, **_REFUSED}, summary="One contest"
+    "/contests/{contest_id}", response={200: ContestOut, 404: Problem, **REFUSED}, summary="One contest"
 )
 def get_contest(
     request: HttpRequest, contest_id: str, source: Annotated[str, Query(max_length=60)] = ""
 ) -> HttpResponse:
     """`source` defaults to the token's own, or the site's where it has one only."""
-    caller = _caller(request, "contest")
+    caller = caller_for(request, "contest")
     slug = source or doors.default_source(caller)
     found = None
     if (slug + contest_id).isprintable():
@@ -151,27 +145,10 @@ def get_contest(
     return answered(doors.reply(200, contest_out(found)))
 
 
-def _caller(request: HttpRequest, what: str) -> Caller:
-    caller = caller_of(request, scope="fraud", roles=(Role.FRAUD_ANALYST,))
-    record(f"{what}.viewed", site=caller.site, actor=caller.user or caller.client)
-    return caller
-
-
-def _page(
-    found: QuerySet[Any], before: int | None, out: Callable[[Any], BaseModel], answer: type[BaseModel]
-) -> HttpResponse:
-    if before is not None:
-        found = found.filter(pk__lt=before)
-    rows = list(found.order_by("-pk")[: PAGE_ROWS + 1])
-    shown = rows[:PAGE_ROWS]
-    more = shown[-1].pk if len(rows) > PAGE_ROWS else None
-    return answered(doors.reply(200, answer(items=[out(row) for row in shown], next=more)))
-
-
 def _disposition_out(made: Disposition) -> DispositionOut:
     return DispositionOut(
         id=made.public_id, event_ids=_events(made), verdict=made.verdict, type=made.type or None,
-        reason=made.reason, note=made.note, by=_name(made.by), at=made.at,
+        reason=made.reason, note=made.note, by=name_of(made.by), at=made.at,
         withdrawn_at=None if made.stands else made.withdrawal.at,
     )  # fmt: skip
 
@@ -184,17 +161,13 @@ def _events(made: Disposition) -> list[str]:
 def _contact_out(made: ContactAttempt) -> ContactOut:
     return ContactOut(
         event_id=made.decision.transaction.event_id, channel=made.channel, outcome=made.outcome,
-        note=made.note, by=_name(made.by), made_at=made.made_at, at=made.at,
+        note=made.note, by=name_of(made.by), made_at=made.made_at, at=made.at,
     )  # fmt: skip
 
 
 def _case_out(case: Any) -> CaseOut:
     return CaseOut(
         id=case.public_id, number=case.number, title=case.title, state=case.state, alerts=case.n_alerts,
-        conclusion=case.conclusion, opened_by=_name(case.opened_by), opened_at=case.opened_at,
-        closed_by=_name(case.closed_by) if case.closed_by else None, closed_at=case.closed_at,
+        conclusion=case.conclusion, opened_by=name_of(case.opened_by), opened_at=case.opened_at,
+        closed_by=name_of(case.closed_by) if case.closed_by else None, closed_at=case.closed_at,
     )  # fmt: skip
-
-
-def _name(user: User) -> str:
-    return user.full_name or user.email

@@ -19,11 +19,11 @@ from apps.fraud.models import (
     ContactAttempt,
     Decision,
     Disposition,
-    OutboxRow,
     WorkItem,
 )
 from apps.fraud.services.acts import is_held, is_released
 from apps.fraud.services.dispositions import UNDO, card_blocked
+from apps.fraud.told import Done
 
 SHOWN_MAX = 20
 
@@ -34,14 +34,6 @@ class Shown:
 
     made: Disposition
     undo_until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """An act, and the row by which its sender hears of it; None where it hears of nothing."""
-
-    act: Act
-    told: OutboxRow | None
 
 
 def panel_of(made: Decision, user: User, **forms: Any) -> dict[str, Any]:

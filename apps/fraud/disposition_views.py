@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, User
 from apps.core.errors import LynceusError
+from apps.core.words import counted
 from apps.fraud.disposition_forms import (
     BlockForm,
     ContactForm,
@@ -94,7 +95,7 @@ def settle_again(request: HttpRequest, public_id: UUID) -> HttpResponse:
 def undo_batch(request: HttpRequest, batch: UUID) -> HttpResponse:
     taken_back = undo(batch, user_of(request))
     count = sum(one.alerts.count() for one in taken_back)
-    messages.success(request, f"Undone: {count} alert{'' if count == 1 else 's'} open again.")
+    messages.success(request, f"Undone: {counted(count, 'alert')} open again.")
     if len(taken_back) > 1:
         return redirect("fraud:queue")
     return redirect("fraud:decision", _first_of(taken_back[0]).public_id)
@@ -114,7 +115,10 @@ def act(request: HttpRequest, public_id: UUID) -> HttpResponse:
                 if not form.is_valid():
                     return _again(request, made, 422, block=form)
                 given = form.cleaned_data
-                block_card([made], until=until(given["days"]), reason=given["reason"], by=user)
+                block_card(
+                    made.transaction.card_token, until=until(given["days"]), reason=given["reason"], by=user,
+                    about=[made],
+                )  # fmt: skip
             case "list":
                 form = ListForm(request.POST.copy(), made=made)
                 if not form.is_valid():

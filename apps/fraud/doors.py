@@ -21,8 +21,9 @@ from apps.core.errors import LynceusError
 from apps.core.recent import recently
 from apps.core.storage import refuse_when_storage_is_low
 from apps.fraud.answers import answer_of, contest_out, rescored_of
+from apps.fraud.decision_schemas import DecisionOut
 from apps.fraud.models import Source, Transaction
-from apps.fraud.schemas import DecisionOut, LabelReceiptOut, Receipt
+from apps.fraud.schemas import LabelReceiptOut, Receipt
 from apps.fraud.selectors import active_source, sources_of
 from apps.fraud.services.contests import open_contest
 from apps.fraud.services.decide_now import Asked, decide_now

@@ -44,6 +44,14 @@ class Page:
     older: str
 
 
+def require_period(since: datetime, until: datetime) -> None:
+    """LynceusError 422 for one that ends before it begins or is longer than LONGEST."""
+    if not timedelta() < until - since <= LONGEST:
+        raise LynceusError(
+            "bad_period", f"`since` lies before `until`, by {LONGEST.days} days at most.", status=422
+        )
+
+
 def events_of(site: Site, chosen: Chosen) -> QuerySet[Decision]:
     rows = Decision.objects.filter(
         transaction__source__site=site, decided_at__gte=chosen.since, decided_at__lt=chosen.until

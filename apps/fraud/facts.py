@@ -189,3 +189,4 @@ FIELDS: dict[str, Field] = {
     },
 }  # fmt: skip
 KINDS = {name: field.kind for name, field in FIELDS.items()}
+OF_STATE = frozenset({"has_state", *FEATURE_NAMES})

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -179,6 +179,12 @@ def predictor_of(artefact_hash: str) -> Predictor:
         return _load(artefact_folder(artefact_hash), artefact_hash)
     except ArtefactError as error:
         raise LynceusError(f"artefact_{error.code}", error.message, status=409) from error
+
+
+@lru_cache(maxsize=1)
+def challenger(artefact_hash: str) -> Predictor:
+    """As `predictor_of`, and kept: what follows live traffic asks for it every few seconds."""
+    return predictor_of(artefact_hash)
 
 
 def _load(folder: Path, artefact_hash: str) -> Predictor:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ml.fraud.contracts import BatchResult, Event, EventScore, Influence, Reason, Thresholds
+from ml.fraud.contracts import BatchResult, Event, EventScore, Influence, KeptVector, Reason, Thresholds
 
 MODEL_UNREADABLE = "model_unreadable"
 States = Mapping[str, bytes]
@@ -32,6 +32,12 @@ class Predictor(Protocol):
     def rescore(self, vector: bytes) -> float: ...
 
     def remember(self, card_state: bytes, vectors: Sequence[bytes]) -> bytes: ...
+
+    def memory_of(self, vectors: Sequence[bytes]) -> bytes: ...
+
+    def follow(
+        self, kept: Sequence[KeptVector], memories: Mapping[str, bytes]
+    ) -> tuple[list[float | None], dict[str, bytes]]: ...
 
 
 @dataclass(frozen=True, slots=True)

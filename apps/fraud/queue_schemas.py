@@ -1,4 +1,4 @@
-"""What programs are told of the queue: its work items, and the recent decisions beside them."""
+"""What programs are told of the queue: its work items."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 
 from ninja import Schema
 from pydantic import ConfigDict, Field
-
-from apps.fraud.schemas import RescoredOut
 
 
 class WorkOut(Schema):
@@ -45,31 +43,4 @@ class WorkQuery(Schema):
     state: Literal["", "free", "overdue", "escalated", "snoozed"] = ""
     at_least_minor: Annotated[int, Field(ge=0, lt=2**63)] = 0
     after: Annotated[str, Field(max_length=40)] = ""
-    limit: Annotated[int, Field(ge=1, le=100)] = 50
-
-
-class RecentOut(Schema):
-    event_id: str
-    source: str
-    decision: str
-    score: float | None
-    mode: str
-    main_reason: str
-    amount_minor: int
-    currency: str
-    decided_at: datetime
-    rescored: RescoredOut | None
-
-
-class RecentPageOut(Schema):
-    items: list[RecentOut]
-    next: int | None = Field(description="What `after` takes for the page that follows.")
-
-
-class RecentQuery(Schema):
-    model_config = ConfigDict(extra="forbid")
-    outcome: Literal["", "approve", "review", "decline"] = ""
-    mode: Literal["", "full", "no_state", "rules_only"] = ""
-    source: Annotated[str, Field(max_length=60, pattern=r"^[-a-zA-Z0-9_]*$")] = ""
-    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
     limit: Annotated[int, Field(ge=1, le=100)] = 50

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.core.words import counted
 from apps.fraud.cardguard import holds_card_number
 from apps.fraud.expressions import Fault
 from apps.fraud.facts import FIELDS
@@ -33,7 +34,7 @@ class RuleFault:
 
 class FaultyRules(ValueError):
     def __init__(self, faults: Sequence[RuleFault]) -> None:
-        super().__init__(f"{len(faults)} faults")
+        super().__init__(f"{counted(len(faults), 'fault')}")
         self.faults = list(faults)
 
 

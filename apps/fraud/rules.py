@@ -6,7 +6,7 @@ The order of precedence is `settle`'s and nobody else's; docs/rules.md says it i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from string import Formatter
 from typing import Any
@@ -15,17 +15,15 @@ import structlog
 
 from apps.core.clock import now
 from apps.fraud.expressions import Expression, Fault, compiled
-from apps.fraud.facts import FIELDS, KINDS, WINDOW, Facts, Features, Payments
+from apps.fraud.facts import FIELDS, KINDS, OF_STATE, WINDOW, Facts, Features, Payments
 from apps.fraud.holding import Holding
 from apps.fraud.listed import ALLOW_LIST, BLOCK_LIST, Listed
 from apps.fraud.models import Outcome, Transaction
 from ml.fraud.contracts import Thresholds
-from ml.fraud.features import FEATURE_NAMES
 
 __all__ = ["WINDOW", "Rule", "RuleHit", "Rules", "compile_rule", "settle"]
 log = structlog.get_logger(__name__)
 SEVERITY = {Outcome.APPROVE: 0, Outcome.REVIEW: 1, Outcome.DECLINE: 2}
-_OF_STATE = frozenset({"has_state", *FEATURE_NAMES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +134,7 @@ class Rules:
     @property
     def look_at_state(self) -> bool:
         """Whether any rule does: else nobody need work the features out where no model did."""
-        return any(rule.expression.names & _OF_STATE for rule in self.rules)
+        return any(rule.expression.names & OF_STATE for rule in self.rules)
 
     def hits(self, row: Transaction, earlier: Payments, features: Features | None = None) -> list[RuleHit]:
         """What fired, the block list first and the allow list last; for the arguments see `Facts`.
@@ -176,6 +174,15 @@ def ready(rules: Iterable[Mapping[str, Any]], version: int) -> tuple[CompiledRul
         except (Fault, KeyError, ValueError, TypeError) as error:
             log.error("rule_unusable", code=one.get("code"), version=version, error=str(error)[:200])
     return tuple(found)
+
+
+def answerable(names: Set[str], *, kept: bool, with_history: bool) -> bool:
+    """Whether a condition over these fields can be asked of a payment that was decided.
+
+    `kept`: what the model saw of it still is; `with_history`: that was of the card's history. Without it the
+    model saw what it sees of a card that is new, which is an answer only to who asks `has_state` too.
+    """
+    return not names & OF_STATE or (kept and (with_history or "has_state" in names))
 
 
 def settle(hits: Iterable[RuleHit], by_model: Outcome | None) -> Outcome:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 
 from apps.accounts.models import Site
 from apps.accounts.services import site_is_open
 from apps.core.clock import now
+from apps.core.words import counted
 from apps.fraud.models import (
     Action,
     Decision,
     Delivery,
+    Disposition,
     OutboxRow,
     Outcome,
     Source,
@@ -68,7 +71,9 @@ def parked_transactions() -> str:
 def dead_deliveries() -> str:
     """For /status: raises while a source was not told of a decision and nothing tries any more."""
     if count := OutboxRow.objects.exclude(dead_at=None).count():
-        raise RuntimeError(f"{count} decisions could not be delivered: mend the address, then redeliver")
+        raise RuntimeError(
+            f"{counted(count, 'decision')} could not be delivered: mend the address, then redeliver"
+        )
     return "none given up"
 
 
@@ -110,17 +115,23 @@ def decision_for(*, site: Site, public_id: UUID) -> Decision | None:
     )
 
 
+def latest_of_card(site: Site, card_token: str) -> list[Decision]:
+    """At each source of the site that sent a payment of the card, the latest that was decided."""
+    paid = Decision.objects.select_related("transaction__source").filter(transaction__card_token=card_token)
+    latest = paid.order_by("-transaction__occurred_at", "-pk")
+    found = [latest.filter(transaction__source=source).first() for source in sources_of(site)]
+    return [made for made in found if made is not None]
+
+
 def decisions_among(site: Site, ids: Collection[int]) -> dict[int, Decision]:
     """By primary key, with what was decided on."""
     found = Decision.objects.filter(transaction__source__site=site, pk__in=ids)
     return {made.pk: made for made in found.select_related("transaction")}
 
 
-def recent_decisions_for(
-    site: Site, chosen: QueueFilter, *, rows: int, before: int | None = None
-) -> list[Decision]:
+def recent_decisions_for(site: Site, chosen: QueueFilter, *, rows: int) -> list[Decision]:
     """The newest first, among the last RECENT_DECISIONS of the installation: what is rare among ten million
-    would else be looked for among all of them. `before`: only those with a smaller key.
+    would else be looked for among all of them.
 
     What a row tells is asked apart from which they are, and sources by their keys: else the database plans
     joins over all decisions.
@@ -130,8 +141,6 @@ def recent_decisions_for(
     found = Decision.objects.filter(
         id__gt=newest - RECENT_DECISIONS, transaction__source__in=list(sources.values_list("pk", flat=True))
     )
-    if before:
-        found = found.filter(id__lt=before)
     if chosen.outcome:
         found = found.filter(outcome=chosen.outcome)
     if chosen.mode:
@@ -139,6 +148,13 @@ def recent_decisions_for(
     pks = list(found.order_by("-id").values_list("id", flat=True)[:rows])
     told = Decision.objects.select_related("transaction__source", "alert", "rescore")
     return list(told.filter(pk__in=pks).order_by("-id"))
+
+
+def last_verdicts() -> QuerySet[Any]:
+    """Each alert with the last of the dispositions of it that stand; one that nobody settled is not there."""
+    pairs = Disposition.alerts.through.objects.filter(disposition__withdrawal=None)
+    later = pairs.filter(alert_id=OuterRef("alert_id"), disposition_id__gt=OuterRef("disposition_id"))
+    return pairs.filter(~Exists(later))
 
 
 def waiting_for(site: Site) -> int:

@@ -5,6 +5,7 @@ from apps.fraud.services.budget import work_out_budgets as work_out
 from apps.fraud.services.counts import count_due
 from apps.fraud.services.deliver import deliver_due
 from apps.fraud.services.drain import drain_shard
+from apps.fraud.services.follow import follow_decisions as follow
 from apps.fraud.services.gather import gather_alerts as gather
 from apps.fraud.services.make_labels import make_labels as label_due
 
@@ -42,3 +43,8 @@ def run_backtest(pk: int) -> None:
 @shared_task(name="fraud.count_hours")
 def count_hours() -> None:
     count_due()
+
+
+@shared_task(name="fraud.follow_decisions")
+def follow_decisions() -> None:
+    follow()

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from apps.core.errors import LynceusError
 from apps.fraud.cardguard import Allowed, forbidden, holds_card_number, safe_name
-from apps.fraud.schemas import EVENT_ID, ContestIn, EventIn, LabelIn
+from apps.fraud.schemas import ContestIn, EventIn, LabelIn
+from apps.fraud.wire_types import EVENT_ID
 
 Given = TypeVar("Given", EventIn, LabelIn, ContestIn)
 EVENTS_MAX = 500

@@ -8,22 +8,23 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Sum
+from django.db.models import F, Sum
 from django.db.models.functions import TruncDay
 from django.utils import timezone
 
 from apps.accounts.models import Site
 from apps.core.clock import now
 from apps.fraud.models import (
+    LABELLED,
     CountedHour,
-    FraudLabel,
     HourlyCount,
     HourlyLatency,
-    LabelSource,
     Mode,
     OperatingPoint,
     Outcome,
+    Verdict,
 )
+from apps.fraud.selectors import last_verdicts
 from apps.modelops.selectors import champion
 from ml.common.metrics import wilson_low
 from ml.fraud.latency import percentile_ms
@@ -207,13 +208,11 @@ class Precision:
 
 
 def last_dispositions(site: Site) -> Precision:
-    """Of each alert the analyst's last word counts. What nobody is sure of is no label, and not in it."""
-    of_analysts = FraudLabel.objects.filter(source=LabelSource.ANALYST)
-    later = of_analysts.filter(transaction=OuterRef("transaction"), pk__gt=OuterRef("pk"))
-    told = of_analysts.filter(
-        ~Exists(later), transaction__source__site=site, transaction__decision__alert__isnull=False
-    )
-    calls = list(told.order_by("-pk").values_list("fraud", flat=True)[:LAST])
+    """Of each alert the last disposition counts, at once. "Cannot tell" and "duplicate" are not in it, nor is
+    what nobody settled."""
+    called = last_verdicts().filter(disposition__site=site, disposition__verdict__in=LABELLED)
+    verdicts = called.order_by("-disposition_id", "-pk").values_list("disposition__verdict", flat=True)[:LAST]
+    calls = [LABELLED[Verdict(verdict)] for verdict in verdicts]
     return Precision(sum(calls), len(calls))
 
 

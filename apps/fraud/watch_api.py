@@ -1,8 +1,8 @@
-"""The overview's lists for programs: the same rows, narrowed down by the same words, page by page."""
+"""The overview for programs: the same numbers. Its events are `GET /api/v1/decisions`."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
@@ -12,56 +12,14 @@ from pydantic import AwareDatetime, BaseModel
 
 from apps.accounts.auth import Caller, caller_of
 from apps.accounts.models import Role
-from apps.audit.services import record
-from apps.core.clock import now
-from apps.core.errors import LynceusError
+from apps.fraud.decision_schemas import PAGE, PAGE_MAX
 from apps.fraud.drift import drift_at
-from apps.fraud.events import LONGEST, Chosen, events_of, page_of
 from apps.fraud.schemas import Problem
 from apps.fraud.watch import Period, as_row, costs_at, tallies
-from apps.fraud.watch_lists import DRIFT, EVENTS, PERIODS, members_of
+from apps.fraud.watch_lists import DRIFT, PERIODS, members_of
 
 router = Router(tags=["fraud"])
-PAGE, PAGE_MAX = 100, 500
 _REFUSED = dict.fromkeys((401, 403, 422), Problem)
-
-
-class EventOut(BaseModel):
-    """`card` is the end of the token. `known`: what the last label says. Amounts in minor units."""
-
-    event_id: str
-    source: str
-    decided_at: datetime
-    occurred_at: datetime
-    type: str
-    card: str
-    amount_minor: int
-    currency: str
-    amount_reporting_minor: int
-    merchant_id: str
-    terminal_id: str
-    mcc: str
-    country: str
-    entry_mode: str
-    channel: str
-    decision: str
-    mode: str
-    mode_reason: str
-    score: float | None
-    review_threshold: float | None
-    decline_threshold: float | None
-    model_version: int | None
-    ruleset_version: int
-    main_reason: str
-    latency_ms: float
-    known: str
-
-
-class EventsOut(BaseModel):
-    """`next` is the `cursor` of the page that follows; null on the last one."""
-
-    items: list[EventOut]
-    next: str | None
 
 
 class PeriodOut(BaseModel):
@@ -125,37 +83,6 @@ def _caller(request: HttpRequest) -> Caller:
 
 
 @router.get(
-    "/events",
-    response={200: EventsOut, **_REFUSED},
-    auth=_caller,
-    summary="Decided events, the latest first",
-)
-def list_events(
-    request: HttpRequest,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
-    outcome: Literal["", "approve", "review", "decline"] = "",
-    mode: Literal["", "full", "no_state", "rules_only"] = "",
-    known: Literal["", "fraud", "legitimate", "unknown"] = "",
-    source: Annotated[str, Query(max_length=60)] = "",
-    cursor: Annotated[str, Query(max_length=80)] = "",
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE,
-) -> dict[str, Any]:
-    """Of the last 24 hours without `since` and `until`, and of 92 days at most."""
-    caller: Caller = request.auth  # type: ignore[attr-defined]
-    until = until or now()
-    since = since or until - timedelta(days=1)
-    _require_period(since, until)
-    chosen = Chosen(since, until, outcome, mode, known, source if source.isprintable() else "?")
-    page = page_of(events_of(caller.site, chosen), cursor, limit)
-    record(
-        "events.viewed", site=caller.site, actor=caller.user or caller.client,
-        detail={"since": since.isoformat(), "until": until.isoformat(), "count": len(page.rows)},
-    )  # fmt: skip
-    return {"items": [members_of(row, EVENTS) for row in page.rows], "next": page.older or None}
-
-
-@router.get(
     "/watch/periods",
     response={200: PeriodsOut, **_REFUSED},
     auth=_caller,
@@ -187,10 +114,3 @@ def get_drift(request: HttpRequest) -> dict[str, Any]:
     found = drift_at(caller.site)
     rows = [members_of(row, DRIFT) for row in found.rows]
     return {"version": found.version, "n": found.n, "why_not": found.why_not, "items": rows}
-
-
-def _require_period(since: datetime, until: datetime) -> None:
-    if not timedelta() < until - since <= LONGEST:
-        raise LynceusError(
-            "bad_period", f"`since` lies before `until`, by {LONGEST.days} days at most.", status=422
-        )

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import Site
+from apps.core.words import counted
 from apps.fraud.drift import ENOUGH, limits_of, score_by_hour
 from apps.fraud.models import Mode, Outcome
 from apps.fraud.money import REPORTING_CURRENCY, format_minor
@@ -37,7 +38,7 @@ def lines_of(total: Tally, precision: Precision, money: Worth) -> list[Line]:
     behind = _linker(total.start, total.end)
     known = declined["frauds"] + declined["goods"]
     unknown = _share(total.censored / declined["n"] if declined["n"] else None)
-    alerts = f"{sums['alerts']:,} alerts of {total.n:,} decisions"
+    alerts = f"{counted(sums['alerts'], 'alert')} of {counted(total.n, 'decision')}"
     calls = f"{sums['disposed_goods']:,} legitimate, {sums['disposed_frauds']:,} fraud, by analysts"
     late = f"came over 10 minutes after they happened; {sums['too_old']:,} too old for the history"
     return [
@@ -49,17 +50,18 @@ def lines_of(total: Tally, precision: Precision, money: Worth) -> list[Line]:
         ),
         Line(
             "Payments of good customers declined", f"{declined['goods']:,}", "",
-            f"{_money(declined['good_minor'])}; known of {known:,} of {declined['n']:,} declines",
+            f"{_money(declined['good_minor'])}; known of {known:,} of {counted(declined['n'], 'decline')}",
             behind(outcome=Outcome.DECLINE, known="legitimate"),
         ),
         Line(
             "Declined, and unknown what it was", unknown, "",
-            f"{total.censored:,} of {declined['n']:,} declines: in no other figure here",
+            f"{total.censored:,} of {counted(declined['n'], 'decline')}: in no other figure here",
             behind(outcome=Outcome.DECLINE, known="unknown"),
         ),
         Line(
             "Value detection rate", *_estimate(money.detected, _share),
-            f"of {_money(money.fraud_minor)} known fraud, {money.frauds:,} payments", behind(known="fraud"),
+            f"of {_money(money.fraud_minor)} known fraud, {counted(money.frauds, 'payment')}",
+            behind(known="fraud"),
         ),
         Line(
             "Money saved", *_estimate(money.saved_minor, _money),

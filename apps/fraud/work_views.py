@@ -17,6 +17,7 @@ from apps.accounts.models import Role, User
 from apps.core.errors import LynceusError
 from apps.core.saved_views import delete_view as delete_saved_view
 from apps.core.saved_views import save_view as save_queue_view
+from apps.core.words import counted
 from apps.fraud.budget import budget_of, shown
 from apps.fraud.models import Desk, Move, QueueView, WorkItem
 from apps.fraud.queue import item_for, lead_of
@@ -96,7 +97,7 @@ def move_items(request: HttpRequest) -> HttpResponse:
                 raise
             refused.append(error.message)
     if done := len(items) - len(refused):
-        messages.success(request, f"{done} card{'s' * (done > 1)} {DONE[given['act']]}.")
+        messages.success(request, f"{counted(done, 'card')} {DONE[given['act']]}.")
     if refused:
         messages.warning(request, f"{len(refused)} left as they were. {refused[0]}")
     return redirect(_back(request))

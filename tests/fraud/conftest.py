@@ -36,7 +36,7 @@ from apps.fraud.services.rulesets import activate_version, save_version
 from apps.fraud.services.sources import ensure_source, rotate_source_secret
 from apps.modelops import places
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
-from apps.modelops.services.promotion import promote_version
+from apps.modelops.services.promotion import install_first_champion
 from ml.common.contracts import TrainRequest, TrainResult
 from ml.fraud.config import PRESETS
 from ml.fraud.importing import freeze_frame
@@ -144,6 +144,18 @@ def trained(tmp_path_factory) -> TrainResult:
     return train(asked, lambda _: None)
 
 
+@pytest.fixture(scope="session")
+def trained_again(trained, tmp_path_factory) -> TrainResult:
+    """Another network on the same data."""
+    from ml.fraud.train import train
+
+    base = tmp_path_factory.mktemp("next")
+    (base / "checkpoints").mkdir()
+    data = trained.artefact_dir.parent / "d"
+    asked = TrainRequest(data, base / "output", base / "checkpoints", PRESETS["tiny"], seed=9, device="cpu")
+    return train(asked, lambda _: None)
+
+
 @pytest.fixture
 def champion(site, trained, settings, tmp_path, monkeypatch) -> ModelVersion:
     """A real, small, trained version in service."""
@@ -157,7 +169,7 @@ def champion(site, trained, settings, tmp_path, monkeypatch) -> ModelVersion:
     version = ModelVersion.objects.create(
         model=model, number=1, artefact_hash=trained.artefact_hash, dataset=dataset, job=job
     )
-    promote_version(version, by=None, site=site)
+    install_first_champion(version, by=None, site=site)
     return version
 
 

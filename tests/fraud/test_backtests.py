@@ -14,11 +14,12 @@ from django.test import Client
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
+from apps.fraud import backtest as sums
 from apps.fraud import tasks
 from apps.fraud.backtest import OF_ALL, OF_RULE, OF_SIDE
 from apps.fraud.backtest_figures import figures_of
 from apps.fraud.facts import FIELDS
-from apps.fraud.models import Backtest, BacktestState, Decision
+from apps.fraud.models import Backtest, BacktestState, Decision, Mode
 from apps.fraud.services import backtests, columns
 from apps.fraud.services.backtests import ring_stalled, start_backtest
 from apps.fraud.vectors import Column
@@ -184,7 +185,7 @@ def test_all_fields_are_what_they_are_when_deciding(site, champion, post) -> Non
         if name in FEATURE_NAMES:  # kept as float32; of a card never seen the facts make them anew
             theirs = Column(theirs.values.astype(np.float32))
         assert _plain(ours, order) == _plain(theirs, other), name
-    for name in ("seen", "amounts", "labels", "scores", "by_model", "made", "advice"):
+    for name in ("seen", "with_history", "amounts", "labels", "scores", "by_model", "made", "advice"):
         assert getattr(packed, name)[order].tolist() == getattr(told, name)[other].tolist(), name
     assert set(_plain(packed.columns["other_country_1h"], order)) == {"", "BE", "DE"}
 
@@ -204,6 +205,44 @@ def test_where_what_the_model_saw_is_gone_a_rule_that_looks_at_it_is_not_asked(
     assert (of_rule(done)["asked"], of_rule(done)["fired"]) == (1, 1)
     assert of_rule(done, 1)["asked"] == 2
     assert figures_of(done).not_asked
+
+
+BLIND = [
+    NEW_CARD,
+    {**NEW_CARD, "code": "says_so", "when": "has_state and card_history == 0"},
+    {**NEW_CARD, "code": "without", "when": "not has_state"},
+]
+
+
+@pytest.fixture
+def half_blind(champion, post) -> None:
+    """Two cards nobody has seen before; of one the history was not read."""
+    post([event("read", card_token="card-a"), event("blind", card_token="card-b")])
+    drain_all()
+    blind = Decision.objects.filter(transaction__event_id="blind")
+    blind.update(mode=Mode.NO_STATE, mode_reason="state_busy")
+
+
+def test_what_was_decided_without_the_history_is_no_answer_of_it(site, author, half_blind, analyst) -> None:
+    """A rule that says what it wants there is asked all the same."""
+    done = run(begun(site, author, *BLIND))
+    told = [(of_rule(done, row)["asked"], of_rule(done, row)["fired"]) for row in range(3)]
+    assert told == [(1, 1), (2, 1), (2, 1)]
+    page = " ".join(analyst.get(f"/fraud/rules/backtests/{done.public_id}/").content.decode().split())
+    assert "1 payment was decided without the card's history" in page
+    assert figures_of(run(begun(site, author, LARGE))).without_history == 0
+
+
+def test_taken_for_history_it_would_look_like_a_new_card(site, author, half_blind, monkeypatch) -> None:
+    """Sabotage: what is kept is what was read."""
+    monkeypatch.setattr(sums, "_asked", lambda found, _: found.seen)
+    assert of_rule(run(begun(site, author, NEW_CARD)))["fired"] == 2
+
+
+def test_sums_of_before_it_was_counted_are_still_read(site, author, decided) -> None:
+    done = run(begun(site, author, LARGE))
+    done.tally.pop("without_history")
+    assert figures_of(done).without_history == 0
 
 
 def test_slice_after_slice_comes_to_the_same(site, author, decided, monkeypatch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.accounts.models import Site
+from apps.accounts.models import Role, Site, User
 from apps.core.clock import now
 from apps.fraud import drift
 from apps.fraud.models import (
@@ -17,22 +17,34 @@ from apps.fraud.models import (
     CountedHour,
     CountMark,
     Decision,
+    Disposition,
     Evidence,
     FraudLabel,
+    FraudType,
+    Ground,
     HourlyCount,
     HourlyDrift,
     HourlyLatency,
+    LabelDue,
+    Verdict,
 )
 from apps.fraud.schemas import LabelIn
 from apps.fraud.services import counts
+from apps.fraud.services.dispositions import Said, dispose
+from apps.fraud.services.gather import gather_alerts
 from apps.fraud.services.labels import store_labels
+from apps.fraud.services.make_labels import make_labels
 from apps.fraud.services.sources import ensure_source
+from apps.fraud.services.work import take_item
 from apps.fraud.tasks import count_hours
 from ml.fraud.drift import BINS
 from tests.fraud.conftest import drain_all, event
 
 pytestmark = pytest.mark.decision
 
+FRAUD = Said(Verdict.FRAUD, Ground.HOLDER_DENIES, FraudType.STOLEN)
+LEGITIMATE = Said(Verdict.LEGITIMATE, Ground.HOLDER_CONFIRMS)
+CANNOT_TELL = Said(Verdict.CANNOT_TELL, Ground.NOT_REACHED)
 REVIEWED, DECLINED = 300_000, 3_000_000  # minor units at which the built-in rules ask for it
 
 
@@ -53,12 +65,27 @@ def counted() -> dict[str, HourlyCount]:
 
 def say(source: Any, event_id: str, *, fraud: bool, by: str = "issuer") -> None:
     if by == "analyst":
-        row = Decision.objects.get(transaction__event_id=event_id).transaction
-        at = now()
-        FraudLabel.objects.create(transaction=row, fraud=fraud, source=by, known_at=at, received_at=at)
+        settle(event_id, FRAUD if fraud else LEGITIMATE)
+        label_all()
     else:
         label = LabelIn(event_id=event_id, fraud=fraud, source=by)  # type: ignore[arg-type]
         store_labels(source=source, labels=[label], actor=None)
+
+
+def settle(event_id: str, said: Said) -> Disposition:
+    """An analyst's verdict on the payment's alert, which is open."""
+    gather_alerts()
+    alert = Alert.objects.select_related("item").get(decision__transaction__event_id=event_id)
+    person, _ = User.objects.get_or_create(
+        email="settles@example.org", defaults={"site": alert.site, "role": Role.FRAUD_ANALYST}
+    )
+    return dispose(take_item(alert.item, person), [alert.pk], said, person)
+
+
+def label_all() -> None:
+    """As if the time to undo had passed."""
+    LabelDue.objects.update(due_at=now())
+    make_labels()
 
 
 def age(hours: int) -> None:
@@ -135,12 +162,23 @@ def test_the_last_word_counts_and_the_analysts_own_is_kept_apart(decided, source
     say(source, "r0", fraud=True, by="analyst")
     say(source, "r0", fraud=False)
     say(source, "r1", fraud=False, by="analyst")
-    say(source, "a1", fraud=False, by="analyst")  # never an alert: no disposition of one
+    say(source, "a1", fraud=False)
     counts.count_due()
     found = counted()
     assert (found["review"].frauds, found["review"].goods) == (0, 2)
     assert (found["review"].disposed_frauds, found["review"].disposed_goods) == (1, 1)
     assert (found["approve"].goods, found["approve"].disposed_goods) == (1, 0)
+
+
+def test_a_disposition_counts_once_it_can_no_longer_be_undone(decided, source) -> None:
+    settle("r0", FRAUD)
+    settle("r1", CANNOT_TELL)
+    counts.count_due()
+    assert (counted()["review"].disposed_frauds, counted()["review"].disposed_goods) == (0, 0)
+    label_all()
+    counts.count_again(now() - timedelta(hours=1))
+    counts.count_due()
+    assert (counted()["review"].disposed_frauds, counted()["review"].disposed_goods) == (1, 0)
 
 
 def test_each_site_has_its_own(decided, source) -> None:

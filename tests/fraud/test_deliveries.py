@@ -127,7 +127,7 @@ def test_after_the_last_attempt_it_is_dead_seen_and_can_be_sent_again(listener, 
     assert OutboxRow.objects.get().dead_at is not None
     [check] = [check for check in run_checks(everything=True) if check.name == "decision webhooks"]
     assert not check.ok
-    assert check.message.startswith("1 decisions could not be delivered")
+    assert check.message.startswith("1 decision could not be delivered")
     call_command("redeliver")
     deliver_decisions()
     assert OutboxRow.objects.get().delivered_at is not None

@@ -20,8 +20,9 @@ from apps.fraud.services.history import read_history
 from apps.modelops.models import DatasetSnapshot
 from apps.modelops.places import dataset_folder
 from ml.fraud.features import FEATURE_NAMES
-from ml.fraud.importing import LABEL_DELAY, load_frozen
+from ml.fraud.importing import load_frozen
 from ml.fraud.replay import replay_features, reversals_in
+from ml.fraud.splits import LABEL_DELAY
 from ml.fraud.train import _parts
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core.clock import now
-from apps.fraud import schemas
+from apps.fraud import wire_types
 from apps.fraud.models import Decision, FxRate, Source, Transaction
 from apps.fraud.money import Rate, format_minor, to_reporting_minor
 from apps.fraud.services import rates
@@ -121,7 +121,7 @@ def test_five_minutes_ahead_is_taken_and_more_is_not(post, monkeypatch) -> None:
     near, far = now() + timedelta(minutes=4, seconds=30), now() + timedelta(minutes=5, seconds=30)
     assert post(event("near", occurred_at=near.isoformat())).status_code == 202
     assert errors_of(post(event("far", occurred_at=far.isoformat()))) == {(0, "occurred_at", "in_the_future")}
-    monkeypatch.setattr(schemas, "CLOCK_SKEW", timedelta(days=1))
+    monkeypatch.setattr(wire_types, "CLOCK_SKEW", timedelta(days=1))
     assert post(event("far", occurred_at=far.isoformat())).status_code == 202
 
 

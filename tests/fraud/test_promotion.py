@@ -12,25 +12,11 @@ from apps.fraud.models import Decision, Evidence
 from apps.fraud.services import sequence
 from apps.modelops.models import ModelVersion, TrainingJob
 from apps.modelops.places import artefact_folder
-from apps.modelops.services.promotion import promote_version
-from ml.common.contracts import TrainRequest
-from ml.fraud.config import PRESETS
 from ml.fraud.features import FEATURE_NAMES
 from tests.fraud.conftest import drain_all, event
+from tests.promoting import put_in_service
 
 pytestmark = pytest.mark.decision
-
-
-@pytest.fixture(scope="session")
-def trained_again(trained, tmp_path_factory):
-    """Another network on the same data."""
-    from ml.fraud.train import train
-
-    base = tmp_path_factory.mktemp("next")
-    (base / "checkpoints").mkdir()
-    data = trained.artefact_dir.parent / "d"
-    asked = TrainRequest(data, base / "output", base / "checkpoints", PRESETS["tiny"], seed=9, device="cpu")
-    return train(asked, lambda _: None)
 
 
 @pytest.fixture
@@ -42,7 +28,7 @@ def promote(champion, trained_again, site) -> Callable[[], ModelVersion]:
             model=champion.model, number=2, artefact_hash=trained_again.artefact_hash,
             dataset=champion.dataset, job=job,
         )  # fmt: skip
-        promote_version(version, by=None, site=site)
+        put_in_service(version)
         return version
 
     return do
@@ -104,7 +90,7 @@ def test_rolling_back_is_a_promotion_like_any_other(promote, champion, post, ask
     send_some(post, count=3)
     promote()
     send_some(post, start=3, count=3)
-    promote_version(champion, by=None, site=site)
+    put_in_service(champion)
     send_some(post, start=6, count=1)
     assert ask("e6").json()["model_version"] == 1
     history = vectors()[-1][FEATURE_NAMES.index("card_history")]

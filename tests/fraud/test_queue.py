@@ -346,14 +346,3 @@ def test_programs_read_the_same_list(analyst, cards, colleague) -> None:
     assert analyst.get("/api/v1/work?state=mine").status_code == 422
     assert analyst.get("/api/v1/work?limit=101").status_code == 422
     assert AuditEvent.objects.filter(action="queue.viewed").exists()
-
-
-def test_programs_read_recent_decisions_a_page_at_a_time(analyst, cards) -> None:
-    cards(LARGE, 100, LARGE)
-    first = analyst.get("/api/v1/decisions?limit=2").json()
-    assert [one["event_id"] for one in first["items"]] == ["e3", "e2"]
-    second = analyst.get(f"/api/v1/decisions?limit=2&after={first['next']}").json()
-    assert ([one["event_id"] for one in second["items"]], second["next"]) == (["e1"], None)
-    approved = analyst.get("/api/v1/decisions?outcome=approve").json()["items"]
-    assert [one["event_id"] for one in approved] == ["e2"]
-    assert analyst.get("/api/v1/decisions?outcome=x").status_code == 422

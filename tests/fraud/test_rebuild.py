@@ -18,7 +18,7 @@ from apps.fraud.services.decide import Hurry, decide_transactions
 from apps.fraud.services.rebuild import differing, rebuild
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_labels import say
-from tests.fraud.test_promotion import promote, trained_again  # noqa: F401 - fixtures
+from tests.fraud.test_promotion import promote  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.decision
 
@@ -92,7 +92,7 @@ def test_as_of_an_earlier_moment(champion, source, post, site) -> None:
 def test_a_damaged_state_is_named_and_mended(history, site) -> None:
     broken = KeyState.objects.filter(key__startswith="card:").first()
     KeyState.objects.filter(pk=broken.pk).update(state=bytes(broken.state)[:-1] + b"\x07")
-    with pytest.raises(CommandError, match=f"1 kept states differ: card {broken.pk}"):
+    with pytest.raises(CommandError, match=f"Not as kept: 1 state: card {broken.pk}"):
         told()
     assert "1 differed" in told(write=True)
     assert "All kept states are the same" in told()

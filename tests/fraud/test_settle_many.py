@@ -67,7 +67,7 @@ def test_what_came_meanwhile_settles_nothing(analyst, items) -> None:
     Alert.objects.filter(pk__in=list(first.values_list("pk", flat=True))).update(status="closed")
     refused = settle(analyst, items, sure="1", **sent, **FIELDS)
     assert refused.status_code == 422
-    assert "6 alerts were shown and 5 are open now" in refused.content.decode()
+    assert "Shown: 6 alerts; open now: 5." in refused.content.decode()
     assert open_alerts() == 5 and not Disposition.objects.exists()
 
 

@@ -44,7 +44,7 @@ def fits(page: Any, url: str, name: str, width: int, scheme: str) -> list[str]:
 def test_an_alert_is_settled_by_keys(alerts, state, live_server, author, second) -> None:
     first, other = alerts(LARGE, LARGE + 900, device_id="d-1")
     [done] = alerts(LARGE, card="card-0002")
-    block_card([done.decision], until=None, reason="stolen", by=second)
+    block_card("card-0001", until=None, reason="stolen", by=second, about=[done.decision])
     dispose(take_item(done.item, second), [done.pk], FRAUD, second)
     pages = {"to settle": other, "settled": done}
     addresses = {

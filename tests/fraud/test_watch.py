@@ -15,13 +15,14 @@ from django.test.utils import CaptureQueriesContext
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
-from apps.fraud import watch_now
+from apps.fraud import watch, watch_now
 from apps.fraud.events import Chosen, cursor_of, events_of
-from apps.fraud.models import Decision, HourlyCount, Mode, Outcome
+from apps.fraud.models import Decision, Disposition, FraudLabel, HourlyCount, Mode, Outcome
 from apps.fraud.services import counts
+from apps.fraud.services.dispositions import Said, dispose_again
 from apps.fraud.watch import Period, costs_at, saved_by_bucket, tallies, whole, worth
 from tests.fraud.conftest import drain_all, event
-from tests.fraud.test_counts import REVIEWED, say
+from tests.fraud.test_counts import CANNOT_TELL, FRAUD, LEGITIMATE, REVIEWED, label_all, say, settle
 from tests.fraud.test_counts import decided as decided
 
 
@@ -54,9 +55,54 @@ def test_it_works(analyst, judged) -> None:
     assert "Precision of the last dispositions 50.0% 9.5% to 90.5%" in said
     assert "False positives for each fraud found 1.0" in said
     assert "1 fraud of 2" in said
-    assert "Payments of good customers declined 1 - 30,000.00 EUR; known of 1 of 1 declines" in said
+    assert "Payments of good customers declined 1 - 30,000.00 EUR; known of 1 of 1 decline" in said
     assert "Money saved 2,700.00 EUR" in said  # nine tenths of what the review stopped
     assert "Late events 1" in said
+
+
+def precision(analyst: Client) -> str:
+    counts.count_due()
+    said = text_of(analyst.get("/fraud/watch/"))
+    return re.sub(r".*Precision of the last dispositions ([^ ]+ ?known|[0-9.]+%).*", r"\1", said)
+
+
+def test_the_last_disposition_of_an_alert_counts_in_precision(analyst, decided, source) -> None:
+    """At once, and whatever was said of it before; what nobody is sure of never counts."""
+    settle("r0", FRAUD)
+    settle("r1", LEGITIMATE)
+    assert precision(analyst) == "50.0%"
+    again("r1", FRAUD)
+    assert precision(analyst) == "100.0%"
+    again("r1", CANNOT_TELL)
+    again("r0", CANNOT_TELL)
+    assert precision(analyst) == "not known"
+
+
+def test_a_label_from_before_does_not_outlast_cannot_tell(analyst, decided) -> None:
+    """An analyst's label of old, without a disposition, and then a disposition that nobody could tell."""
+    row = Decision.objects.get(transaction__event_id="r0").transaction
+    FraudLabel.objects.create(
+        transaction=row, fraud=True, source="analyst", known_at=now(), received_at=now()
+    )
+    settle("r0", CANNOT_TELL)
+    assert precision(analyst) == "not known"
+
+
+def test_without_asking_for_the_last_one_a_changed_mind_would_count_twice(
+    analyst, decided, monkeypatch
+) -> None:
+    """Sabotage: every disposition that became a label, not the last of each alert."""
+    settle("r0", FRAUD)
+    label_all()
+    again("r0", LEGITIMATE)
+    assert precision(analyst) == "0.0%"
+    monkeypatch.setattr(watch, "last_verdicts", Disposition.alerts.through.objects.all)
+    assert precision(analyst) == "50.0%"
+
+
+def again(event_id: str, said: Said) -> None:
+    before = Disposition.objects.filter(alerts__decision__transaction__event_id=event_id).latest("pk")
+    dispose_again(before, said, before.by)
 
 
 def test_value_detected_is_the_share_of_the_money_of_known_fraud_that_raised_an_alert(judged, site) -> None:
@@ -69,10 +115,10 @@ def test_value_detected_is_the_share_of_the_money_of_known_fraud_that_raised_an_
 def test_what_nobody_spoke_of_stays_unknown_and_the_page_says_how_much_that_is(analyst, decided) -> None:
     counts.count_due()
     said = text_of(analyst.get("/fraud/watch/"))
-    assert "Declined, and unknown what it was 100.0% - 1 of 1 declines" in said
+    assert "Declined, and unknown what it was 100.0% - 1 of 1 decline" in said
     assert "Value detection rate not known" in said
     assert "Precision of the last dispositions not known" in said
-    assert "Payments of good customers declined 0 - 0.00 EUR; known of 0 of 1 declines" in said
+    assert "Payments of good customers declined 0 - 0.00 EUR; known of 0 of 1 decline" in said
 
 
 def test_degraded_decisions_are_loud(analyst, decided) -> None:

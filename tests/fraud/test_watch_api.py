@@ -12,8 +12,9 @@ from apps.accounts.models import ApiClient, Site
 from apps.accounts.services import rotate_secret
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
+from apps.fraud.decision_schemas import ListedOut
 from apps.fraud.services import counts
-from apps.fraud.watch_api import EventOut, MovedOut, PeriodOut
+from apps.fraud.watch_api import MovedOut, PeriodOut
 from apps.fraud.watch_lists import DRIFT, EVENTS, PERIODS
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_counts import decided as decided
@@ -32,7 +33,7 @@ def read(client: Client, site) -> Any:
 
 
 def test_it_works(read, judged) -> None:
-    found = read("events", outcome="decline").json()
+    found = read("decisions", outcome="decline").json()
     [item] = found["items"]
     assert found["next"] is None
     assert (item["event_id"], item["decision"], item["known"], item["card"]) == (
@@ -41,15 +42,16 @@ def test_it_works(read, judged) -> None:
         "legitimate",
         "…-d0",
     )
+    assert item["rescored"] is None
     assert "card-d0" not in str(found)
-    assert AuditEvent.objects.get(action="events.viewed").actor.startswith("client:")
+    assert AuditEvent.objects.get(action="decisions.listed").actor.startswith("client:")
 
 
 def test_the_cursor_leads_through_all_of_them_once(read, judged) -> None:
     seen: list[str] = []
     cursor = ""
     while cursor is not None:
-        page = read("events", limit=5, cursor=cursor).json()
+        page = read("decisions", limit=5, cursor=cursor).json()
         seen += [item["event_id"] for item in page["items"]]
         cursor = page["next"]
     assert len(seen) == len(set(seen)) == 13
@@ -63,11 +65,12 @@ def test_the_cursor_leads_through_all_of_them_once(read, judged) -> None:
         ({"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "bad_period"),
         ({"limit": 501}, "invalid_request"),
         ({"outcome": "other"}, "invalid_request"),
+        ({"source": "no such"}, "invalid_request"),
         ({"since": "2026-01-01T00:00:00"}, "invalid_request"),
     ],
 )
 def test_what_makes_no_sense_is_refused(read, query: dict[str, Any], code: str) -> None:
-    answer = read("events", **query)
+    answer = read("decisions", **query)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
@@ -107,23 +110,26 @@ def test_another_sites_events_are_not_there(client: Client, judged) -> None:
     south = Site.objects.create(slug="south", name="South")
     token = rotate_secret(ApiClient.objects.create(site=south, name="s", scopes=["fraud"]))
     headers = {"authorization": f"Bearer {token}"}
-    assert client.get("/api/v1/events", headers=headers).json()["items"] == []
+    assert client.get("/api/v1/decisions", headers=headers).json()["items"] == []
     assert sum(one["n"] for one in client.get("/api/v1/watch/periods", headers=headers).json()["items"]) == 0
 
 
 def test_an_analyst_may_ask_too_and_others_may_not(client: Client, make_user, judged) -> None:
     client.force_login(make_user("fraud_analyst"))
-    assert len(client.get("/api/v1/events").json()["items"]) == 13
+    assert len(client.get("/api/v1/decisions").json()["items"]) == 13
     client.force_login(make_user("ml_admin"))
-    assert client.get("/api/v1/events").status_code == 403
+    assert client.get("/api/v1/decisions").status_code == 403
 
 
 def test_programs_are_told_the_columns_that_exports_hold() -> None:
-    for columns, schema in ((EVENTS, EventOut), (PERIODS, PeriodOut), (DRIFT, MovedOut)):
+    assert [*(column.name for column in EVENTS), "rescored"] == list(ListedOut.model_fields)
+    for columns, schema in ((PERIODS, PeriodOut), (DRIFT, MovedOut)):
         assert [column.name for column in columns] == list(schema.model_fields)
 
 
 def test_old_events_are_there_when_they_are_asked_for(read, judged) -> None:
     since = (now() - timedelta(days=60)).isoformat()
-    assert len(read("events", since=since).json()["items"]) == 13
-    assert read("events", since=since, until=(now() - timedelta(days=30)).isoformat()).json()["items"] == []
+    assert len(read("decisions", since=since).json()["items"]) == 13
+    assert (
+        read("decisions", since=since, until=(now() - timedelta(days=30)).isoformat()).json()["items"] == []
+    )

@@ -52,6 +52,14 @@ from apps.fraud.models.rulesets import (
     RuleRevision,
     RuleSet,
 )
+from apps.fraud.models.shadow import (
+    RunEnd,
+    ShadowCount,
+    ShadowCursor,
+    ShadowMemory,
+    ShadowRun,
+    ShadowScore,
+)
 from apps.fraud.models.sources import Action, FxRate, Source, SourceSecret
 from apps.fraud.models.states import (
     HeardLater,
@@ -149,6 +157,12 @@ __all__ = [
     "RuleActivation",
     "RuleRevision",
     "RuleSet",
+    "RunEnd",
+    "ShadowCount",
+    "ShadowCursor",
+    "ShadowMemory",
+    "ShadowRun",
+    "ShadowScore",
     "ShardLock",
     "Source",
     "SourceSecret",

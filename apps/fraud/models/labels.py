@@ -71,9 +71,6 @@ class FraudLabel(models.Model):
                 condition=Q(type="") | (one_of("type", FraudType) & Q(fraud=True)), name="type_of_fraud_only"
             ),
         ]
-        indexes: ClassVar = [
-            models.Index(fields=["-id"], condition=Q(source="analyst"), name="labels_of_analysts")
-        ]
 
     def __str__(self) -> str:
         return f"label {self.pk}"

@@ -1,6 +1,6 @@
 """What an analyst does about a payment: release it, block its card, put what it came by on a list; and undo.
 
-A list counts here from the next decision on. The sender hears of a release or a block through the outbox.
+A list counts here from the next decision on. Senders hear of a release or a block through the outbox.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from apps.fraud.models import (
     ListName,
     OutboxRow,
 )
-from apps.fraud.selectors import action_for
+from apps.fraud.selectors import action_for, latest_of_card
 from apps.fraud.services.lists import add_entry, end_entry
 
 BLOCKED_FOR = timedelta(days=30)  # what a form proposes
@@ -60,23 +60,26 @@ def release(made: Decision, by: User, disposition: Disposition | None = None) ->
 
 @transaction.atomic
 def block_card(
-    decisions: Sequence[Decision],
+    card_token: str,
     *,
     until: datetime | None,
     reason: str,
     by: User,
+    about: Sequence[Decision] = (),
     disposition: Disposition | None = None,
 ) -> list[Act]:
-    """Block the card that these were made with, here and at each source that sent one of them.
+    """Block a card, here and at each source that sent a payment of it. A source is told of the newest of its
+    payments in `about`, else of the card's latest.
 
     LynceusError 409 already_listed where it is blocked.
     """
-    newest = {made.transaction.source_id: made for made in sorted(decisions, key=lambda made: made.pk)}
+    told = {made.transaction.source_id: made for made in latest_of_card(by.site, card_token)}
+    told |= {made.transaction.source_id: made for made in sorted(about, key=lambda made: made.pk)}
     entry = add_entry(
-        site=by.site, name=ListName.BLOCK, kind=ListKind.CARD_TOKEN,
-        value=decisions[0].transaction.card_token, reason=reason, expires_at=until, author=by,
+        site=by.site, name=ListName.BLOCK, kind=ListKind.CARD_TOKEN, value=card_token, reason=reason,
+        expires_at=until, author=by,
     )  # fmt: skip
-    return [_do(ActKind.BLOCK, made, by, disposition, entry) for _, made in sorted(newest.items())]
+    return [_do(ActKind.BLOCK, made, by, disposition, entry) for _, made in sorted(told.items())]
 
 
 @transaction.atomic
@@ -92,6 +95,27 @@ def put_on_list(
         site=by.site, name=name, kind=kind, value=value, reason=reason, expires_at=until, author=by
     )
     return _do(ActKind.LIST, made, by, None, entry)
+
+
+@transaction.atomic
+def put_by_hand(
+    *, name: ListName, kind: ListKind, value: str, until: datetime | None, reason: str, by: User
+) -> None:
+    """What somebody writes down on the page of lists: a card is blocked there as it is from an alert."""
+    if (name, kind) == (ListName.BLOCK, ListKind.CARD_TOKEN):
+        block_card(value, until=until, reason=reason, by=by)
+    else:
+        add_entry(site=by.site, name=name, kind=kind, value=value, reason=reason, expires_at=until, author=by)
+
+
+@transaction.atomic
+def take_off(entry: ListEntry, by: User) -> None:
+    """End an entry. What put it there is undone with it: who was told of the one hears of the other."""
+    act = entry.acts.filter(undoes=None, undone=None).order_by("pk").first()
+    if act is None:
+        end_entry(entry=entry, by=by)
+    else:
+        undo_act(act, by)
 
 
 @transaction.atomic

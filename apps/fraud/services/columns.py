@@ -19,9 +19,9 @@ from django.db import connection
 
 from apps.accounts.models import Site
 from apps.core.sql import ON_POSTGRES
-from apps.fraud.backtest import OF_VECTOR, OUTCOMES, UNKNOWN, Floats, Ints, Slice
+from apps.fraud.backtest import OUTCOMES, UNKNOWN, Floats, Ints, Slice
 from apps.fraud.expressions import Kind
-from apps.fraud.facts import BURST_WINDOW, KINDS, WINDOW, Facts
+from apps.fraud.facts import BURST_WINDOW, KINDS, OF_STATE, WINDOW, Facts
 from apps.fraud.models import Decision, EventType, FraudLabel, Mode, Outcome, Source
 from apps.fraud.rules import SEVERITY
 from apps.fraud.services.look import NEAR_MAX, last_hour
@@ -90,16 +90,16 @@ _KEPT = f"coalesce(length(e.features) = {VECTOR_BYTES}, false)"
 
 def _packed(site: Site, after: int, upto: int, names: Collection[str]) -> Slice:
     """Whatever order PostgreSQL reads the rows in, all columns of one answer have it."""
-    of_vector, own = OF_VECTOR & set(names), [name for name in names if name not in FEATURE_NAMES]
+    of_state, own = OF_STATE & set(names), [name for name in names if name not in FEATURE_NAMES]
     features = [name for name in names if name in FEATURE_NAMES]
     asked = {**_ALWAYS, **{f"field {name}": (_SQL[name], KINDS[name]) for name in own}}
-    if of_vector:
-        asked["seen"] = (_KEPT, Kind.TRUTH)
+    if of_state:
+        asked["seen"], asked["with_history"] = (_KEPT, Kind.TRUTH), (_SQL["has_state"], Kind.TRUTH)
     parts = [_aggregate(*one) for one in asked.values()]
     parts += [_bytes(f"float8send(coalesce({name}, 'NaN'))") for name in _OF_MODEL]
     parts += [_feature(FEATURE_NAMES.index(name)) for name in features]
     near = _NEAR if OF_NEAR & set(names) else ""
-    kept = _KEPT_OF if of_vector else ""
+    kept = _KEPT_OF if of_state else ""
     given = _given(site, after, upto)
     row = _one_row(f"SELECT {', '.join(parts)} {_FROM} {kept} {near} {_WHERE}", given)
     found = {
@@ -110,10 +110,13 @@ def _packed(site: Site, after: int, upto: int, names: Collection[str]) -> Slice:
     columns = {name: found[f"field {name}"] for name in own}
     columns |= {name: Column(values) for name, values in zip(features, vectors, strict=True)}
     ids = found["id"].values.astype(np.int64)
+    seen, with_history = (
+        found[name].values if of_state else np.ones(len(ids), bool) for name in ("seen", "with_history")
+    )
     return Slice(
-        columns, found["seen"].values if of_vector else np.ones(len(ids), bool),
-        found["amount"].values.astype(np.int64), _labels(ids, given), scores.astype(np.float64),
-        _severity(scores, review, decline), found["made"].values.astype(np.int64), found["advice"].values,
+        columns, seen, with_history, found["amount"].values.astype(np.int64), _labels(ids, given),
+        scores.astype(np.float64), _severity(scores, review, decline),
+        found["made"].values.astype(np.int64), found["advice"].values,
     )  # fmt: skip
 
 
@@ -214,10 +217,12 @@ def _by_facts(site: Site, after: int, upto: int, names: Collection[str]) -> Slic
     said = FraudLabel.objects.filter(transaction__in=rows).order_by("received_at", "pk")
     label_of = {label.transaction_id: int(label.fraud) for label in said}
     by_model = [one.outcome_by_score for one in decisions]
+    every = np.ones(len(rows), bool)
     seen = np.array([vector is not None for vector in vectors], bool)
+    with_history = np.array([one.mode == Mode.FULL for one in decisions], bool)
     return Slice(
         {name: _as_column([one[name] for one in facts], KINDS[name]) for name in names},
-        seen if OF_VECTOR & set(names) else np.ones(len(rows), bool),
+        *((seen, with_history) if OF_STATE & set(names) else (every, every)),
         np.array([row.amount_reporting_minor for row in rows], np.int64),
         np.array([label_of.get(row.pk, UNKNOWN) for row in rows], np.int64),
         np.array([one.score for one in decisions], np.float64),

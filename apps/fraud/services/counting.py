@@ -12,6 +12,7 @@ from django.db.models.functions import Ceil, Greatest, Ln
 
 from apps.fraud.drift import reference_of
 from apps.fraud.models import (
+    LABELLED,
     TOO_OLD,
     Decision,
     Evidence,
@@ -19,8 +20,9 @@ from apps.fraud.models import (
     HourlyCount,
     HourlyDrift,
     HourlyLatency,
-    LabelSource,
+    Verdict,
 )
+from apps.fraud.selectors import last_verdicts
 from apps.modelops.selectors import champion
 from ml.fraud.latency import LEAST_MS, STEP
 
@@ -32,12 +34,6 @@ Cell = tuple[int, str, str]
 
 def decided_in(start: datetime) -> QuerySet[Decision]:
     return Decision.objects.filter(decided_at__gte=start, decided_at__lt=start + HOUR)
-
-
-def last_word(of: QuerySet[FraudLabel]) -> QuerySet[FraudLabel]:
-    """Of each transaction the label among these that came last."""
-    later = of.filter(transaction=OuterRef("transaction"), pk__gt=OuterRef("pk"))
-    return of.filter(~Exists(later))
 
 
 def cells_of(start: datetime) -> list[HourlyCount]:
@@ -69,25 +65,27 @@ def cells_of(start: datetime) -> list[HourlyCount]:
 
 def _add_what_is_known(start: datetime, cells: dict[Cell, HourlyCount]) -> None:
     """A decision made since the cells were counted is left to the next time."""
-    every = FraudLabel.objects.all()
-    for *key, fraud, n, minor, alerted, alerted_minor in _by_cell(start, last_word(every)):
+    for *key, fraud, n, minor, alerted, alerted_minor in _labelled(start):
         if cell := cells.get(tuple(key)):
             if fraud:
                 cell.frauds, cell.fraud_minor = n, minor
                 cell.frauds_alerted, cell.fraud_alerted_minor = alerted, alerted_minor or 0
             else:
                 cell.goods, cell.good_minor = n, minor
-    of_analysts = every.filter(source=LabelSource.ANALYST)
-    for *key, fraud, _, _, alerted, _ in _by_cell(start, last_word(of_analysts)):
+    for *key, verdict, n in _disposed(start):
         if cell := cells.get(tuple(key)):
-            setattr(cell, "disposed_frauds" if fraud else "disposed_goods", alerted)
+            setattr(cell, "disposed_frauds" if LABELLED[Verdict(verdict)] else "disposed_goods", n)
 
 
-def _by_cell(start: datetime, labels: QuerySet[FraudLabel]) -> QuerySet[FraudLabel, tuple[Any, ...]]:
+def _labelled(start: datetime) -> QuerySet[FraudLabel, tuple[Any, ...]]:
+    """By cell and by the last label of each payment."""
     decision = "transaction__decision__"
     minor = "transaction__amount_reporting_minor"
-    told = labels.filter(
-        transaction__decision__decided_at__gte=start, transaction__decision__decided_at__lt=start + HOUR
+    later = FraudLabel.objects.filter(transaction=OuterRef("transaction"), pk__gt=OuterRef("pk"))
+    told = FraudLabel.objects.filter(
+        ~Exists(later),
+        transaction__decision__decided_at__gte=start,
+        transaction__decision__decided_at__lt=start + HOUR,
     )
     return (
         told.values_list("transaction__source__site_id", f"{decision}outcome", f"{decision}mode", "fraud")
@@ -99,6 +97,19 @@ def _by_cell(start: datetime, labels: QuerySet[FraudLabel]) -> QuerySet[FraudLab
         )
         .order_by()
     )
+
+
+def _disposed(start: datetime) -> QuerySet[Any, tuple[Any, ...]]:
+    """By cell and by the last disposition of each alert, once it can no longer be undone: nobody would count
+    the hour again after that."""
+    decision = "alert__decision__"
+    final = last_verdicts().filter(
+        disposition__verdict__in=LABELLED, disposition__label_due=None,
+        alert__decision__decided_at__gte=start, alert__decision__decided_at__lt=start + HOUR,
+    )  # fmt: skip
+    key = ("alert__site_id", f"{decision}outcome", f"{decision}mode", "disposition__verdict")
+    found: QuerySet[Any, tuple[Any, ...]] = final.values_list(*key).annotate(n=Count("pk")).order_by()
+    return found
 
 
 def latencies_of(start: datetime) -> list[HourlyLatency]:

@@ -18,6 +18,7 @@ from apps.accounts.models import User
 from apps.audit.services import record
 from apps.core.clock import now
 from apps.core.errors import LynceusError
+from apps.core.words import counted
 from apps.fraud.cardguard import holds_card_number
 from apps.fraud.models import (
     GROUNDS,
@@ -147,7 +148,7 @@ def dispose_many(items: Sequence[WorkItem], said: Said, by: User, *, upto: int, 
             dispose(taken, ids, said, by, batch=batch)
         settled += len(ids)
     if settled != alerts:
-        says = f"{alerts} alerts were shown and {settled} are open now: look at them again."
+        says = f"Shown: {counted(alerts, 'alert')}; open now: {settled}. Look at them again."
         raise LynceusError("changed_meanwhile", says, status=409)
     return batch
 
@@ -222,7 +223,10 @@ def _act(made: Disposition, said: Said, by: User) -> None:
             release(one, by, made)
     if said.block and not card_blocked(decisions[0]):
         reason = f"{said.verdict.label}: {said.reason.label}"
-        block_card(decisions, until=said.until, reason=reason, by=by, disposition=made)
+        block_card(
+            decisions[0].transaction.card_token, until=said.until, reason=reason, by=by, about=decisions,
+            disposition=made,
+        )  # fmt: skip
 
 
 def card_blocked(made: Decision) -> ListEntry | None:

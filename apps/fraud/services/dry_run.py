@@ -17,10 +17,11 @@ from apps.fraud.models import (
     Decision,
     Evidence,
     KeyState,
+    Mode,
     Outcome,
     Transaction,
 )
-from apps.fraud.rules import WINDOW, CompiledRule, RuleHit, Rules, settle
+from apps.fraud.rules import WINDOW, CompiledRule, RuleHit, Rules, answerable, settle
 from apps.fraud.selectors import sources_of
 from apps.fraud.services.ingest import rows_of
 from apps.fraud.services.look import last_hour
@@ -51,8 +52,11 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
+    """`left_out`: of how many not all rules were asked, for want of what the model saw of the card."""
+
     tried: list[Tried]
     failures: dict[str, int]
+    left_out: int
 
     @property
     def hit(self) -> list[Tried]:
@@ -76,15 +80,17 @@ class DryRun:
 
 
 def try_on_recent(*, site: Site, rules: Sequence[CompiledRule], limit: int) -> DryRun:
-    """On the site's last decided transactions, with what was known of each when it was decided."""
+    """On the site's last decided transactions, with what was known of each when it was decided, where that
+    is an answer: see `answerable`."""
     made = Decision.objects.select_related("transaction__source", "evidence").filter(
         transaction__source__site=site
     )
     decisions = list(made.order_by("-id")[: min(limit, RECENT_MAX)])
     rows = [decision.transaction for decision in decisions]
-    features = [_kept(decision) for decision in decisions]
+    features = [_seen(decision) if decision.mode == Mode.FULL else None for decision in decisions]
     earlier = last_hour(site, rows) if rows else []
-    return _run(site, rules, rows, earlier, features, decisions)
+    asked = [_asked(rules, decision) for decision in decisions]
+    return _run(site, asked, rows, earlier, features, decisions)
 
 
 def try_on_events(*, site: Site, rules: Sequence[CompiledRule], events: Sequence[CheckedEvent]) -> DryRun:
@@ -96,25 +102,27 @@ def try_on_events(*, site: Site, rules: Sequence[CompiledRule], events: Sequence
     rows = [row for row in rows if row.type in DECIDED_TYPES]
     stored = last_hour(site, rows) if rows else []
     earlier: list[Payments] = [[*before, *_pasted_before(rows, index)] for index, before in enumerate(stored)]
-    return _run(site, rules, rows, earlier, observed(rows, _states(site, rows)), [None] * len(rows))
+    asked = [rules] * len(rows)
+    return _run(site, asked, rows, earlier, observed(rows, _states(site, rows)), [None] * len(rows))
 
 
 def _run(
     site: Site,
-    rules: Sequence[CompiledRule],
+    asked: Sequence[Sequence[CompiledRule]],
     rows: Sequence[Transaction],
     earlier: Sequence[Payments],
     features: Sequence[Features | None],
     decisions: Sequence[Decision | None],
 ) -> DryRun:
     listed: Listed = active_rules(site).listed
-    asked = Rules(0, tuple(rules), listed)
+    failures: Counter[str] = Counter()
     tried = []
-    for row, before, known, decision in zip(rows, earlier, features, decisions, strict=True):
-        hits = asked.hits(row, before, known)
+    for rules, row, before, known, decision in zip(asked, rows, earlier, features, decisions, strict=True):
+        hits = Rules(0, tuple(rules), listed, failures=failures).hits(row, before, known)
         after = settle(hits, decision.outcome_by_score if decision else None)
         tried.append(Tried(row, hits, decision, after))
-    return DryRun(tried, dict(asked.failures))
+    most = max(map(len, asked), default=0)
+    return DryRun(tried, dict(failures), sum(len(rules) < most for rules in asked))
 
 
 def _pasted_before(rows: Sequence[Transaction], index: int) -> list[Transaction]:
@@ -126,7 +134,12 @@ def _pasted_before(rows: Sequence[Transaction], index: int) -> list[Transaction]
     ]
 
 
-def _kept(decision: Decision) -> Features | None:
+def _asked(rules: Sequence[CompiledRule], decision: Decision) -> list[CompiledRule]:
+    kept, with_history = _seen(decision) is not None, decision.mode == Mode.FULL
+    return [one for one in rules if answerable(one.expression.names, kept=kept, with_history=with_history)]
+
+
+def _seen(decision: Decision) -> Features | None:
     """The features the decision was made from, while they are kept and mean the same."""
     try:
         vector = bytes(decision.evidence.features)

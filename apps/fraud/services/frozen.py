@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,11 @@ OF_EVENT = (
 )  # fmt: skip
 
 
-def decided_frame(site: Site, mature: timedelta) -> pd.DataFrame:
-    """Canonical rows in time order; amounts in the reporting currency. ValueError where nothing was decided.
+def decided_frame(
+    site: Site, mature: timedelta, tell: Callable[[int, int], None] | None = None
+) -> pd.DataFrame:
+    """Canonical rows in time order; tell(done, 0) as they are read; amounts in the reporting currency.
+    ValueError where nothing was decided.
 
     The last word on a payment holds. Where nobody spoke it is legitimate once it is `mature`, unless it was
     declined, or held for an analyst who did not let it go: then nobody ever will, and it stays unknown. So
@@ -33,7 +36,11 @@ def decided_frame(site: Site, mature: timedelta) -> pd.DataFrame:
 
     from ml.fraud.importing import canonical
 
-    rows = list(_rows(site, mature, now()))
+    rows: list[dict[str, Any]] = []
+    for row in _rows(site, mature, now()):
+        rows.append(row)
+        if tell and len(rows) % CHUNK == 0:
+            tell(len(rows), 0)
     if not rows:
         raise ValueError("Nothing was decided at this site yet.")
     return canonical(pd.DataFrame(rows), {name: name for name in rows[0]})

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from apps.core.words import counted
 from apps.fraud.iso import CURRENCIES
 from apps.fraud.models import DECIDED_TYPES, EventType
 from apps.fraud.money import REPORTING_CURRENCY, to_reporting_minor
@@ -16,6 +17,8 @@ from apps.fraud.services.rates import business_day, rates_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ml.fraud.splits import Period
 
 
 def read_history(files: Sequence[Path], mapping: Mapping[str, Any]) -> list[pd.DataFrame]:
@@ -95,13 +98,16 @@ def _in_reporting_currency(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def describe(frame: pd.DataFrame, mapping: Mapping[str, Any]) -> Iterator[str]:
+def describe(frame: pd.DataFrame, mapping: Mapping[str, Any], held: Sequence[Period] = ()) -> Iterator[str]:
     """What a dataset of these rows would hold and lack, a line each."""
-    from ml.fraud.importing import NEUTRAL, split_by_time
+    from ml.fraud.importing import NEUTRAL
+    from ml.fraud.splits import split_by_time
 
     at, fraud = frame["occurred_at"], frame["fraud"]
-    yield f"{len(frame):,} payments from {at.iloc[0]:%Y-%m-%d %H:%M} to {at.iloc[-1]:%Y-%m-%d %H:%M} UTC"
-    yield f"{frame['card_token'].nunique():,} cards, {frame['terminal_id'].nunique():,} terminals"
+    payments, first, last = counted(len(frame), "payment"), at.iloc[0], at.iloc[-1]
+    yield f"{payments} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+    cards, terminals = frame["card_token"].nunique(), frame["terminal_id"].nunique()
+    yield f"{counted(cards, 'card')}, {counted(terminals, 'terminal')}"
     yield (
         f"{int((fraud == 1).sum()):,} fraud, {int((fraud == 0).sum()):,} legitimate, "
         f"{int(fraud.isna().sum()):,} without a label"
@@ -118,8 +124,8 @@ def describe(frame: pd.DataFrame, mapping: Mapping[str, Any]) -> Iterator[str]:
     blank = [name for name in mapping if name in frame and _blank(frame[name])]
     if blank:
         yield f"empty in every row: {', '.join(blank)}"
-    for split, rows in frame.groupby(split_by_time(at), sort=False):
-        yield f"{split}: {len(rows):,} payments, {int((rows['fraud'] == 1).sum()):,} fraud"
+    for split, rows in frame.groupby(split_by_time(at, held=held), sort=False):
+        yield f"{split}: {counted(len(rows), 'payment')}, {int((rows['fraud'] == 1).sum()):,} fraud"
 
 
 def _censored(frame: pd.DataFrame) -> Iterator[str]:

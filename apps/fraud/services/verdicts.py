@@ -153,11 +153,12 @@ def outcome_of(item: Judged) -> Outcome:
     by_model = None
     if item.score is not None and item.thresholds is not None:
         by_model = by_thresholds(item.score.score, item.thresholds.review, item.thresholds.decline)
-    outcome = settle(item.hits, by_model)
-    # An advice tells of a payment that has been made: there is nothing left to decline.
-    if outcome == Outcome.DECLINE and item.row.type == EventType.ADVICE:
-        return Outcome.REVIEW
-    return outcome
+    return possible(item.row, settle(item.hits, by_model))
+
+
+def possible(row: Transaction, outcome: Outcome) -> Outcome:
+    """An advice tells of a payment that has been made: there is nothing left to decline."""
+    return Outcome.REVIEW if outcome == Outcome.DECLINE and row.type == EventType.ADVICE else outcome
 
 
 def _reasons(item: Judged) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.core.words import counted
 from apps.fraud.services.rates import import_rates
 
 
@@ -20,4 +21,4 @@ class Command(BaseCommand):
                 count = import_rates(lines)
         except (ValueError, OSError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Read {count} rates.")
+        self.stdout.write(f"Read {counted(count, 'rate')}.")

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
+from apps.core.words import counted
+from apps.fraud.services.datasets import freeze_payments, held_of
 from apps.fraud.services.history import describe, read_history
-from apps.modelops.services.datasets import new_dataset_folder, register_dataset
+from apps.modelops.services.datasets import new_dataset_folder
 
 
 class Command(BaseCommand):
@@ -24,6 +24,11 @@ class Command(BaseCommand):
         parser.add_argument("--history", type=Path, help="Earlier transactions, put before the file's.")
         parser.add_argument("--name", required=True)
         parser.add_argument(
+            "--stream",
+            default="",
+            help="Names payments that are not the site's own, so that neither holds out the other's time.",
+        )
+        parser.add_argument(
             "--dry-run",
             action="store_true",
             help="Tell what it would hold and lack; freeze nothing.",
@@ -33,23 +38,27 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         import pandas as pd
 
-        from ml.fraud.importing import freeze_frame, read_mapping
+        from ml.fraud.importing import read_mapping
 
         name = options["name"]
+        if len(options["stream"]) > 60:
+            raise CommandError("--stream is up to 60 characters.")
         try:
             site = site_named(options["site"])
-            folder = new_dataset_folder(site, "fraud", name)
+            new_dataset_folder(site, "fraud", name)  # a taken name is said before anything is read
             mapping = read_mapping(options["mapping"])
             files = [file for file in (options["history"], options["file"]) if file]
             frame = pd.concat(read_history(files, mapping), ignore_index=True)
             frame = frame.sort_values("occurred_at", kind="stable", ignore_index=True)
             if options["dry_run"]:
-                self.stdout.write("\n".join(describe(frame, mapping)))
+                held = held_of(site, options["stream"])
+                self.stdout.write("\n".join(describe(frame, mapping, held)))
                 return
-            frozen = freeze_frame(frame, folder, name, settings.TIME_ZONE)
-            register_dataset(site=site, domain="fraud", name=name, folder=folder, summary=asdict(frozen))
+            frozen = freeze_payments(site, name, frame, stream=options["stream"]).summary
         except LynceusError as error:
             raise CommandError(f"{error.message} ({error.code})") from error
         except (ValueError, OSError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Froze {frozen.n} transactions, {frozen.n_fraud} of them fraud, as {name}.")
+        self.stdout.write(
+            f"Froze {counted(frozen['n'], 'transaction')}, {frozen['n_fraud']} of them fraud, as {name}."
+        )

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from apps.core.clock import now
+from apps.core.words import counted
 from apps.fraud.services.evidence import prune_evidence
 
 
@@ -17,4 +18,4 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, days: int, **options: Any) -> None:
         count = prune_evidence(before=now() - timedelta(days=max(0, days)))
-        self.stdout.write(f"Pruned the evidence of {count} decisions.")
+        self.stdout.write(f"Pruned the evidence of {counted(count, 'decision')}.")

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
+from apps.core.words import counted
 from apps.fraud.services.rebuild import differing, rebuild, write
 from ml.fraud.memory import CARD
 
@@ -34,13 +35,15 @@ class Command(BaseCommand):
             states = rebuild(site, options["as_of"])
         except LynceusError as error:
             raise CommandError(f"{error.message} ({error.code})") from error
-        self.stdout.write(f"Made again: {len(states.states):,} states, {states.count(CARD):,} of them cards.")
+        self.stdout.write(
+            f"Made again: {counted(len(states.states), 'state')}, {states.count(CARD):,} of cards."
+        )
         found = differing(site, states)
         if options["write"]:
             write(site, states)
             self.stdout.write(f"Written; {len(found):,} differed.")
         elif found:
             shown = ", ".join(found[:SHOWN]) + (" and others" if len(found) > SHOWN else "")
-            raise CommandError(f"{len(found):,} kept states differ: {shown}.")
+            raise CommandError(f"Not as kept: {counted(len(found), 'state')}: {shown}.")
         else:
             self.stdout.write("All kept states are the same.")

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 
+from apps.core.words import counted
 from apps.fraud.services.counts import count_again, count_due
 
 
@@ -24,7 +25,7 @@ class Command(BaseCommand):
         if day is None:
             raise CommandError("--since is a date, as in 2026-11-01.")
         hours = count_again(timezone.make_aware(datetime(day.year, day.month, day.day)))
-        counted = 0
+        done = 0
         while more := count_due():
-            counted += more
-        self.stdout.write(f"Counted {counted} of {hours} hours.")
+            done += more
+        self.stdout.write(f"Counted {done} of {counted(hours, 'hour')}.")

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from apps.core.words import counted
 from apps.fraud.services.drain import requeue_parked
 
 
@@ -11,4 +12,4 @@ class Command(BaseCommand):
     help = "Let the workers try again what they parked, once its cause has been mended."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"Requeued {requeue_parked()} transactions.")
+        self.stdout.write(f"Requeued {counted(requeue_parked(), 'transaction')}.")

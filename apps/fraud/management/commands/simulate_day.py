@@ -10,6 +10,7 @@ from typing import Any, cast
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.clock import now
+from apps.core.words import counted
 from apps.fraud.playing import Sender, add_target
 from apps.fraud.validation import EVENTS_MAX
 
@@ -48,7 +49,7 @@ class Command(BaseCommand):
             while not options["days"] or number < options["days"]:
                 sent += self._play(_day(rate, speed, seed + number), speed)
                 number += 1
-        self.stdout.write(f"Sent {sent} events of {number} day{'s' if number != 1 else ''}.")
+        self.stdout.write(f"Sent {counted(sent, 'event')} of {counted(number, 'day')}.")
 
     def _play(self, day: list[tuple[datetime, str, Row]], speed: float) -> int:
         """`day` in time order: when, which door, and what to send. Returns how many events those were."""

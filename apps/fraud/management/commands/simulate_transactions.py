@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
-from apps.modelops.services.datasets import new_dataset_folder, register_dataset
+from apps.core.words import counted
+from apps.fraud.services.datasets import freeze_payments
+from apps.modelops.services.datasets import new_dataset_folder
 
 
 class Command(BaseCommand):
@@ -24,13 +24,12 @@ class Command(BaseCommand):
         parser.add_argument("--site", default="")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        from ml.fraud.importing import freeze_frame
         from ml.fraud.simulator import simulate
 
         name = options["name"]
         try:
             site = site_named(options["site"])
-            folder = new_dataset_folder(site, "fraud", name)
+            new_dataset_folder(site, "fraud", name)  # a taken name is said before anything is simulated
         except LynceusError as error:
             raise CommandError(f"{error.message} ({error.code})") from error
         frame = simulate(
@@ -40,8 +39,11 @@ class Command(BaseCommand):
             start=datetime(2026, 1, 1, tzinfo=UTC),
             seed=options["seed"],
         )
-        frozen = freeze_frame(frame, folder, name, settings.TIME_ZONE)
-        register_dataset(site=site, domain="fraud", name=name, folder=folder, summary=asdict(frozen))
+        world = {one: options[one] for one in ("seed", "customers", "terminals")}
+        stream = f"simulated {' '.join(str(one) for one in world.values())}"[:60]
+        said = {"source": "simulator", **world}
+        frozen = freeze_payments(site, name, frame, stream=stream, provenance=said).summary
         self.stdout.write(
-            f"Froze {frozen.n} simulated transactions, {frozen.n_fraud} of them fraud, as {name}."
+            f"Froze {counted(frozen['n'], 'simulated transaction')},"
+            f" {frozen['n_fraud']} of them fraud, as {name}."
         )

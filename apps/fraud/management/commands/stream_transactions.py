@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.core.words import counted
 from apps.fraud.playing import Sender, add_target
 from apps.fraud.validation import EVENTS_MAX
 
@@ -38,7 +39,7 @@ class Command(BaseCommand):
                 if labels := known.after(batch):
                     sender.post("labels", labels)
                 sent += len(batch)
-        self.stdout.write(f"Sent {sent} events and {known.told} labels.")
+        self.stdout.write(f"Sent {counted(sent, 'event')} and {counted(known.told, 'label')}.")
 
 
 class _Known:
