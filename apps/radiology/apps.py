@@ -5,11 +5,13 @@ class RadiologyConfig(AppConfig):
     name = "apps.radiology"
 
     def ready(self) -> None:
+        from django.conf import settings
+
         from apps.core.context import register_notice
         from apps.core.node import register_beginning
         from apps.core.status import register_check, register_queue_age
         from apps.core.sweep import register_sweeper
-        from apps.modelops.registry import Domain, Phase, register_domain
+        from apps.modelops.registry import Domain, Include, Phase, register_domain
         from apps.radiology.communications import notice_of_overdue
         from apps.radiology.dispatches import undelivered_reports
         from apps.radiology.selectors import model_in_service, queue_age
@@ -24,6 +26,7 @@ class RadiologyConfig(AppConfig):
         from apps.radiology.services.priors import peers_answer, ring_prior_fetches
         from apps.radiology.services.quiet import complete_quiet_studies
         from apps.radiology.services.results import ring_results
+        from ml.radiology.card import INTENDED_USE, LIMITS
         from ml.radiology.config import PRESETS, TrainConfig
 
         register_domain(
@@ -32,6 +35,7 @@ class RadiologyConfig(AppConfig):
                 title="Chest radiographs",
                 trainer="ml.radiology.train:train",
                 evaluator="apps.radiology.evaluation:evaluate",
+                scorer="apps.radiology.scoring:score",
                 presets=PRESETS,
                 check_params=TrainConfig.from_params,
                 config=TrainConfig,
@@ -46,6 +50,23 @@ class RadiologyConfig(AppConfig):
                     "python manage.py import_images --name first"
                     " --images FOLDER_OR_TAR --labels CSV --findings A,B"
                 ),
+                gate="ml.radiology.gate_evidence:gate",
+                latency_ms=settings.LYNCEUS_GATE_FILM_MS,
+                exporter="apps.radiology.services.freeze_reads:export_reads",
+                news="apps.radiology.read_news:read_news",
+                cases="ml.radiology.importing:cases_of",
+                includes=(
+                    Include("signed", "Signed reads"),
+                    Include(
+                        "preliminary", "Preliminary reads", "Committed before the reveal, not signed yet."
+                    ),
+                    Include("synthetic", "Synthetic films", "Studies that were marked as made up."),
+                ),
+                intended_use=INTENDED_USE,
+                limits=LIMITS,
+                speed="ml.radiology.speed:measure_speed",
+                examples="apps.radiology.version_cases",
+                has_pictures=True,
             )
         )
         register_beginning("imaging", begin)

@@ -6,6 +6,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.models import Site
 from apps.core.clock import now
+from apps.core.words import counted
 from apps.radiology.flags import flagged_reads
 from apps.radiology.models import Dispatch
 
@@ -56,5 +57,5 @@ def undelivered_reports() -> str:
     """For /status."""
     dead = Dispatch.objects.filter(_STATES[DEAD]).count()
     if dead:
-        raise RuntimeError(f"{dead} objects could not be delivered to a PACS: see Deliveries")
+        raise RuntimeError(f"{counted(dead, 'object')} could not be delivered to a PACS: see Deliveries")
     return "all delivered or on their way"

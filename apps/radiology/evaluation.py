@@ -22,4 +22,5 @@ def evaluate(artefact_dir: Path, options: Mapping[str, Any]) -> EvaluationReport
         labels_csv=Path(options["labels"]),
         findings=findings,
         seed=options["seed"],
+        variant=options["variant"],
     )

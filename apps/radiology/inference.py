@@ -41,6 +41,7 @@ class Champion:
     version_id: int
     artefact_hash: str
     predictor: Predictor
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,36 +62,40 @@ class NoAnswer:
 
 _lock = threading.Lock()
 _loaded: Champion | None = None
-_failed: tuple[str, float] = ("", 0.0)
+_failed: tuple[tuple[str, str], float] = (("", ""), 0.0)
 
 
 def current_champion() -> Champion | NoAnswer:
-    """The champion, loaded once per process and artefact; a failed load is tried again after a while."""
+    """The champion, loaded once per process, version and form; a failed load is tried again later."""
     global _loaded, _failed
     version = champion("radiology")
     if version is None:
         return NoAnswer("no_model")
     with _lock:
-        if _loaded is not None and _loaded.version_id == version.pk:
+        if _loaded is not None and (_loaded.version_id, _loaded.variant) == (version.pk, version.variant):
             return _loaded
-        if _failed[0] == version.artefact_hash and time.monotonic() < _failed[1]:
+        wanted = version.artefact_hash, version.variant
+        if _failed[0] == wanted and time.monotonic() < _failed[1]:
             return NoAnswer("model_unreadable")
         try:
-            predictor = _load(artefact_dir(version), version.artefact_hash)
+            predictor = load_predictor(artefact_dir(version), *wanted)
         except Exception:  # whatever is wrong with the artefact, films wait and the worker lives
-            log.exception("model_unreadable", version=version.number)
-            _failed = (version.artefact_hash, time.monotonic() + RETRY_LOAD_S)
+            log.exception("model_unreadable", version=version.number, variant=version.variant)
+            _failed = (wanted, time.monotonic() + RETRY_LOAD_S)
             return NoAnswer("model_unreadable")
-        _loaded = Champion(version.pk, version.artefact_hash, predictor)
-        log.info("model_loaded", version=version.number)
-        note_loaded("radiology model", f"version {version.number}")
+        _loaded = Champion(version.pk, version.artefact_hash, predictor, version.variant)
+        log.info("model_loaded", version=version.number, variant=version.variant)
+        form = f", {version.variant}" if version.variant else ""
+        note_loaded("radiology model", f"version {version.number}{form}")
         return _loaded
 
 
-def _load(folder: Path, artefact_hash: str) -> Predictor:
+def load_predictor(folder: Path, artefact_hash: str, variant: str) -> Predictor:
+    """On the device that serves here, in the form that is named. Raises ArtefactError."""
     # By name and only now: ONNX Runtime must not come with the URLconf.
     device = serving_device(settings.LYNCEUS_DEVICE)
-    made: Predictor = load("ml.radiology.predict:RadiologyPredictor").load(folder, artefact_hash, device)
+    kind = load("ml.radiology.predict:RadiologyPredictor")
+    made: Predictor = kind.load(folder, artefact_hash, device, variant)
     return made
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 
-from apps.accounts.models import Site
+from apps.accounts.models import Site, User
 from apps.audit.services import Actor
+from apps.core.clock import now
 from apps.modelops.models import DatasetSnapshot
-from apps.modelops.services.datasets import new_dataset_folder, register_dataset
+from apps.modelops.services.datasets import new_dataset_folder
 from apps.radiology.changes import rejected_uids
 from apps.radiology.models import (
     NOT_REJECTED,
@@ -27,28 +29,41 @@ from apps.radiology.models import (
     Study,
 )
 from apps.radiology.read_labels import StudyReads, reads_of_studies
+from apps.radiology.services.datasets import dealing_of, register_films
 from apps.radiology.store import film_path
-from ml.radiology.reader_labels import Label, told_of_weights, weight_of
+from ml.radiology.reader_labels import WORDS, Label, told_of_weights, weight_of
+from ml.radiology.splits import part_of
 
 CHUNK = 500
-PARTS = ((0.15, "test"), (0.30, "val"))  # of 0..1; the rest trains
+ALL = frozenset({"signed", "preliminary", "synthetic"})
 ABOUT = ("file", "patient_id", "split", "sex", "age", "view", "synthetic", "selection_probability")
 OF_LABEL = ("read by", "read at", "adjudicated")
 Row = dict[str, Any]
 
 
-def freeze_reads(site: Site, name: str, *, actor: Actor = None) -> DatasetSnapshot:
+def export_reads(
+    site: Site, name: str, includes: frozenset[str], by: User, tell: Callable[[int, int], None]
+) -> DatasetSnapshot:
+    """As the form on the models page asks. Raises as `freeze_reads`."""
+    return freeze_reads(site, name, actor=by, tell=tell, includes=includes)
+
+
+def freeze_reads(
+    site: Site, name: str, *, actor: Actor = None, tell: Callable[[int, int], None] | None = None,
+    includes: frozenset[str] = ALL,
+) -> DatasetSnapshot:  # fmt: skip
     """Every label of the site's reads, with the films it is of; a patient is in one part of all of them.
 
-    Raises LynceusError for a bad or taken name, ValueError where no read has a label yet.
+    `includes`: signed, preliminary (reads), synthetic (studies); what is not named is left out. Raises
+    LynceusError for a bad or taken name, ValueError where no read has a label yet.
     """
-    from dataclasses import asdict
-
     from ml.radiology.importing import freeze_images
 
-    folder = new_dataset_folder(site, "radiology", name)
+    folder, dealing = new_dataset_folder(site, "radiology", name), dealing_of(site)
     frozen: dict[str, StudyReads] = {}
-    rows = list(_rows(site, frozen))
+    as_of = now()
+    without: Counter[str] = Counter()
+    rows = list(_rows(site, frozen, dealing.key, includes, without))
     findings = sorted({label for held in frozen.values() for label in held.labels})
     if not findings:
         raise ValueError(
@@ -60,14 +75,16 @@ def freeze_reads(site: Site, name: str, *, actor: Actor = None) -> DatasetSnapsh
         _write(table, rows, findings)
         films = _root(site)
         made = freeze_images(
-            films, table, findings, folder, name, rejected=rejected_uids(site), weights=weights
-        )
+            films, table, findings, folder, name, dealing=dealing, rejected=rejected_uids(site),
+            weights=weights, tell=tell, provenance=_provenance(frozen.values()),
+        )  # fmt: skip
     files = _kept(folder)
     with transaction.atomic():
-        snapshot = register_dataset(
-            site=site, domain="radiology", name=name, folder=folder, actor=actor,
-            summary={
-                **asdict(made), "from": "reads",
+        snapshot = register_films(
+            site=site, name=name, folder=folder, made=made, dealing=dealing, actor=actor,
+            more={
+                "from": "reads", "as_of": as_of.isoformat(), "included": sorted(includes),
+                "reads left out": dict(without),
                 "weights": told_of_weights([weights[file] for file in files]),
             },
         )  # fmt: skip
@@ -90,12 +107,19 @@ def _credited(held: StudyReads) -> Iterator[tuple[Read, str, Label]]:
                 yield one.read, label, held.labels[label]
 
 
-def _rows(site: Site, frozen: dict[str, StudyReads]) -> Iterator[Row]:
-    """One a film; `frozen` learns whose reads each file stands for."""
+def _rows(
+    site: Site, frozen: dict[str, StudyReads], key: bytes, includes: frozenset[str], without: Counter[str]
+) -> Iterator[Row]:
+    """One a film; `frozen` learns whose reads each file stands for, `without` how many teach nothing why."""
     read = Study.objects.filter(site=site, withdrawn=False, reads__committed_at__isnull=False)
+    if "synthetic" not in includes:
+        read = read.filter(synthetic=False)
     keys = sorted(set(read.values_list("pk", flat=True)))
     for start in range(0, len(keys), CHUNK):
         held = reads_of_studies(keys[start : start + CHUNK])
+        for study in held.values():
+            study.reads = [one for one in study.reads if _is_included(one.read, includes)]
+            without.update(WORDS[why] for one in study.reads if (why := one.why_not) is not None)
         chances = _chances(held)
         films = Instance.objects.filter(NOT_REJECTED, study__in=held, status=Status.ANALYSED).order_by("pk")
         for film in films:
@@ -103,13 +127,28 @@ def _rows(site: Site, frozen: dict[str, StudyReads]) -> Iterator[Row]:
             file = film_path(site, film.file_sha256).relative_to(_root(site)).as_posix()
             if reads.labels and file not in frozen:
                 frozen[file] = reads
-                yield _row(film, file, reads, chances.get(film.study_id))
+                yield _row(film, file, reads, chances.get(film.study_id), key)
 
 
-def _row(film: Instance, file: str, reads: StudyReads, chance: float | None) -> Row:
+def _provenance(frozen: Iterable[StudyReads]) -> dict[str, Any]:
+    """Whose word the labels are, of how many people, and when the first and the last was said."""
+    said = [label for held in {id(one): one for one in frozen}.values() for label in held.labels.values()]
+    times = sorted(label.at for label in said)
+    return {
+        "source": "blind reads", "labels": len(said), "adjudicated": sum(label.adjudicated for label in said),
+        "authors": len({label.reader for label in said}),
+        "known from": f"{times[0]:%Y-%m-%d}", "known to": f"{times[-1]:%Y-%m-%d}",
+    }  # fmt: skip
+
+
+def _is_included(read: Read, includes: frozenset[str]) -> bool:
+    return ("signed" if read.is_signed else "preliminary") in includes
+
+
+def _row(film: Instance, file: str, reads: StudyReads, chance: float | None, key: bytes) -> Row:
     study, patient = reads.study, patient_key(reads.study)
     row: Row = {
-        "file": file, "patient_id": patient, "split": part_of(patient), "sex": study.PatientSex,
+        "file": file, "patient_id": patient, "split": part_of(who_of(study), key), "sex": study.PatientSex,
         "age": study.PatientAge, "view": film.ViewPosition, "synthetic": int(study.synthetic),
         "selection_probability": 1.0 if study.raised else chance or "",
     }  # fmt: skip
@@ -132,10 +171,9 @@ def patient_key(study: Study) -> str:
     return hashlib.sha256("\0".join((study.site.slug, *whose)).encode()).hexdigest()[:16]
 
 
-def part_of(patient: str) -> str:
-    """train, val or test by the patient alone: no later dataset can teach on what tested an earlier model."""
-    place = int(hashlib.sha256(f"part {patient}".encode()).hexdigest()[:8], 16) / 2**32
-    return next((part for below, part in PARTS if place < below), "train")
+def who_of(study: Study) -> str:
+    """By what a patient is dealt: the number, as in a table of imported films."""
+    return study.PatientID or study.StudyInstanceUID
 
 
 def _write(table: Path, rows: list[Row], findings: list[str]) -> None:

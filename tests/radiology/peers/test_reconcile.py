@@ -57,9 +57,9 @@ def test_it_works(day) -> None:
     assert found[half.StudyInstanceUID]["missing"] == [rest.SOPInstanceUID]
     code, table = run("--peer", "ORTHANC")
     assert code == 2
-    assert "ORTHANC, 20260301: 1 studies the same." in table
+    assert "ORTHANC, 20260301: 1 study the same." in table
     assert f"missing here         0     1  A77               {unknown.StudyInstanceUID}" in table
-    assert "2 instances are missing here: --fetch has them sent." in table
+    assert "Missing here: 2 instances; --fetch has them sent." in table
     assert "4711" not in table and "Doe" not in table
 
 

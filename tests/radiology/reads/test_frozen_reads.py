@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core.clock import now
-from apps.modelops.models import DatasetSnapshot, ModelVersion, TrainingJob
+from apps.modelops.models import DatasetSnapshot, HeldOutCase, ModelVersion, TrainingJob
 from apps.modelops.places import dataset_folder
 from apps.modelops.services.datasets import check_unchanged
 from apps.radiology.models import (
@@ -23,9 +23,12 @@ from apps.radiology.models import (
     RejectionNote,
     Study,
 )
-from apps.radiology.services.freeze_reads import part_of, patient_key
+from apps.radiology.read_news import read_news
+from apps.radiology.services.datasets import dealing_of
+from apps.radiology.services.freeze_reads import export_reads, patient_key, who_of
 from ml.radiology.importing import load_frozen
 from ml.radiology.reader_labels import WEIGHT_MAX
+from ml.radiology.splits import part_of, split
 
 
 def freeze(name: str = "reads") -> DatasetSnapshot:
@@ -129,10 +132,7 @@ def test_what_was_settled_goes_in_and_whom_it_overrules_does_not(two, table, mak
     assert set(FrozenLabel.objects.filter(read__study=two[0]).values_list("label", flat=True)) == {"Nodule"}
 
 
-def test_a_patient_stays_in_one_part_for_ever(two) -> None:
-    parts = [part_of(f"{number:016x}") for number in range(4000)]
-    shares = {part: parts.count(part) / 4000 for part in ("train", "val", "test")}
-    assert shares == pytest.approx({"train": 0.7, "val": 0.15, "test": 0.15}, abs=0.02)
+def test_all_studies_of_a_patient_are_one_patients(two) -> None:
     assert patient_key(two[0]) != patient_key(two[1])
     Study.objects.filter(pk=two[1].pk).update(PatientID="1")
     assert patient_key(two[0]) == patient_key(Study.objects.get(pk=two[1].pk))
@@ -173,3 +173,37 @@ def test_readers_see_where_their_reads_went_and_why_not(radiologist, other, two,
     assert "spring" in page
     assert "version 41" in page
     assert "None of your reads" in other.get("/radiology/reads/").content.decode()
+
+
+def test_what_tested_once_does_not_teach_under_another_number(two, table, monkeypatch) -> None:
+    """A patient whose films tested gets a number whose part would be train: they are held out."""
+    monkeypatch.setattr("apps.radiology.services.freeze_reads.part_of", lambda who, key: "test")
+    freeze("first")
+    monkeypatch.setattr("apps.radiology.services.freeze_reads.part_of", lambda who, key: "train")
+    freeze("second")
+    assert set(table("first")["split"]) == {"test"}
+    assert set(table("second")["split"]) == {"held"}
+    assert HeldOutCase.objects.count() == 2
+    HeldOutCase.objects.all().delete()  # without the record they would
+    freeze("third")
+    assert "train" in set(table("third")["split"])
+
+
+def test_an_import_and_reads_give_a_patient_the_same_part(two, table, site, tmp_path) -> None:
+    freeze()
+    dealing = dealing_of(site)
+    assert {part_of(who_of(study), dealing.key) for study in two} == set(table()["split"])
+    assert split(["1", "2"], ["a", "b"], ["", ""], dealing) == [part_of(who_of(s), dealing.key) for s in two]
+
+
+def test_what_is_left_out_is_told_with_whose_word_is_in(radiologist, other, two, read_by) -> None:
+    Read.objects.filter(study=two[0]).update(ai_exposure="full")
+    summary = freeze().summary
+    assert summary["reads left out"] == {"what the model found was open before the commit": 1}
+    told = summary["provenance"]
+    assert (told["source"], told["labels"], told["adjudicated"], told["authors"]) == ("blind reads", 2, 0, 1)
+    news = read_news(two[0].site, None)
+    assert news["preliminary reads"] + news["signed reads"] == 2
+    assert sum(read_news(two[0].site, now()).values()) == 0
+    with pytest.raises(ValueError, match="No read of this site has a label"):
+        export_reads(two[0].site, "none", frozenset({"synthetic"}), radiologist, lambda *_: None)

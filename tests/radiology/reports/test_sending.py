@@ -185,7 +185,7 @@ def test_given_up_it_is_seen_and_sent_again_by_a_person(stow, sign, study, radio
         send_reports.run()
     assert len(stow.heard) == len(dispatches.WAITS) + 1
     [check] = [one for one in run_checks(everything=True) if one.name == "reports to PACS"]
-    assert (check.ok, check.message.split(":")[0]) == (False, "1 objects could not be delivered to a PACS")
+    assert (check.ok, check.message.split(":")[0]) == (False, "1 object could not be delivered to a PACS")
     page = radiologist.get("/radiology/deliveries/?state=not+delivered").content.decode()
     for text in ("Archive", "400", "not delivered", "Try again", "4711"):
         assert text in page, text

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
+from apps.core.words import counted
 from apps.radiology.exports import archive_path, labelled_studies
 from apps.radiology.models import Export, ExportState, FilmState, Study
 from apps.radiology.services.exports import request_export
@@ -50,7 +51,7 @@ class Command(BaseCommand):
             raise CommandError("The copy could not be made.")
         shutil.copyfile(archive_path(export), target)
         left_out = export.films.filter(state=FilmState.LEFT_OUT).count()
-        self.stdout.write(f"Wrote {export.films.count() - left_out} films; {left_out} left out.")
+        self.stdout.write(f"Wrote {counted(export.films.count() - left_out, 'film')}; {left_out} left out.")
         for row in export.report:
             self.stdout.write(f"{row['count']:>7}  {row['done']:<9} {row['attribute']}")
 

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
+from apps.core.words import counted
 from apps.radiology.services.freeze_reads import freeze_reads
 
 
@@ -24,4 +25,5 @@ class Command(BaseCommand):
         except (ValueError, OSError) as error:
             raise CommandError(str(error)) from error
         told = frozen.summary
-        self.stdout.write(f"Froze {told['n']} films of {told['n_patients']} patients as {frozen.name}.")
+        films, patients = counted(told["n"], "film"), counted(told["n_patients"], "patient")
+        self.stdout.write(f"Froze {films} of {patients} as {frozen.name}.")

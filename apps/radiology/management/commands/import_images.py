@@ -9,8 +9,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
-from apps.modelops.services.datasets import new_dataset_folder, register_dataset
+from apps.core.words import counted
+from apps.modelops.services.datasets import new_dataset_folder
 from apps.radiology.changes import rejected_uids
+from apps.radiology.services.datasets import dealing_of, register_films
 
 
 class Command(BaseCommand):
@@ -21,7 +23,10 @@ class Command(BaseCommand):
         parser.add_argument("--labels", type=Path, required=True, help="CSV with file and patient_id.")
         parser.add_argument("--findings", required=True, help="Label columns, by comma; others are metadata.")
         parser.add_argument("--name", required=True)
-        parser.add_argument("--seed", type=int, default=0, help="Of the split, where the CSV gives none.")
+        parser.add_argument(
+            "--gate-share", type=float, default=0.0,
+            help="Of the patients that the CSV's own split trains on, so many go to the gate.",
+        )  # fmt: skip
         parser.add_argument("--site", default="")
         parser.add_argument("--dry-run", action="store_true", help="Read everything, report, write nothing.")
 
@@ -31,23 +36,28 @@ class Command(BaseCommand):
         name = options["name"]
         findings = [finding.strip() for finding in options["findings"].split(",") if finding.strip()]
         given = options["images"], options["labels"], findings
+        if not 0 <= options["gate_share"] <= 0.5:
+            raise CommandError("--gate-share lies between 0 and 0.5.")
         try:
             site = site_named(options["site"])
-            folder = new_dataset_folder(site, "radiology", name)
-            how = {"seed": options["seed"], "tell": self._tell, "rejected": rejected_uids(site)}
+            folder, dealing = (
+                new_dataset_folder(site, "radiology", name),
+                dealing_of(site, options["gate_share"]),
+            )
+            how: dict[str, Any] = {"dealing": dealing, "tell": self._tell, "rejected": rejected_uids(site)}
             if options["dry_run"]:
                 report = check_images(*given, **how)
                 self.stdout.write(json.dumps(asdict(report), indent=1))
                 return
             frozen = freeze_images(*given, folder, name, **how)
-            register_dataset(site=site, domain="radiology", name=name, folder=folder, summary=asdict(frozen))
+            register_films(site=site, name=name, folder=folder, made=frozen, dealing=dealing)
         except LynceusError as error:
             raise CommandError(f"{error.message} ({error.code})") from error
         except (ValueError, OSError) as error:
             raise CommandError(str(error)) from error
         skipped = sum(frozen.skipped.values())
-        self.stdout.write(f"Froze {frozen.n} images as {name}; {skipped} could not be read.")
+        self.stdout.write(f"Froze {counted(frozen.n, 'image')} as {name}; {skipped} could not be read.")
 
     def _tell(self, done: int, total: int) -> None:
         if done % 1000 == 0:
-            self.stdout.write(f"{done} of {total} images read")
+            self.stdout.write(f"{done} of {counted(total, 'image')} read")

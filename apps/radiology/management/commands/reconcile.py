@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
+from apps.core.words import counted
 from apps.radiology.models import DicomPeer
 from apps.radiology.peers import peers_at
 from apps.radiology.scu import PeerFailed
@@ -57,12 +58,12 @@ class Command(BaseCommand):
         found = compare(peer, date)
         if fetch and any(one.missing for one in found.differences):
             sent = fetch_missing(peer, found)
-            self.stderr.write(f"{peer.AETitle} sent {sent} instances.")
+            self.stderr.write(f"{peer.AETitle} sent {counted(sent, 'instance')}.")
             found = compare(peer, date)
         return found
 
     def _table(self, found: Comparison) -> None:
-        self.stdout.write(f"{found.peer}, {found.date}: {found.same} studies the same.")
+        self.stdout.write(f"{found.peer}, {found.date}: {counted(found.same, 'study', 'studies')} the same.")
         if not found.differences:
             return
         self.stdout.write(f"{'':<16} {'here':>5} {'there':>5}  {'accession':<16}  study")
@@ -70,4 +71,4 @@ class Command(BaseCommand):
             row = f"{SAYS[one.what]:<16} {one.here:>5} {one.there:>5}  {one.AccessionNumber:<16}"
             self.stdout.write(f"{row}  {one.StudyInstanceUID}")
         if missing := sum(len(one.missing) for one in found.differences):
-            self.stdout.write(f"{missing} instances are missing here: --fetch has them sent.")
+            self.stdout.write(f"Missing here: {counted(missing, 'instance')}; --fetch has them sent.")

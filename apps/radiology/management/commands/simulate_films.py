@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
-from apps.modelops.services.datasets import new_dataset_folder, register_dataset
+from apps.core.words import counted
+from apps.modelops.services.datasets import new_dataset_folder
+from apps.radiology.services.datasets import dealing_of, register_films
 
 
 class Command(BaseCommand):
@@ -33,7 +34,7 @@ class Command(BaseCommand):
             raise CommandError("Films must be 1 to 200000, and 64 to 4096 pixels high.")
         try:
             site = site_named(options["site"])
-            folder = new_dataset_folder(site, "radiology", name)
+            folder, dealing = new_dataset_folder(site, "radiology", name), dealing_of(site)
             with tempfile.TemporaryDirectory() as scratch:
                 films = options["keep"] or Path(scratch)
                 labels = write_films(
@@ -41,10 +42,15 @@ class Command(BaseCommand):
                     workers=options["workers"],
                 )  # fmt: skip
                 # Through our own decoder, as any hospital's films.
-                frozen = freeze_images(films, labels, list(LABELS), folder, name, seed=options["seed"])
-            register_dataset(site=site, domain="radiology", name=name, folder=folder, summary=asdict(frozen))
+                frozen = freeze_images(
+                    films, labels, list(LABELS), folder, name, dealing=dealing,
+                    provenance={"source": "simulator", "seed": options["seed"]},
+                )  # fmt: skip
+            register_films(site=site, name=name, folder=folder, made=frozen, dealing=dealing)
         except LynceusError as error:
             raise CommandError(f"{error.message} ({error.code})") from error
         except (ValueError, OSError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Froze {frozen.n} made-up films of {frozen.n_patients} patients as {name}.")
+        self.stdout.write(
+            f"Froze {counted(frozen.n, 'made-up film')} of {counted(frozen.n_patients, 'patient')} as {name}."
+        )
