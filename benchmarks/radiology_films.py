@@ -74,9 +74,7 @@ def kermany(data: Path, work: Path) -> Path:
     target = work / "kermany"
     if not target.is_dir():
         films = data / "radiology/kermany224_train.tar"
-        freeze_images(
-            films, data / "radiology/kermany224_train.csv", ["Pneumonia"], target, "kermany", seed=1
-        )
+        freeze_images(films, data / "radiology/kermany224_train.csv", ["Pneumonia"], target, "kermany")
     return target
 
 
