@@ -5,7 +5,8 @@
 
 Photographs the worklist and the quality page; then sends two synthetic films of one patient for each set of
 pictures, reads the later one as the radiologist, and photographs the viewer with the prior beside it, the
-read and the report: 1440 and 390 pixels wide, dark and light; as the analyst the overview.
+read and the report: 1440 and 390 pixels wide, dark and light; as the analyst the overview. The queue, an
+alert, a backtest of rules, thresholds and a case are taken twice: 1440 wide and dark, 390 wide and light.
 """
 
 from __future__ import annotations
@@ -70,6 +71,9 @@ def main() -> None:
                     keep(page, out / f"{name}-{width}-{scheme}.png")
             with signed_in(browser, facts, width, scheme, "analyst") as page:
                 keep(overview(page), out / f"overview-{width}-{scheme}.png")
+                if (width, scheme) in ((1440, "dark"), (390, "light")):
+                    for name in desk(page):
+                        keep(page, out / f"{name}-{width}-{scheme}.png")
         browser.close()
 
 
@@ -197,6 +201,27 @@ def overview(page: Page) -> Page:
     page.goto("/fraud/watch/?days=1")
     expect(page.locator("figure canvas").first).to_be_visible(timeout=PATIENCE_MS)
     return page
+
+
+def desk(page: Page) -> Iterator[str]:
+    """The analyst's pages besides, from the queue on."""
+    page.goto("/fraud/")
+    expect(page.locator("#rows tr[data-id]").first).to_be_visible(timeout=PATIENCE_MS)
+    yield "queue"
+    page.locator("#rows tr[data-id] button.link").first.click()
+    expect(page.locator("figure canvas").first).to_be_visible(timeout=PATIENCE_MS)
+    yield "alert"
+    page.goto("/fraud/rules/backtests/")
+    page.locator("tbody a").first.click()
+    expect(page.get_by_role("heading", name="Rule by rule")).to_be_visible(timeout=PATIENCE_MS)
+    yield "rules"
+    page.goto("/fraud/thresholds/")
+    expect(page.locator("figure canvas").first).to_be_visible(timeout=PATIENCE_MS)
+    yield "thresholds"
+    page.goto("/fraud/cases/")
+    page.locator("tbody a").first.click()
+    expect(page.locator("article, .panel").first).to_be_visible(timeout=PATIENCE_MS)
+    yield "cases"
 
 
 def draw(page: Page, place: Place) -> None:
