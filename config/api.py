@@ -11,6 +11,7 @@ from apps.core.errors import LynceusError, problem_response
 from apps.fraud.alert_api import router as alert_router
 from apps.fraud.api import router as fraud_router
 from apps.fraud.disposition_api import router as disposition_router
+from apps.fraud.rule_api import router as rule_router
 from apps.fraud.watch_api import router as watch_router
 from apps.fraud.work_api import router as work_router
 from apps.radiology.api import router as radiology_router
@@ -28,6 +29,7 @@ api.add_router("", fraud_router)
 api.add_router("", alert_router)
 api.add_router("", work_router)
 api.add_router("", disposition_router)
+api.add_router("", rule_router)
 api.add_router("", watch_router)
 api.add_router("", radiology_router)
 

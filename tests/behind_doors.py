@@ -36,7 +36,15 @@ from apps.fraud.services.gather import gather_alerts
 from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.lists import add_entry
 from apps.fraud.validation import check_events
-from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
+from apps.modelops.models import (
+    DatasetSnapshot,
+    Freeze,
+    GateRun,
+    Model,
+    ModelVersion,
+    PromotionRequest,
+    TrainingJob,
+)
 from apps.radiology.exports import archive_path
 from apps.radiology.headers import as_json
 from apps.radiology.models import (
@@ -111,6 +119,8 @@ class Things:
     reporting: ReportPolicy
     job: TrainingJob
     version: ModelVersion
+    promotion: PromotionRequest
+    freeze: Freeze
 
 
 def make_things(site: Site) -> Things:
@@ -168,7 +178,16 @@ def make_things(site: Site) -> Things:
         reporting=ReportPolicy.objects.create(site=site),
         job=job,
         version=version,
+        promotion=_promotion(version, user),
+        freeze=Freeze.objects.create(
+            site=site, domain="fraud", name="y", state="failed", by=user, asked_at=now(), moved_at=now()
+        ),
     )  # fmt: skip
+
+
+def _promotion(version: ModelVersion, by: User) -> PromotionRequest:
+    run = GateRun.objects.create(version=version, dataset=version.dataset, status="done", at=now())
+    return PromotionRequest.objects.create(version=version, gate_run=run, asked_by=by, asked_at=now())
 
 
 def _ruleset(site: Site, author: User) -> RuleSet:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.accounts.models import Site
 from apps.audit.models import AuditEvent, UnsealedEvent
 from apps.core.clock import now
+from apps.core.words import counted
 
 PAGE_ROWS = 50
 _NEXT_ACTION = """
@@ -79,5 +80,6 @@ def sealing_state() -> str:
     """For /status: raises when the sealer has fallen behind."""
     overdue = now() - timedelta(seconds=30)
     if late := UnsealedEvent.objects.filter(event__at__lt=overdue).count():
-        raise RuntimeError(f"{late} events have waited for their seal for over 30 s: is a default worker up?")
+        events = counted(late, "event")
+        raise RuntimeError(f"unsealed for over 30 s: {events}; is a default worker up?")
     return f"sealed up to now, {UnsealedEvent.objects.count()} waiting"

@@ -20,10 +20,11 @@ from apps.core.clock import now
 from apps.core.models import LoadedPart
 from apps.core.node import node_name
 from apps.core.storage import room_left
+from apps.core.words import counted
 
 log = structlog.get_logger(__name__)
 BEAT_SILENT_S = 30
-QUEUES = ("realtime", "imaging", "training", "exchange", "default")
+QUEUES = ("realtime", "imaging", "training", "exchange", "shadow", "default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def _migrations() -> str:
     """Once true it is remembered: new migrations come with new code, in a new process."""
     executor = MigrationExecutor(connection)
     if waiting := executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise RuntimeError(f"{len(waiting)} migrations have not run: manage.py migrate")
+        raise RuntimeError(f"{counted(len(waiting), 'migration')} not run: manage.py migrate")
     return "all applied"
 
 

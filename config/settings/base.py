@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from socket import gethostname
 
 import dj_database_url
 from celery.schedules import schedule
@@ -37,7 +38,12 @@ LYNCEUS_DEMO_GATE = env("LYNCEUS_DEMO_GATE", "")
 LYNCEUS_MFA_ROLES = list_env("LYNCEUS_MFA_ROLES", [])
 LYNCEUS_METRICS_TOKEN = env("LYNCEUS_METRICS_TOKEN", "")
 LYNCEUS_DEVICE = choice_env("LYNCEUS_DEVICE", "auto", ("auto", "cuda", "mps", "cpu"))
+LYNCEUS_DEVICE_HOST = env("LYNCEUS_DEVICE_HOST", gethostname())[:80]
 LYNCEUS_BACKBONE_DIR = Path(env("LYNCEUS_BACKBONE_DIR", str(VAR_DIR / "weights")))
+LYNCEUS_GATE_FILM_MS = int_env("LYNCEUS_GATE_FILM_MS", 1000, low=1, high=600_000)
+LYNCEUS_GATE_TRANSACTION_MS = int_env("LYNCEUS_GATE_TRANSACTION_MS", 20, low=1, high=10_000)
+LYNCEUS_GATE_SLOWER_PERCENT = int_env("LYNCEUS_GATE_SLOWER_PERCENT", 50, low=0, high=10_000)
+LYNCEUS_COMMIT = env("LYNCEUS_COMMIT", "")  # an image holds no repository to ask
 IDLE_LOGOUT_S = int_env("LYNCEUS_IDLE_LOGOUT_S", 1800, low=60, high=86_400)
 LYNCEUS_TRUSTED_PROXIES = int_env("LYNCEUS_TRUSTED_PROXIES", 0, low=0, high=10)
 
@@ -260,7 +266,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_start": 0,
 }
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES = [Queue(name) for name in ("realtime", "imaging", "training", "exchange", "default")]
+CELERY_TASK_QUEUES = [
+    Queue(name) for name in ("realtime", "imaging", "training", "exchange", "shadow", "default")
+]
 CELERY_TASK_ROUTES = {
     "fraud.decide_pending": {"queue": "realtime"},
     "fraud.deliver_decisions": {"queue": "default"},
@@ -269,6 +277,7 @@ CELERY_TASK_ROUTES = {
     "fraud.make_labels": {"queue": "default"},
     "fraud.run_backtest": {"queue": "default"},
     "fraud.count_hours": {"queue": "default"},
+    "fraud.follow_decisions": {"queue": "shadow"},
     "radiology.analyse_instance": {"queue": "imaging"},
     "radiology.make_results": {"queue": "default"},
     "radiology.make_reports": {"queue": "default"},
@@ -276,6 +285,9 @@ CELERY_TASK_ROUTES = {
     "radiology.fetch_priors": {"queue": "exchange"},
     "radiology.make_exports": {"queue": "exchange"},
     "modelops.run_next_job": {"queue": "training"},
+    "modelops.check_at_gate": {"queue": "training"},
+    "modelops.freeze_dataset": {"queue": "exchange"},
+    "modelops.compare_versions": {"queue": "default"},
 }
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_SOFT_TIME_LIMIT = 270

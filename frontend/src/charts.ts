@@ -25,6 +25,8 @@ interface Data {
   series: Series[];
   lines?: Line[];
   shade?: { from: string; to: string; name: string } | null;
+  /** Names above instead of at the lines' ends, where those lie together. */
+  legend?: boolean;
   /** In place of the points themselves, where they do not say enough by themselves. */
   table?: { head: string[]; rows: string[][] };
   done?: boolean;
@@ -116,7 +118,7 @@ function areaOption(data: Data): object | undefined {
 function option(data: Data, drawnLines: Line[]): Record<string, unknown> {
   const isTime = typeof data.series[0]?.points[0]?.[0] === "string";
   const text = token("--text");
-  const dotted = data.series.some((series) => series.dots);
+  const dotted = data.legend || data.series.some((series) => series.dots);
   const drawn = data.series.flatMap((series, index) => [
     ...(series.band?.length ? bandOption(series, index) : []),
     {

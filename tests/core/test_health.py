@@ -85,7 +85,7 @@ def test_status_names_the_dead_broker(client: Client, make_user) -> None:
     assert "unknown: the broker is down" in page.content.decode()
     document = client.get("/status/", headers={"accept": "application/json"}).json()
     assert {check["name"]: check["ok"] for check in document["checks"]}["broker"] is False
-    queues = ["realtime", "imaging", "training", "exchange", "default"]
+    queues = ["realtime", "imaging", "training", "exchange", "shadow", "default"]
     assert [queue["name"] for queue in document["queues"]] == queues
 
 

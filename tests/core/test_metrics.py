@@ -50,7 +50,7 @@ def test_it_counts_answers_by_route_and_never_by_path(client: Client, db) -> Non
 
 def test_it_says_what_waits_in_the_database(client: Client, db) -> None:
     text = client.get("/metrics").content.decode()
-    for queue in ("realtime", "imaging", "training", "exchange", "default"):
+    for queue in ("realtime", "imaging", "training", "exchange", "shadow", "default"):
         assert f'lynceus_queue_waiting{{queue="{queue}"}} 0.0' in text
 
 

@@ -40,7 +40,8 @@ def test_every_queue_has_a_worker(demo: Running) -> None:
     with demo.as_person("operator") as client:
         status = client.get("/status/", headers={"Accept": "application/json"}).json()
     assert {queue["name"]: queue["workers"] for queue in status["queues"]} == {
-        "realtime": 1, "imaging": 1, "training": 1, "exchange": 1, "default": 1,
+        "realtime": 1, "imaging": 1, "training": 1, "exchange": 1, "shadow": 1,
+        "default": 1,
     }  # fmt: skip
     assert [check["name"] for check in status["checks"] if not check["ok"]] == []
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from apps.audit.head import HeadError, read_head, write_head
 from apps.audit.models import AuditEvent, AuditSeal, ChainHead, UnsealedEvent
 from apps.core.clock import now
+from apps.core.words import counted
 
 BATCH = 1000
 SEAL_WITHIN = timedelta(seconds=60)  # sealing runs every few seconds; this much later something is wrong
@@ -84,7 +85,7 @@ def problems() -> Iterator[str]:
                 yield f"link {number} is not the one the head outside the database remembers"
             previous = seal.sha256
     if number < head_count:
-        yield f"the chain was cut off: {number} links, but the head remembers {head_count}"
+        yield f"the chain was cut off: {counted(number, 'link')}, but the head remembers {head_count}"
     yield from _unsealed()
 
 

@@ -56,14 +56,14 @@ def span_from_zero(value: float) -> dict[str, float]:
 
 @register.filter
 def stacked(phases: Iterable[Any]) -> list[dict[str, Any]]:
-    """Shares laid end to end over 0..1, each with its place and a hue of the chart palette."""
+    """Shares laid end to end over 0..1, each with its place and a hue of the chart palette; and the seconds
+    they stand for, where they are of time."""
     at = 0.0
     rows = []
     for number, phase in enumerate(phases):
         share = float(_read(phase, "share") or 0.0)
-        rows.append(
-            {"name": _read(phase, "name"), "share": share, "percent": 100 * share, "x": at, "hue": number % 7}
-        )
+        told = {name: _read(phase, name) for name in ("name", "seconds")}
+        rows.append(told | {"share": share, "percent": 100 * share, "x": at, "hue": number % 7})
         at += share
     return rows
 

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.audit.models import AuditSeal
 from apps.audit.services.chain import problems
+from apps.core.words import counted
 
 
 class Command(BaseCommand):
@@ -19,5 +20,5 @@ class Command(BaseCommand):
             found += 1
             self.stderr.write(problem)
         if found:
-            raise CommandError(f"The audit chain is broken: {found} problems.")
-        self.stdout.write(f"The audit chain is whole: {AuditSeal.objects.count()} events.")
+            raise CommandError(f"The audit chain is broken: {counted(found, 'problem')}.")
+        self.stdout.write(f"The audit chain is whole: {counted(AuditSeal.objects.count(), 'event')}.")
