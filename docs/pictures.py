@@ -5,8 +5,8 @@
 
 Photographs the worklist and the quality page; then sends two synthetic films of one patient for each set of
 pictures, reads the later one as the radiologist, and photographs the viewer with the prior beside it, the
-read and the report: 1440 and 390 pixels wide, dark and light; as the analyst the overview. The queue, an
-alert, a backtest of rules, thresholds and a case are taken twice: 1440 wide and dark, 390 wide and light.
+read and the report; as the analyst the overview, the queue, an alert, a backtest of rules, thresholds and a
+case: 1440 and 390 pixels wide, dark and light.
 """
 
 from __future__ import annotations
@@ -71,9 +71,8 @@ def main() -> None:
                     keep(page, out / f"{name}-{width}-{scheme}.png")
             with signed_in(browser, facts, width, scheme, "analyst") as page:
                 keep(overview(page), out / f"overview-{width}-{scheme}.png")
-                if (width, scheme) in ((1440, "dark"), (390, "light")):
-                    for name in desk(page):
-                        keep(page, out / f"{name}-{width}-{scheme}.png")
+                for name in desk(page):
+                    keep(page, out / f"{name}-{width}-{scheme}.png")
         browser.close()
 
 
