@@ -16,6 +16,7 @@ from apps.radiology.models import Rejection, RejectionNote
 from ml.radiology.dicom import read_header
 from ml.radiology.importing import load_frozen
 from ml.radiology.synthetic import LABELS
+from tests.films import N_FILMS
 
 pytestmark = pytest.mark.django_db
 
@@ -41,14 +42,14 @@ def arguments(films: Path, *more: str) -> list[str]:
 def test_import_images_freezes_and_registers(film_folder, own_folder, site) -> None:
     call_command("import_images", *arguments(film_folder, "--name", "films"), stdout=StringIO())
     snapshot = DatasetSnapshot.objects.get(name="films")
-    assert snapshot.summary["n"] == 120
+    assert snapshot.summary["n"] == N_FILMS
     assert load_frozen(places.dataset_folder(site, "radiology", "films")).findings == ("Effusion", "Nodule")
 
 
 def test_a_dry_run_registers_nothing(film_folder, own_folder, site) -> None:
     out = StringIO()
     call_command("import_images", *arguments(film_folder, "--name", "films", "--dry-run"), stdout=out)
-    assert json.loads(out.getvalue())["n_patients"] == 90
+    assert json.loads(out.getvalue())["n_patients"] == N_FILMS * 3 // 4
     assert not DatasetSnapshot.objects.exists()
     assert not places.dataset_folder(site, "radiology", "films").exists()
 
@@ -63,10 +64,10 @@ def test_no_dataset_holds_what_a_rejection_note_names(film_folder, own_folder, s
     call_command("import_images", *arguments(film_folder, "--name", "films", "--dry-run"), stdout=out)
     assert json.loads(out.getvalue())["skipped"] == {"rejected": 1}
     call_command("import_images", *arguments(film_folder, "--name", "films"), stdout=StringIO())
-    assert DatasetSnapshot.objects.get().summary["n"] == 119
+    assert DatasetSnapshot.objects.get().summary["n"] == N_FILMS - 1
     Rejection.objects.filter(pk=rejection.pk).update(ended_at=now())
     call_command("import_images", *arguments(film_folder, "--name", "again"), stdout=StringIO())
-    assert DatasetSnapshot.objects.get(name="again").summary["n"] == 120
+    assert DatasetSnapshot.objects.get(name="again").summary["n"] == N_FILMS
 
 
 def test_simulate_films_freezes_what_it_draws(own_folder, site) -> None:
@@ -92,7 +93,7 @@ def test_evaluate_writes_one_document(trained, film_folder, own_folder, site) ->
     given = ["radiology", "--version", "1", "--json", str(out)]
     call_command("evaluate", *given, *arguments(film_folder), stdout=StringIO())
     document = json.loads(out.read_text())
-    assert (document["n"], document["n_excluded"], document["cp100"]) == (120, 0, None)
+    assert (document["n"], document["n_excluded"], document["cp100"]) == (N_FILMS, 0, None)
     assert set(document["findings"]) == {"Effusion", "Nodule"}
     assert set(document["intervals"]) >= {"auc", "ap", "brier"}
     with pytest.raises(CommandError, match="Hernia"):
