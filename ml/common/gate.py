@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ml.common.artefact import ArtefactError
 from ml.common.metrics import bootstrap_intervals
+from ml.common.paired import paired_differences
 
 LOCKED = "gate"  # the split of a dataset that judges and never teaches
 TAUGHT = ("train", "val")  # the splits a version learnt or chose by
@@ -143,15 +144,11 @@ def differences(
 ) -> dict[str, Difference]:
     """By measure, where both define it, over ROUNDS paired draws of whole groups."""
 
-    def both(rows: Any) -> dict[str, float | None]:
-        ours, theirs = candidate(rows), champion(rows)
-        return {name: _less(value, theirs.get(name)) for name, value in ours.items()}
-
     every = np.arange(len(groups))
     ours, theirs = candidate(every), champion(every)
-    ends = bootstrap_intervals(both, groups, rounds=ROUNDS, seed=seed, level=level)
+    found = paired_differences(champion, candidate, groups, rounds=ROUNDS, seed=seed, level=level)
     return {
-        name: Difference(value, champions, *ends.get(name, (None, None)))
+        name: Difference(value, champions, found[name].low, found[name].high)
         for name, value in ours.items()
         if value is not None and (champions := theirs.get(name)) is not None
     }
@@ -231,7 +228,3 @@ def latency_line(spent: Mapping[str, float], request: GateRequest) -> GateLine:
         beside = f"where the champion takes {theirs:.2f} ms in the same run"
     said = f"{ours:.2f} ms for one at a time, {beside}; at most {limit:.2f} ms."
     return GateLine("latency", "Latency", ours <= limit, said, ours, limit)
-
-
-def _less(ours: float | None, theirs: float | None) -> float | None:
-    return None if ours is None or theirs is None else ours - theirs

@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import IO, Any
 
@@ -55,8 +54,7 @@ class _Voice:
         counts = event.metrics or event.checkpoint or event.phase != self._phase
         if counts or current - self._spoke_at >= SPEAK_EVERY_S:
             self._spoke_at, self._phase = current, event.phase
-            told = {k: v for k, v in asdict(event).items() if v not in (None, "", {}) and v is not False}
-            self.say(progress=told | {"usage": self._usage.since_last()})
+            self.say(progress=event.as_json() | {"usage": self._usage.since_last()})
 
 
 def run(job_id: int, fence: int) -> int:

@@ -21,6 +21,7 @@ from apps.modelops.services.datasets import new_dataset_folder
 
 log = structlog.get_logger(__name__)
 TASK = "modelops.freeze_dataset"
+RING_AGAIN = timedelta(minutes=1)
 SILENT = timedelta(minutes=10)  # hashing a large set says nothing for minutes
 TRIES_MAX = 3
 TELL_EVERY_S = 1.0
@@ -81,8 +82,9 @@ def run_freeze(pk: int) -> None:
 
 
 def ring_stalled_freezes() -> int:
-    """For the sweeper: those nobody took, and those whose worker has said nothing for long."""
-    stalled = list(_claimable().order_by("pk").values_list("pk", flat=True))
+    """For the sweeper: those nobody took, once a minute, and those whose worker says nothing for long."""
+    stalled = list(_claimable().filter(moved_at__lt=now() - RING_AGAIN).values_list("pk", flat=True))
+    Freeze.objects.filter(pk__in=stalled, state=Freeze.State.WAITING).update(moved_at=now())
     for pk in stalled:
         ring(TASK, pk)
     return len(stalled)

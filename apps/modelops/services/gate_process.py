@@ -11,8 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -23,6 +21,7 @@ from apps.modelops.models import GateRun, ModelVersion
 from apps.modelops.registry import domain_named, load
 from apps.modelops.selectors import artefact_dir
 from apps.modelops.services.datasets import check_unchanged
+from apps.modelops.services.faults import said_of
 from apps.modelops.services.gate import (
     claim_gate_run,
     fail_gate_run,
@@ -94,7 +93,7 @@ def run_gate(run_id: int, fence: int) -> int:
         return 1
     except (MemoryError, OSError, ValueError, RuntimeError) as error:
         # The traceback goes to the log, not to a page.
-        fail_gate_run(run, *_said_of(error))
+        fail_gate_run(run, **said_of(error, code="gate_error", memory="The gate ran out of memory."))
         raise
     finish_gate_run(run, report)
     return 0
@@ -113,15 +112,6 @@ def _contender(version: ModelVersion) -> Contender:
     return Contender(artefact_dir(version), version.artefact_hash, check_unchanged(version.dataset))
 
 
-def _said_of(error: Exception) -> tuple[str, str]:
-    if isinstance(error, MemoryError):
-        return "out_of_memory", "The gate ran out of memory."
-    if isinstance(error, OSError):
-        # Without the file's name: paths are for the log.
-        return "disk_failed", f"A file failed: {error.strerror or type(error).__name__}."
-    return "gate_error", next(iter(str(error).splitlines()), "") or type(error).__name__
-
-
 class _Teller:
     """The gate's callback: speaks at most twice a second, but never swallows a phase."""
 
@@ -132,8 +122,4 @@ class _Teller:
         current = time.monotonic()
         if event.phase != self.phase or current - self.spoke_at >= SPEAK_EVERY_S:
             self.phase, self.spoke_at = event.phase, current
-            tell_progress(self.run, _payload(event))
-
-
-def _payload(event: ProgressEvent) -> dict[str, Any]:
-    return {name: value for name, value in asdict(event).items() if value not in (None, "", {})}
+            tell_progress(self.run, event.as_json())

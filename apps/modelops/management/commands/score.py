@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,5 +46,4 @@ class Command(BaseCommand):
         self.stdout.write(f"{counted(lines, 'line')} in {out}.")
 
     def _show(self, event: ProgressEvent) -> None:
-        told = {name: value for name, value in asdict(event).items() if value not in (None, "", {})}
-        self.stdout.write(progress_line(told))
+        self.stdout.write(progress_line(event.as_json()))
