@@ -11,17 +11,13 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from apps.accounts.models import User
-from apps.audit.models import AuditEvent
 from apps.core import sql
-from apps.core.errors import LynceusError
 from apps.fraud import inference
 from apps.fraud.models import (
     Decision,
     Evidence,
     FraudLabel,
     KeyState,
-    RunEnd,
     ShadowCount,
     ShadowCursor,
     ShadowMemory,
@@ -31,44 +27,20 @@ from apps.fraud.models import (
     Transaction,
 )
 from apps.fraud.rules import Rule
-from apps.fraud.services import follow, shadow
+from apps.fraud.services import follow
 from apps.fraud.services.decide import decide_transactions
 from apps.fraud.services.follow import follow_decisions
 from apps.fraud.services.ingest import shard_of
 from apps.fraud.services.pass_through import CODE as PASSED_THROUGH
-from apps.fraud.services.shadow import end_shadow, start_shadow
-from apps.fraud.shadow import agreement_of, correlation, open_run, waiting_age
-from apps.modelops.models import ModelVersion, TrainingJob
-from apps.modelops.places import artefact_folder
+from apps.fraud.shadow import agreement_of, correlation, waiting_age
+from apps.modelops.models import ModelVersion
 from ml.fraud.contracts import KeptVector
 from tests.fraud.conftest import drain_all, event
+from tests.fraud.shadowing import begin as begin
+from tests.fraud.shadowing import challenger as challenger
+from tests.fraud.shadowing import ml_admin as ml_admin
+from tests.fraud.shadowing import scores, version_of
 from tests.fraud.test_promotion import send_some, vectors
-from tests.promoting import put_in_service
-
-
-@pytest.fixture
-def ml_admin(make_user) -> User:
-    inference.challenger.cache_clear()
-    return make_user("ml_admin")
-
-
-def version_of(champion: ModelVersion, artefact_hash: str, number: int) -> ModelVersion:
-    given = {"site": champion.dataset.site, "domain": "fraud", "dataset": champion.dataset, "preset": "tiny"}
-    job = TrainingJob.objects.create(**given)
-    return ModelVersion.objects.create(
-        model=champion.model, number=number, artefact_hash=artefact_hash, dataset=champion.dataset, job=job
-    )
-
-
-@pytest.fixture
-def challenger(champion, trained_again) -> ModelVersion:
-    artefact_folder(trained_again.artefact_hash).symlink_to(trained_again.artefact_dir)
-    return version_of(champion, trained_again.artefact_hash, 2)
-
-
-@pytest.fixture
-def begin(site, ml_admin) -> Callable[[ModelVersion], ShadowRun]:
-    return lambda version: start_shadow(version, by=ml_admin, site=site)
 
 
 def as_if_it_had_served(version: ModelVersion) -> list[float]:
@@ -81,10 +53,6 @@ def as_if_it_had_served(version: ModelVersion) -> list[float]:
         [score] = model.probabilities(np.array([margin + np.float32(logit)], np.float32))
         scores.append(float(score))
     return scores
-
-
-def scores() -> list[float | None]:
-    return list(ShadowScore.objects.order_by("decision").values_list("score", flat=True))
 
 
 @pytest.mark.decision
@@ -371,76 +339,3 @@ def test_ranks_correlate_whatever_the_scale() -> None:
 
 
 # --- beginning and ending --------------------------------------------------------------------------
-
-
-def test_the_version_in_service_is_not_put_in_shadow(champion, begin) -> None:
-    with pytest.raises(LynceusError) as refused:
-        begin(champion)
-    assert refused.value.code == "in_service" and not ShadowRun.objects.exists()
-
-
-def test_begun_twice_it_is_one_run(challenger, begin) -> None:
-    assert begin(challenger) == begin(challenger)
-    assert AuditEvent.objects.filter(action="shadow.started").count() == 1
-
-
-def test_another_takes_its_place(champion, challenger, begin) -> None:
-    first = begin(challenger)
-    second = begin(version_of(champion, champion.artefact_hash, 3))
-    first.refresh_from_db()
-    assert (first.end, open_run()) == (RunEnd.REPLACED, second)
-    told = AuditEvent.objects.get(action="shadow.ended")
-    assert (told.subject, told.detail["why"]) == (f"version:{challenger.pk}", "replaced")
-
-
-def test_once_ended_nothing_is_scored_and_the_memories_go(challenger, begin, post, ml_admin, site) -> None:
-    run = begin(challenger)
-    send_some(post, count=2)
-    follow_decisions()
-    assert ShadowMemory.objects.count() == 1
-    assert end_shadow(run, RunEnd.STOPPED, by=ml_admin, site=site)
-    assert not end_shadow(run, RunEnd.STOPPED, by=ml_admin, site=site)
-    send_some(post, start=2, count=1)
-    assert shadow.ring_shadow() == 1  # for what is left to forget
-    follow_decisions()
-    assert (ShadowScore.objects.count(), ShadowMemory.objects.count()) == (2, 0)
-    assert shadow.ring_shadow() == 0
-    challenger.model.refresh_from_db()
-    assert challenger.model.shadow is None
-
-
-def test_put_in_service_it_is_in_shadow_no_longer(challenger, begin, post, site) -> None:
-    run = begin(challenger)
-    put_in_service(challenger)
-    send_some(post, count=1)
-    assert follow_decisions() == 0
-    run.refresh_from_db()
-    assert run.end == RunEnd.PROMOTED
-    challenger.model.refresh_from_db()
-    assert challenger.model.shadow is None
-
-
-def test_one_that_cannot_be_read_says_so_and_goes_on_later(challenger, begin, post, trained_again) -> None:
-    run = begin(challenger)
-    send_some(post, count=2)
-    folder = artefact_folder(challenger.artefact_hash)
-    folder.unlink()
-    assert follow_decisions() == 0
-    run.refresh_from_db()
-    waiting, age_s = waiting_age()
-    assert run.trouble and waiting == 2 and age_s is not None
-    folder.symlink_to(trained_again.artefact_dir)
-    assert follow_decisions() == 2
-    run.refresh_from_db()
-    assert run.trouble == ""
-
-
-def test_the_sweeper_rings_while_it_is_behind(challenger, begin, post) -> None:
-    assert shadow.ring_shadow() == 0
-    begin(challenger)
-    assert shadow.ring_shadow() == 0
-    send_some(post, count=1)
-    assert shadow.ring_shadow() == 1
-    for _ in range(6):
-        follow_decisions()
-    assert shadow.ring_shadow() == 0

@@ -12,12 +12,12 @@ from apps.fraud.rules import Rule
 from apps.fraud.services.follow import follow_decisions
 from apps.fraud.shadow import agreement_of, open_run
 from tests.fraud.conftest import drain_all, event
+from tests.fraud.shadowing import begin as begin
+from tests.fraud.shadowing import challenger as challenger
+from tests.fraud.shadowing import ml_admin as ml_admin
 from tests.fraud.test_alert_in_browser import looked_at
 from tests.fraud.test_alert_in_browser import session as session
 from tests.fraud.test_promotion import send_some
-from tests.fraud.test_shadow import begin as begin
-from tests.fraud.test_shadow import challenger as challenger
-from tests.fraud.test_shadow import ml_admin as ml_admin
 from tests.fraud.test_watch import text_of
 from tests.radiology.test_in_browser import LOOKS, opened
 
