@@ -36,6 +36,8 @@ def broker(monkeypatch) -> Iterator[str]:
         url = f"redis+socket://{socket}"
         for name in ("broker_url", "broker_read_url", "broker_write_url"):
             monkeypatch.setattr(app.conf, name, url)
+        # Callers wait a second at most for a broker; here the bell has to be heard, however busy the machine.
+        monkeypatch.setitem(app.conf.broker_transport_options, "socket_connect_timeout", 30)
         # Connections kept from before lead to where nobody listens.
         monkeypatch.setattr(app, "_pool", None)
         monkeypatch.setattr(app.amqp, "_producer_pool", None)
