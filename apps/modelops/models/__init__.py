@@ -6,8 +6,13 @@ from apps.modelops.models.datasets import DatasetSnapshot, Freeze, HeldOutCase, 
 from apps.modelops.models.gate import GateRun, PromotionRequest
 from apps.modelops.models.jobs import JobEvent, TrainingJob
 from apps.modelops.models.versions import Model, ModelVersion, Promotion
+from apps.modelops.models.watch import Alarm, AlarmLimit, AlarmNews, AlarmReceiver, WatchReading
 
 __all__ = [
+    "Alarm",
+    "AlarmLimit",
+    "AlarmNews",
+    "AlarmReceiver",
     "DatasetSnapshot",
     "Freeze",
     "GateRun",
@@ -19,4 +24,5 @@ __all__ = [
     "Promotion",
     "PromotionRequest",
     "TrainingJob",
+    "WatchReading",
 ]
