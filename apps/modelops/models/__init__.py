@@ -6,7 +6,14 @@ from apps.modelops.models.datasets import DatasetSnapshot, Freeze, HeldOutCase, 
 from apps.modelops.models.gate import GateRun, PromotionRequest
 from apps.modelops.models.jobs import JobEvent, TrainingJob
 from apps.modelops.models.versions import Model, ModelVersion, Promotion
-from apps.modelops.models.watch import Alarm, AlarmLimit, AlarmNews, AlarmReceiver, WatchReading
+from apps.modelops.models.watch import (
+    Alarm,
+    AlarmLimit,
+    AlarmNews,
+    AlarmReceiver,
+    WatchReading,
+    WatchRound,
+)
 
 __all__ = [
     "Alarm",
@@ -25,4 +32,5 @@ __all__ = [
     "PromotionRequest",
     "TrainingJob",
     "WatchReading",
+    "WatchRound",
 ]

@@ -40,6 +40,16 @@ class WatchReading(models.Model):
         return f"{self.measure} of {self.domain} in the hour of {self.hour}"
 
 
+class WatchRound(models.Model):
+    """When a domain is looked at next. Whoever moves `due_at` ahead rings for it."""
+
+    domain = models.CharField(max_length=20, primary_key=True)
+    due_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"next look at {self.domain}"
+
+
 class AlarmLimit(models.Model):
     """A site's own limit for one measure, in place of the usual one; empty: no alarm for it."""
 

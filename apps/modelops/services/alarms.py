@@ -58,6 +58,12 @@ def open_alarm_of(site: Site, domain: str, measure: str) -> Alarm | None:
     return Alarm.objects.filter(site=site, domain=domain, measure=measure, closed_at=None).first()
 
 
+def open_alarms_of(site: Site, domain: str) -> dict[str, Alarm]:
+    """By measure."""
+    found = Alarm.objects.filter(site=site, domain=domain, closed_at=None).order_by("measure")
+    return {one.measure: one for one in found}
+
+
 def _tell(alarm: Alarm, topic: AlarmNews.Topic, value: float | None) -> None:
     """The audit, the log, and whoever the site wants told: all of it with the alarm, or nothing."""
     detail = {"domain": alarm.domain, "measure": alarm.measure, "value": value, "limit": alarm.limit}
