@@ -20,6 +20,7 @@ from apps.fraud.services.budget import MATURE
 from apps.fraud.services.counts import hour_of
 from apps.fraud.watch import HOUR, LAST, Period, Precision, tallies, whole
 from apps.modelops.models import ModelVersion, WatchReading
+from apps.modelops.registry import domain_named, load
 from apps.modelops.selectors import artefact_dir
 from apps.modelops.watched import Fact
 from ml.common.artefact import ArtefactError
@@ -31,7 +32,6 @@ from ml.common.metrics import (
     expected_calibration_error,
     roc_auc,
 )
-from ml.fraud.speed import measure_speed
 
 WINDOW = timedelta(days=90)  # of matured payments
 ROWS = 20_000  # of them at most, the newest
@@ -167,7 +167,9 @@ def _cost(site: Site, version: ModelVersion) -> Fact:
     value = before.order_by("-hour").values_list("value", flat=True).first()
     if value is None:
         try:
+            # Only now: the page's reliability is asked of this module too, and needs no model.
+            measure_speed = load(domain_named("fraud").speed)
             value = measure_speed(artefact_dir(version), version.artefact_hash)["ms_1"]
         except ArtefactError as error:
             return Fact("cost", None, says=error.message[:200])
-    return Fact("cost", value, 1, says="Features at hand, one payment at a time")
+    return Fact("cost", value, says="Features at hand, one payment at a time")

@@ -24,7 +24,7 @@ class Unit(StrEnum):
 class Measure:
     """Something a domain watches. `limit` is the usual one, None for no alarm unless a site sets one; it lies
     in [least, most]. `against_training`: the limit is how much worse than on the version's own test part.
-    A fact that rests on fewer than `enough` claims nothing."""
+    A fact that rests on fewer than `enough` cases claims nothing; 0 for what rests on none."""
 
     name: str
     title: str

@@ -198,7 +198,7 @@ def _mix(name: str, here: Counter[str], then: Counter[str]) -> Fact:
     if not n or not known:
         return Fact(name, None, says="No film in 7 days." if known else "The training films do not say.")
     moved = {group: here[group] / n - then[group] / then.total() for group in {*here, *then}}
-    most = sorted(moved, key=lambda group: (-abs(moved[group]), group))[:3]
+    most = sorted(moved, key=lambda group: (-round(abs(moved[group]), 6), group))[:3]
     says = "; ".join(
         f"{group or 'not given'} {here[group] / n:.0%}, in training {then[group] / then.total():.0%}"
         for group in most
@@ -261,4 +261,4 @@ def _cost(version: ModelVersion) -> Fact:
     serving = next((one for one in variants_of(version) if one.serves), None)
     if serving is None:
         return Fact("cost", None, says="It was not measured when this version was trained.")
-    return Fact("cost", serving.cpu_s_per_1000 / 1000, 1, says="On the machine that trained, not here")
+    return Fact("cost", serving.cpu_s_per_1000 / 1000, says="On the machine that trained, not here")

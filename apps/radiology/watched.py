@@ -52,6 +52,6 @@ MEASURES = (
     ),
     Measure(
         "cost", "Processor time for a film", "Of the form that serves, measured when it was trained.",
-        Unit.SECONDS, Worse.ABOVE, None, most=3600,
+        Unit.SECONDS, Worse.ABOVE, None, most=3600, enough=0,
     ),
 )  # fmt: skip
