@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from apps.modelops.cards import Card, Section
+from apps.modelops.card_parts import Card, Section
 from apps.modelops.measures import Cell, Table
 from apps.modelops.templatetags.training import figure
 

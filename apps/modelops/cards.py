@@ -7,58 +7,22 @@ of an earlier release does not know is named as missing rather than left out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.urls import reverse
 
 from apps.core.words import counted
+from apps.modelops.card_lineage import lineage_facts
+from apps.modelops.card_parts import Card, Fact, Section
 from apps.modelops.curve_charts import CHARTS
 from apps.modelops.measures import Cell, Row, Table, breakdowns, main_table
-from apps.modelops.models import ModelVersion
+from apps.modelops.models import ImportedVersion, ModelVersion
 from apps.modelops.registry import Domain, domain_named
-from apps.modelops.selectors import artefact_dir
+from apps.modelops.selectors import artefact_dir, origin_of
 from apps.modelops.summaries import Summary
 from ml.common.artefact import ArtefactError, read_manifest
 
 NOT_KEPT = "This version was made before training kept this."
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """`href` leads to more; `code` for what is copied rather than read."""
-
-    name: str
-    value: str
-    href: str = ""
-    code: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """`beside`: in the narrow column of the page. `charts` are (name, title); in Markdown the tables of
-    `charted` stand for them."""
-
-    title: str
-    paragraphs: tuple[str, ...] = ()
-    bullets: tuple[str, ...] = ()
-    facts: tuple[Fact, ...] = ()
-    tables: tuple[Table, ...] = ()
-    charts: tuple[tuple[str, str], ...] = ()
-    charted: tuple[Table, ...] = ()
-    missing: str = ""
-    beside: bool = False
-    first: str = ""  # of the tables, what their rows are
-
-    @property
-    def has_text(self) -> bool:
-        return bool(self.paragraphs or self.bullets or self.facts or self.missing)
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    title: str
-    sections: tuple[Section, ...] = field(default=())
 
 
 def manifest_of(version: ModelVersion) -> Mapping[str, Any] | None:
@@ -72,16 +36,17 @@ def manifest_of(version: ModelVersion) -> Mapping[str, Any] | None:
 def card_of(version: ModelVersion) -> Card:
     domain, manifest = domain_named(version.model.domain), manifest_of(version)
     meta: Mapping[str, Any] = manifest["meta"] if manifest else {}
+    origin = origin_of(version)
     sections = (
         Section("Intended use", paragraphs=domain.intended_use),
-        _data(version),
+        _data(version, origin),
         *_measures(version),
         _curves(meta),
         _limits(domain, version, meta),
         _points(version, meta),
-        _lineage(version, meta),
+        _lineage(version, origin, meta),
         _made_with(meta),
-        _artefact(version, manifest),
+        _artefact(version, origin, manifest),
     )
     return Card(f"{domain.title or domain.name}, version {version.number}", sections)
 
@@ -92,13 +57,21 @@ def curves_of_version(version: ModelVersion) -> dict[str, Any]:
     return dict(manifest["meta"].get("curves") or {}) if manifest else {}
 
 
-def _data(version: ModelVersion) -> Section:
-    dataset, summary = version.dataset, Summary.of(version.dataset.summary)
-    facts = [
-        Fact("Dataset", dataset.name, reverse("modelops:dataset", args=[dataset.pk])),
-        Fact("Frozen", f"{dataset.created_at:%Y-%m-%d %H:%M} UTC"),
-        *(Fact(title, _number(value)) for title, value in summary.counts),
-    ]
+def _data(version: ModelVersion, origin: ImportedVersion | None) -> Section:
+    """What it learnt from, here or elsewhere."""
+    dataset = version.dataset
+    here = reverse("modelops:dataset", args=[dataset.pk])
+    if origin is None or origin.learnt_here:
+        summary, elsewhere = Summary.of(dataset.summary), ""
+        facts = [
+            Fact("Dataset", dataset.name, here),
+            Fact("Frozen", f"{dataset.created_at:%Y-%m-%d %H:%M} UTC"),
+        ]
+    else:
+        summary = Summary.of(origin.dataset_summary)
+        elsewhere = "It learnt elsewhere: whether from people or cards that are known here, nobody can tell."
+        facts = [Fact("Dataset there", origin.dataset_name), Fact("Judged here by", dataset.name, here)]
+    facts += [Fact(title, _number(value)) for title, value in summary.counts]
     # Hashes have a place of their own, under the artefact.
     facts += [Fact(title, text) for title, text in summary.texts if "SHA" not in title]
     for title, rows in summary.tables:
@@ -111,7 +84,7 @@ def _data(version: ModelVersion) -> Section:
         "Parts are assigned once, when the data is frozen. The model learns from one, settings and operating"
         " points are chosen on validation, and the test is scored once, at the end.",
     )
-    return Section("Data", paragraphs=said, facts=tuple(facts), tables=tuple(tables))
+    return Section("Data", paragraphs=said, facts=tuple(facts), tables=tuple(tables), missing=elsewhere)
 
 
 def _is_counted(rows: list[tuple[str, Any]]) -> bool:
@@ -133,7 +106,7 @@ def _counted(title: str, rows: list[tuple[str, Any]]) -> Table:
 
 def _measures(version: ModelVersion) -> tuple[Section, ...]:
     champion = version.model.champion
-    others = champion is not None and champion.pk != version.pk and champion.dataset_id != version.dataset_id
+    others = champion is not None and champion.pk != version.pk and champion.tested_on != version.tested_on
     note = (
         f"Version {champion.number} was tested on other data, so its numbers are not set beside these."
         if others and champion
@@ -200,37 +173,10 @@ def _limits(domain: Domain, version: ModelVersion, meta: Mapping[str, Any]) -> S
     return Section("Limits", bullets=tuple(found))
 
 
-def _lineage(version: ModelVersion, meta: Mapping[str, Any]) -> Section:
-    job, lineage = version.job, meta.get("lineage") or {}
-    asked = job.requested_by
-    facts = [
-        Fact("Snapshot", version.dataset.name, reverse("modelops:dataset", args=[version.dataset_id])),
-        Fact("Job", f"job {job.pk}", reverse("modelops:job", args=[job.pk])),
-        Fact("Preset", job.preset),
-        Fact("Seed", str(job.seed)),
-        Fact("Asked for by", (asked.full_name or asked.email) if asked else "the command line"),
-        Fact("Made", f"{version.created_at:%Y-%m-%d %H:%M} UTC"),
-        Fact("Commit", _commit(lineage), code=bool(lineage.get("commit"))),
-        Fact("Parent", _parent(lineage)),
-    ]
-    if pretrained := meta.get("pretrained"):
-        facts.append(Fact("Began with", str(pretrained.get("file", "pretrained weights"))))
-    return Section(
-        "Where it comes from", facts=tuple(facts), missing="" if lineage else NOT_KEPT, beside=True
-    )
-
-
-def _commit(lineage: Mapping[str, Any]) -> str:
-    commit = lineage.get("commit")
-    if not commit:
-        return "not known"
-    return f"{commit[:12]}, with changes" if lineage.get("changed") else str(commit[:12])
-
-
-def _parent(lineage: Mapping[str, Any]) -> str:
-    """Weights are never taken over: what a version has of its parent is its place."""
-    parent = lineage.get("parent")
-    return f"version {parent['number']}, in service then" if parent else "none was in service"
+def _lineage(version: ModelVersion, origin: ImportedVersion | None, meta: Mapping[str, Any]) -> Section:
+    facts = lineage_facts(version, origin, meta)
+    missing = "" if meta.get("lineage") else NOT_KEPT
+    return Section("Where it comes from", facts=tuple(facts), missing=missing, beside=True)
 
 
 def _made_with(meta: Mapping[str, Any]) -> Section:
@@ -240,11 +186,14 @@ def _made_with(meta: Mapping[str, Any]) -> Section:
     return Section("Made with", facts=facts, missing="" if facts else NOT_KEPT, beside=True)
 
 
-def _artefact(version: ModelVersion, manifest: Mapping[str, Any] | None) -> Section:
+def _artefact(
+    version: ModelVersion, origin: ImportedVersion | None, manifest: Mapping[str, Any] | None
+) -> Section:
     files = manifest["files"] if manifest else {}
+    data = origin.dataset_sha256 if origin else version.dataset.manifest_sha256
     facts = (
         Fact("Hash", version.artefact_hash, code=True),
-        Fact("Dataset's manifest", version.dataset.manifest_sha256, code=True),
+        Fact("Dataset's manifest", data, code=True),
         *(Fact(name, _size(of["bytes"])) for name, of in files.items() if "bytes" in of),
     )
     missing = "" if manifest else "The artefact is not on this machine, or not what was registered."

@@ -127,6 +127,7 @@ def gate_context(version: ModelVersion, user: User) -> dict[str, Any]:
         "gate_steps": told.get("steps"),
         "gate_is_current": is_current,
         "failed_lines": [line for line in run.lines if not line["passed"]] if run is not None else [],
+        "learnt_elsewhere": version.tested_on is None,
         "locked_uses": uses_of_locked_part(version.dataset),
         "promotion_requests": requests,
         "waiting": waiting,

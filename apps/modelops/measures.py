@@ -85,7 +85,7 @@ def main_table(version: ModelVersion, champion: ModelVersion | None) -> Table:
         "Validation": version.metrics.get("validation", {}),
         "Test": version.metrics.get("test", {}),
     }
-    if champion and champion.pk != version.pk and champion.dataset_id == version.dataset_id:
+    if champion and champion.pk != version.pk and champion.tested_on == version.tested_on is not None:
         parts[f"Champion v{champion.number}, test"] = champion.metrics.get("test", {})
     return main_measures("Measures", parts)
 

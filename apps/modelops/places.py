@@ -43,6 +43,11 @@ def half_made(job_id: int) -> list[Path]:
     return [*folder.glob("output-*"), *folder.glob(".artefact-*")]
 
 
+def unpacked() -> Path:
+    """Where archives are unpacked before they are believed."""
+    return _private("imports")
+
+
 def comparison_file(key: str) -> Path:
     """What versions came to beside each other; can be made again at any time."""
     return _private("comparisons") / f"{key}.json"

@@ -13,7 +13,7 @@ from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.core.sql import Answered, run
 from apps.modelops import places
-from apps.modelops.models import DatasetSnapshot, ModelVersion, Promotion, TrainingJob
+from apps.modelops.models import DatasetSnapshot, ImportedVersion, ModelVersion, Promotion, TrainingJob
 
 OPEN = (TrainingJob.Status.QUEUED, TrainingJob.Status.RUNNING)
 EVENTS_MAX = 5000
@@ -81,7 +81,7 @@ def jobs_of(site: Site, domain: str) -> QuerySet[TrainingJob]:
 
 def job_for(site: Site, job_id: int) -> TrainingJob | None:
     found = TrainingJob.objects.filter(site=site, pk=job_id)
-    return found.select_related("site", "dataset", "requested_by", "version__model").first()
+    return found.select_related("site", "dataset", "requested_by", "version__model", "retraining").first()
 
 
 def jobs_ahead_of(job: TrainingJob) -> int:
@@ -120,6 +120,13 @@ def versions_for(site: Site, version_ids: Iterable[int]) -> list[ModelVersion]:
     """Those of the site among them, oldest first."""
     found = ModelVersion.objects.filter(dataset__site=site, pk__in=list(version_ids))
     return list(found.select_related("model", "dataset__site", "job").order_by("number"))
+
+
+def origin_of(version: ModelVersion) -> ImportedVersion | None:
+    """Where an imported version comes from; None for one that was trained here."""
+    if version.job_id is not None:
+        return None
+    return ImportedVersion.objects.select_related("by").get(version=version)
 
 
 def promotion_of(version: ModelVersion) -> Promotion | None:

@@ -208,7 +208,9 @@ def version(request: HttpRequest, version_id: int) -> HttpResponse:
         "domain": domain_named(found.model.domain),
         "comparable": champion is not None
         and champion != found
-        and champion.dataset.site_id == user_of(request).site_id,
+        and champion.dataset.site_id == user_of(request).site_id
+        and found.tested_on is not None
+        and champion.tested_on is not None,
         "card": card_of(found),
         "variants": variants_of(found),
         "promotions": found.promotions.select_related("by").order_by("-id"),

@@ -52,7 +52,8 @@ def where_they_went(user: User) -> list[Went]:
     counted = mine.annotate(labels=Count("pk"), reads=Count("read", distinct=True), last=Max("dataset"))
     datasets = DatasetSnapshot.objects.in_bulk([row["dataset"] for row in counted])
     versions: dict[int, list[ModelVersion]] = {}
-    trained = ModelVersion.objects.filter(dataset__in=datasets).select_related("model")
+    learnt = ModelVersion.objects.filter(dataset__in=datasets).exclude(origin__learnt_here=False)
+    trained = learnt.select_related("model")
     for version in trained.order_by("number"):
         versions.setdefault(version.dataset_id, []).append(version)
     rows = sorted(counted, key=lambda row: row["dataset"], reverse=True)

@@ -15,6 +15,7 @@ from config.settings.env import (
     choice_env,
     env,
     int_env,
+    keys_env,
     list_env,
     networks_env,
     origins_env,
@@ -30,6 +31,8 @@ VAR_DIR = Path(env("LYNCEUS_VAR", str(BASE_DIR / "var"))).resolve()
 # --- Secrets ------------------------------------------------------------------------------------
 SECRET_KEY = secret_env("LYNCEUS_SECRET_KEY", VAR_DIR)
 AUDIT_KEY = secret_env("LYNCEUS_AUDIT_KEY", VAR_DIR)
+LYNCEUS_ARCHIVE_KEY = secret_env("LYNCEUS_ARCHIVE_KEY", VAR_DIR)
+LYNCEUS_ARCHIVE_TRUSTED = keys_env("LYNCEUS_ARCHIVE_TRUSTED")
 AUDIT_HEAD_PATH = Path(env("LYNCEUS_AUDIT_HEAD", str(VAR_DIR / "audit" / "head.json")))
 
 # --- The product --------------------------------------------------------------------------------

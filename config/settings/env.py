@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
+PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 SOCKET_MAX_BYTES = 100  # sun_path of unix(7) holds 108, on macOS 104
 
@@ -63,6 +64,14 @@ def origins_env(name: str) -> list[str]:
     if not all(ORIGIN.fullmatch(origin) for origin in origins):
         raise ImproperlyConfigured(f"{name} must be origins such as https://viewer.example.org, by comma.")
     return origins
+
+
+def keys_env(name: str) -> list[str]:
+    """Ed25519 public keys as `manage.py export_version --key` prints them."""
+    keys = list_env(name, [])
+    if not all(PUBLIC_KEY.fullmatch(key) for key in keys):
+        raise ImproperlyConfigured(f"{name} must be public keys of 64 hexadecimal digits, by comma.")
+    return keys
 
 
 def zone_env(name: str, default: str) -> str:

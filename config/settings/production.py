@@ -6,7 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.settings.base import *  # noqa: F403
 from config.settings.base import DATABASE_URL, LYNCEUS_DEMO
-from config.settings.env import bool_env, int_env, list_env
+from config.settings.env import bool_env, env, int_env, list_env
 
 REQUIRED = (
     "LYNCEUS_SECRET_KEY",
@@ -25,6 +25,8 @@ if LYNCEUS_DEMO:
 DEBUG = False
 ALLOWED_HOSTS = list_env("LYNCEUS_ALLOWED_HOSTS", [])
 CSRF_TRUSTED_ORIGINS = list_env("LYNCEUS_CSRF_TRUSTED_ORIGINS", [])
+# An image may hold the key that its making found nowhere else: it would be everybody's.
+LYNCEUS_ARCHIVE_KEY = env("LYNCEUS_ARCHIVE_KEY", "")
 LYNCEUS_MFA_ROLES = list_env("LYNCEUS_MFA_ROLES", ["ml_admin", "operator", "auditor"])
 SECURE_SSL_REDIRECT = bool_env("LYNCEUS_SSL_REDIRECT", True)
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]

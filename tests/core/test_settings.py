@@ -38,6 +38,7 @@ def test_production_loads_when_all_is_given() -> None:
         ({"LYNCEUS_DEMO": "perhaps"}, "LYNCEUS_DEMO must be true or false"),
         ({"LYNCEUS_IDLE_LOGOUT_S": "5"}, "LYNCEUS_IDLE_LOGOUT_S must be a whole number from 60"),
         ({"LYNCEUS_TRUSTED_PROXIES": "10.0.0.1"}, "LYNCEUS_TRUSTED_PROXIES must be a whole number"),
+        ({"LYNCEUS_ARCHIVE_TRUSTED": "c0ffee"}, "LYNCEUS_ARCHIVE_TRUSTED must be public keys"),
         ({"LYNCEUS_DICOMWEB_ORIGINS": "*"}, "LYNCEUS_DICOMWEB_ORIGINS must be origins"),
         ({"LYNCEUS_TIME_ZONE": "Mars/Olympus"}, "LYNCEUS_TIME_ZONE must be an IANA time zone"),
     ],

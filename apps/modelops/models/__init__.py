@@ -5,7 +5,8 @@ from __future__ import annotations
 from apps.modelops.models.datasets import DatasetSnapshot, Freeze, HeldOutCase, HeldOutPeriod
 from apps.modelops.models.gate import GateRun, PromotionRequest
 from apps.modelops.models.jobs import JobEvent, TrainingJob
-from apps.modelops.models.versions import Model, ModelVersion, Promotion
+from apps.modelops.models.retraining import Retraining, RetrainingPolicy
+from apps.modelops.models.versions import ImportedVersion, Model, ModelVersion, Promotion
 from apps.modelops.models.watch import (
     Alarm,
     AlarmLimit,
@@ -25,11 +26,14 @@ __all__ = [
     "GateRun",
     "HeldOutCase",
     "HeldOutPeriod",
+    "ImportedVersion",
     "JobEvent",
     "Model",
     "ModelVersion",
     "Promotion",
     "PromotionRequest",
+    "Retraining",
+    "RetrainingPolicy",
     "TrainingJob",
     "WatchReading",
     "WatchRound",

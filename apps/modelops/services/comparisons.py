@@ -37,6 +37,13 @@ def in_order(versions: Sequence[ModelVersion]) -> list[ModelVersion]:
         raise LynceusError("invalid_versions", f"Choose {LEAST} to {MOST} versions to compare.", status=422)
     if len({one.model_id for one in versions}) > 1:
         raise LynceusError("invalid_versions", "Versions of one domain can be compared.", status=422)
+    if elsewhere := [one for one in versions if one.tested_on is None]:
+        raise LynceusError(
+            "invalid_versions",
+            f"Version {elsewhere[0].number} was tested elsewhere, on cases that are not here: the gate holds"
+            " it against the champion.",
+            status=422,
+        )
     return sorted(versions, key=lambda one: (one.model.champion_id != one.pk, one.number))
 
 
