@@ -14,6 +14,9 @@ from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.selectors import needs_second_factor
 from apps.accounts.services import enrol_totp, hash_token, rotate_secret, totp_secret
 from apps.fraud.services.sources import ensure_source, rotate_source_secret, valid_secrets
+from apps.modelops.models import RetrainingPolicy
+from apps.modelops.registry import all_domains
+from apps.modelops.services.retraining import set_policy
 from apps.radiology.models import DicomNode
 
 SOURCE = "demo-acquirer"
@@ -72,6 +75,7 @@ def seed() -> Site:
     if webhook_secret() not in valid_secrets(source):
         rotate_source_secret(source, secret=webhook_secret())
     DicomNode.objects.get_or_create(AETitle=CALLING_AET, defaults={"site": site})
+    _ensure_retraining(site)
     return site
 
 
@@ -96,6 +100,20 @@ def _ensure_client(site: Site) -> None:
     )
     if not client.secrets.filter(sha256=hash_token(api_token()), expires_at=None).exists():
         rotate_secret(client, token=api_token())
+
+
+def _ensure_retraining(site: Site) -> None:
+    """Each first of the month at night: nobody's demo is slowed by it."""
+    by = User.objects.get(email=accounts()["mladmin"].email)
+    for domain in all_domains():
+        if RetrainingPolicy.objects.filter(site=site, domain=domain.name).exists():
+            continue
+        includes = [one.name for one in domain.includes if one.initial]
+        policy = RetrainingPolicy(
+            site=site, domain=domain.name, enabled=True, calendar=RetrainingPolicy.Calendar.MONTHLY,
+            preset="demo", includes=includes,
+        )  # fmt: skip
+        set_policy(policy, by=by)
 
 
 def _password(name: str) -> str:

@@ -15,11 +15,13 @@ class ModelopsConfig(AppConfig):
         from apps.modelops.services.gate import ring_for_waiting_gate_runs
         from apps.modelops.services.jobs import ring_for_waiting_jobs
         from apps.modelops.services.leftovers import forget_old_checkpoints
+        from apps.modelops.services.retraining import look_at_policies
         from apps.modelops.services.watch import ring_for_watch
 
         register_sweeper("modelops", ring_for_waiting_jobs)
         register_sweeper("modelops.gate", ring_for_waiting_gate_runs)
         register_sweeper("modelops.freezes", ring_stalled_freezes)
+        register_sweeper("modelops.retraining", look_at_policies)
         register_sweeper("checkpoints", forget_old_checkpoints)
         register_sweeper("modelops.watch", ring_for_watch)
         register_sweeper("modelops.alarms", ring_due)

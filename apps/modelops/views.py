@@ -123,6 +123,7 @@ def _standing(found: TrainingJob) -> dict[str, Any]:
         "took_s": took_s(found),
         "sentence": sentence_of(found, domain, curves, ahead),
         "advice": advice_for(found),
+        "retraining": getattr(found, "retraining", None),
         "charts": charts,
         "charts_mark": charts_mark,
         "actions_mark": actions_mark,
