@@ -50,8 +50,9 @@ class Domain:
     against the champion; a candidate may take `latency_ms` for one example at most.
 
     What the site's own people said is frozen by
-    exporter(site: Site, name: str, includes: frozenset[str], by: User, tell: Tell) -> DatasetSnapshot, which
-    raises LynceusError or ValueError with a sentence and calls tell(done, total);
+    exporter(site: Site, name: str, includes: frozenset[str], by: User, tell: Tell, base: DatasetSnapshot |
+    None) -> DatasetSnapshot, which raises LynceusError or ValueError with a sentence, calls tell(done, total)
+    and takes the examples of `base`, a dataset brought along, too;
     news(site: Site, since: datetime | None) -> Mapping[str, int] counts what has come in, in words;
     cases(folder: Path) -> pandas.DataFrame of a frozen dataset: case, part, label.
 

@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from ml.common.artefact import npz_bytes, write_artefact
 from ml.common.calibration import fit_platt, sigmoid
 from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
+from ml.common.control import SHUFFLED, shuffled_within
 from ml.common.curves import curves_of
 from ml.common.devices import choose_device
 from ml.common.lineage import lineage_of
@@ -55,6 +56,8 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     frame = taught(whole)  # not even states may hear of what is locked
     labels = frame["fraud"].astype("float32").fillna(0).to_numpy(np.float32)
     parts = _parts(frame)
+    if config.control == SHUFFLED:
+        labels = shuffled_within(labels, (parts["train"], parts["val"]), request.seed)
     _require_both_classes(labels, parts)
     features = replay_features(frame, progress)
     rows_of_cards = rows_by_card(frame)

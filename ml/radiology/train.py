@@ -19,6 +19,7 @@ from safetensors.torch import save
 
 from ml.common.artefact import require_golden, write_artefact
 from ml.common.contracts import SCRATCH, ProgressCallback, ProgressEvent, TrainRequest, TrainResult
+from ml.common.control import SHUFFLED, shuffled_within
 from ml.common.curves import curves_of
 from ml.common.devices import choose_device
 from ml.common.lineage import lineage_of
@@ -52,6 +53,9 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     frozen = load_frozen(request.dataset_dir)
     dataset = frozen.taught()
     parts = {name: np.flatnonzero(dataset.table["split"] == name) for name in ("train", "val", "test")}
+    if config.control == SHUFFLED:
+        learnt = (parts["train"], parts["val"])
+        dataset = replace(dataset, labels=shuffled_within(dataset.labels, learnt, request.seed))
     columns = _teachable(dataset, parts)
     dataset_key = hashlib.sha256((request.dataset_dir / "manifest.json").read_bytes()).hexdigest()
     labels = [dataset.findings[column] for column in columns]
