@@ -35,7 +35,7 @@ class NewJobForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.domain = domain
         self.fields["dataset"].queryset = datasets_of(site, domain.name)  # type: ignore[attr-defined]
-        self.fields["dataset"].label_from_instance = _name_of  # type: ignore[attr-defined]
+        self.fields["dataset"].label_from_instance = name_of  # type: ignore[attr-defined]
         self.fields["preset"].choices = [(name, name) for name in domain.presets]  # type: ignore[attr-defined]
         for option in fields(domain.config) if domain.config else ():
             self.fields[PREFIX + option.name] = _field_for(option, domain)
@@ -104,6 +104,6 @@ def _plain(value: Any) -> str:
     return f"{value:.8f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def _name_of(dataset: Any) -> str:
+def name_of(dataset: Any) -> str:
     n = dataset.summary.get("n")
     return f"{dataset.name} ({counted(n, 'example')})" if isinstance(n, int) else dataset.name

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,6 +12,7 @@ from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, Site
 from apps.core.clock import now
 from apps.core.errors import LynceusError
+from apps.modelops.forms import name_of
 from apps.modelops.models import DatasetSnapshot, Freeze
 from apps.modelops.news import base_in_service, brought_datasets, news_of
 from apps.modelops.registry import Domain, domain_named
@@ -42,9 +41,8 @@ class FreezeForm(forms.Form):
         super().__init__(data, initial=initial)  # type: ignore[arg-type]
         offered = [(one.name, one.title) for one in domain.includes]
         self.fields["includes"].choices = offered  # type: ignore[attr-defined]
-        base = cast("forms.ModelChoiceField[DatasetSnapshot]", self.fields["base"])
-        base.queryset = brought_datasets(site, domain.name)
-        base.label_from_instance = lambda dataset: dataset.name  # type: ignore[method-assign]
+        self.fields["base"].queryset = brought_datasets(site, domain.name)  # type: ignore[attr-defined]
+        self.fields["base"].label_from_instance = name_of  # type: ignore[attr-defined]
 
 
 @require_http_methods(["GET", "POST"])
