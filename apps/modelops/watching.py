@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Count
 from django.utils import timezone
 
 from apps.accounts.models import Site
@@ -60,9 +61,12 @@ def alarms_of(site: Site, domain: Domain) -> list[Alarm]:
 
 
 def drawable(site: Site, domain: Domain) -> list[Measure]:
-    """Measures that had a value in the time that is drawn, in their order."""
-    readings = WatchReading.objects.filter(site=site, domain=domain.name, hour__gte=now() - SHOWN)
-    names = set(readings.exclude(value=None).order_by().values_list("measure", flat=True).distinct())
+    """Measures with two values at least in the time that is drawn, in their order."""
+    readings = WatchReading.objects.filter(
+        site=site, domain=domain.name, hour__gte=now() - SHOWN, value__isnull=False
+    )
+    told = readings.order_by("measure").values_list("measure").annotate(n=Count("pk"))
+    names = {name for name, n in told if n > 1}
     return [one for one in domain.measures if one.name in names]
 
 

@@ -17,6 +17,7 @@ from apps.core.clock import now
 from apps.modelops.models import DatasetSnapshot, ModelVersion
 from apps.modelops.places import dataset_folder
 from apps.modelops.selectors import promotion_of
+from apps.modelops.services.costs import spent_since
 from apps.modelops.variants import variants_of
 from apps.modelops.watched import Fact
 from apps.radiology.models import NOT_REJECTED, Comparison, Instance, Status, Study
@@ -32,7 +33,7 @@ from ml.common.metrics import (
     wilson_interval,
 )
 from ml.radiology.ages import SEXES, age_years, band_of
-from ml.radiology.imagegate import OUTSIDE, TURNED_AWAY
+from ml.radiology.imagegate import OUTSIDE
 
 READS, FILMS, DAY = timedelta(days=90), timedelta(days=7), timedelta(days=1)
 ROWS = 20_000  # of each at most, the newest
@@ -174,7 +175,7 @@ def _unusual(films: Sequence[Mapping[str, Any]]) -> Fact:
         return Fact("unusual", None, says="No film was judged in 7 days.")
     low, high = wilson_interval(outside / n, n)
     says = f"{outside:,} of {n:,} films of 7 days were turned away for it"
-    return Fact("unusual", outside / n, n, low, high, TURNED_AWAY, says)
+    return Fact("unusual", outside / n, n, low, high, says=says)
 
 
 def _mixes(films: Sequence[Mapping[str, Any]], version: ModelVersion) -> Iterator[Fact]:
@@ -258,7 +259,12 @@ def _latency(films: Sequence[Mapping[str, Any]]) -> Fact:
 
 
 def _cost(version: ModelVersion) -> Fact:
+    """Of this host's workers, whatever site they work for; before they did, as training measured it."""
+    n, cpu_s = spent_since(version, now() - DAY)
+    if n:
+        return Fact("cost", cpu_s / n, n, says=f"{n:,} films of 24 hours, of every site")
     serving = next((one for one in variants_of(version) if one.serves), None)
     if serving is None:
-        return Fact("cost", None, says="It was not measured when this version was trained.")
-    return Fact("cost", serving.cpu_s_per_1000 / 1000, says="On the machine that trained, not here")
+        return Fact("cost", None, says="No film in 24 hours, and training did not measure it.")
+    says = "No film in 24 hours: as measured by training, on its machine"
+    return Fact("cost", serving.cpu_s_per_1000 / 1000, says=says)

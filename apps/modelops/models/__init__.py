@@ -11,6 +11,7 @@ from apps.modelops.models.watch import (
     AlarmLimit,
     AlarmNews,
     AlarmReceiver,
+    HourlyCost,
     WatchReading,
     WatchRound,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "GateRun",
     "HeldOutCase",
     "HeldOutPeriod",
+    "HourlyCost",
     "JobEvent",
     "Model",
     "ModelVersion",
