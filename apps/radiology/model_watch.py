@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -22,6 +22,7 @@ from apps.modelops.variants import variants_of
 from apps.modelops.watched import Fact
 from apps.radiology.models import NOT_REJECTED, Comparison, Instance, Status, Study
 from apps.radiology.models.orders import SHOWN
+from apps.radiology.quality import ENOUGH
 from apps.radiology.services.compare import age_band_of
 from ml.common.curves import curves
 from ml.common.metrics import (
@@ -61,7 +62,7 @@ def reliability(site: Site, version: ModelVersion) -> list[list[float]]:
     reads = _reads(site, version)
     known = ~np.isnan(reads.truth)
     found = curves(reads.truth[known].astype(np.int64), reads.said[known])
-    return found["reliability"] if found and known.any(1).sum() >= 20 else []
+    return found["reliability"] if found and known.any(1).sum() >= ENOUGH else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +115,20 @@ MEASURED: Mapping[str, Callable[[Any, Any, Any], float | None]] = {
 
 
 def _by_reads(reads: Reads, version: ModelVersion) -> Iterator[Fact]:
-    """Means over findings, and the version's own test over the same ones."""
+    """Means over findings, and the version's own test over the same ones. A finding that the test could not
+    measure is left out, unless it measured none."""
+    tested = {name: _at_test(version, name, reads.labels) for name in MEASURED}
+    columns = {
+        name: [i for i, value in enumerate(each) if value is not None] or list(range(len(each)))
+        for name, each in tested.items()
+    }
 
     def of(rows: Any) -> dict[str, float | None]:
         found: dict[str, float | None] = {}
         for name, measure in MEASURED.items():
-            each = [_known(measure, reads, rows, column) for column in range(len(reads.labels))]
-            found |= {f"{column} {name}": value for column, value in enumerate(each)}
-            told = [value for value in each if value is not None]
-            found[name] = float(np.mean(told)) if told else None
+            each = {i: _known(measure, reads, rows, i) for i in columns[name]}
+            found |= {f"{i} {name}": value for i, value in each.items()}
+            found[name] = _mean(each.values())
         return found
 
     everything = np.arange(len(reads.patients))
@@ -132,11 +138,16 @@ def _by_reads(reads: Reads, version: ModelVersion) -> Iterator[Fact]:
     n = {"auc": min(positives, negatives), "sensitivity": positives, "specificity": negatives}
     for name in MEASURED:
         low, high = intervals.get(name, (None, None))
-        labels = [one for i, one in enumerate(reads.labels) if values[f"{i} {name}"] is not None]
+        reference = _mean(tested[name][i] for i in columns[name] if values[f"{i} {name}"] is not None)
         yield Fact(
-            name, values[name], n.get(name, len(everything)), low, high, _at_test(version, name, labels),
+            name, values[name], n.get(name, len(everything)), low, high, reference,
             f"{len(everything):,} studies read, {positives:,} findings present in them",
         )  # fmt: skip
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    told = [value for value in values if value is not None]
+    return float(np.mean(told)) if told else None
 
 
 def _known(measure: Callable[..., float | None], reads: Reads, rows: Any, column: int) -> float | None:
@@ -147,10 +158,9 @@ def _known(measure: Callable[..., float | None], reads: Reads, rows: Any, column
     return measure(truth[known], reads.said[rows, column][known], reads.called[rows, column][known])
 
 
-def _at_test(version: ModelVersion, name: str, labels: Sequence[str]) -> float | None:
+def _at_test(version: ModelVersion, name: str, labels: Sequence[str]) -> list[float | None]:
     findings = version.metrics.get("test", {}).get("findings", {})
-    told = [findings.get(label, {}).get(name) for label in labels]
-    return float(np.mean(told)) if told and None not in told else None
+    return [findings.get(label, {}).get(name) for label in labels]
 
 
 def _films(site: Site, version: ModelVersion) -> list[Mapping[str, Any]]:

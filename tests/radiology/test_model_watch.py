@@ -49,9 +49,9 @@ def studies_of(site, n: int, **about) -> list[Study]:
 
 @pytest.fixture
 def read(site, version):
-    def make(n: int, *, called: bool, present: bool, version=version) -> None:
+    def make(n: int, *, called: bool, present: bool, version=version, label="Effusion") -> None:
         Comparison.objects.bulk_create(
-            Comparison(study=study, version=version, label="Effusion", called=called, blind=present,
+            Comparison(study=study, version=version, label=label, called=called, blind=present,
                        present=present, probability=0.9 if called else 0.1, site=site, read_at=now())
             for study in studies_of(site, n)
         )  # fmt: skip
@@ -98,6 +98,13 @@ def test_reads_say_how_good_it_is_against_its_own_test(serving, read) -> None:
     assert opened() == ["auc", "brier", "sensitivity"]
     assert Alarm.objects.get(measure="sensitivity").limit == pytest.approx(0.85)
     assert sum(row[4] for row in reliability(serving.dataset.site, serving)) == 260
+
+
+def test_a_finding_its_test_could_not_measure_is_in_neither_mean(serving, read) -> None:
+    read(40, called=True, present=True)
+    read(40, called=False, present=True, label="Nodule")
+    told = seen()["sensitivity"]
+    assert (told.value, told.reference) == (1.0, 0.95)
 
 
 def test_what_another_version_called_is_not_held_against_it(serving, read, site) -> None:
