@@ -37,6 +37,7 @@ from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.lists import add_entry
 from apps.fraud.validation import check_events
 from apps.modelops.models import (
+    Alarm,
     DatasetSnapshot,
     Freeze,
     GateRun,
@@ -121,6 +122,7 @@ class Things:
     version: ModelVersion
     promotion: PromotionRequest
     freeze: Freeze
+    alarm: Alarm
 
 
 def make_things(site: Site) -> Things:
@@ -181,6 +183,10 @@ def make_things(site: Site) -> Things:
         promotion=_promotion(version, user),
         freeze=Freeze.objects.create(
             site=site, domain="fraud", name="y", state="failed", by=user, asked_at=now(), moved_at=now()
+        ),
+        alarm=Alarm.objects.create(
+            site=site, domain="fraud", measure="volume", version=version, value=0.1, limit=0.3,
+            sentence="x", opened_at=now(),
         ),
     )  # fmt: skip
 

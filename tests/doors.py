@@ -141,6 +141,8 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/fraud/operating/proposals/*": {"proposal_id": things.proposal.pk},
         "/models/datasets/*": {"dataset_id": things.version.dataset_id},
         "/models/freezes/*": {"freeze_id": things.freeze.pk},
+        "/models/<slug:domain>/watch/*": {"domain": "fraud", "chart": "volume"},
+        "/models/alarms/*": {"alarm_id": things.alarm.pk},
         "/admin/*": {"app_label": "accounts", "url": "nowhere"},
         "/admin/r/*": {"content_type_id": ContentType.objects.get_for_model(User).pk, "object_id": 1},
         "/admin/accounts/user/*": {"object_id": things.user.pk, "id": things.user.pk},

@@ -27,6 +27,7 @@ class FraudConfig(AppConfig):
         from apps.fraud.services.make_labels import ring_labels_due
         from apps.fraud.services.shadow import ring_shadow
         from apps.fraud.shadow import waiting_age
+        from apps.fraud.watched import MEASURES
         from apps.modelops.registry import Domain, Include, Phase, register_domain
         from ml.fraud.card import INTENDED_USE, LIMITS
         from ml.fraud.config import PRESETS, TrainConfig
@@ -69,6 +70,9 @@ class FraudConfig(AppConfig):
                 speed="ml.fraud.speed:measure_speed",
                 examples="apps.fraud.version_cases",
                 shadow_page="fraud:shadow",
+                watcher="apps.fraud.model_watch:watch",
+                reliability="apps.fraud.model_watch:reliability",
+                measures=MEASURES,
             )
         )
         register_queue_age("realtime", pending_age)

@@ -19,6 +19,7 @@ from apps.audit.services import Actor
 from apps.core.aside import on_loop_if_at_hand
 from apps.core.errors import LynceusError
 from apps.core.recent import recently
+from apps.core.signatures import verify
 from apps.core.storage import refuse_when_storage_is_low
 from apps.fraud.answers import answer_of, contest_out, rescored_of
 from apps.fraud.decision_schemas import DecisionOut
@@ -33,7 +34,6 @@ from apps.fraud.services.pressure import refuse_when_full
 from apps.fraud.services.sources import allowed_of, valid_secrets
 from apps.fraud.services.states import Busy
 from apps.fraud.services.together import Desk
-from apps.fraud.signatures import verify
 from apps.fraud.validation import check_contest, check_events, check_labels, deadline_of, parse_body
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ import httpx
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from apps.fraud.signatures import sign
+from apps.core.signatures import sign
 
 
 def add_target(parser: CommandParser) -> None:

@@ -8,16 +8,21 @@ class ModelopsConfig(AppConfig):
         from apps.core.context import register_notice
         from apps.core.status import register_queue_age
         from apps.core.sweep import register_sweeper
-        from apps.modelops.notices import notice_of_finished
+        from apps.modelops.notices import notice_of_alarms, notice_of_finished
         from apps.modelops.selectors import queue_age
+        from apps.modelops.services.alarm_news import ring_due
         from apps.modelops.services.freezes import ring_stalled_freezes
         from apps.modelops.services.gate import ring_for_waiting_gate_runs
         from apps.modelops.services.jobs import ring_for_waiting_jobs
         from apps.modelops.services.leftovers import forget_old_checkpoints
+        from apps.modelops.services.watch import ring_for_watch
 
         register_sweeper("modelops", ring_for_waiting_jobs)
         register_sweeper("modelops.gate", ring_for_waiting_gate_runs)
         register_sweeper("modelops.freezes", ring_stalled_freezes)
         register_sweeper("checkpoints", forget_old_checkpoints)
+        register_sweeper("modelops.watch", ring_for_watch)
+        register_sweeper("modelops.alarms", ring_due)
+        register_notice(notice_of_alarms)
         register_notice(notice_of_finished)
         register_queue_age("training", queue_age)

@@ -1,11 +1,13 @@
-"""What the top bar tells whoever asked for a job, until they open its page: that it is over."""
+"""What the top bar tells an administrator: that a job they asked for is over, until they open its page, and
+that a model in service is beyond a limit, until somebody acknowledges it."""
 
 from __future__ import annotations
 
 from django.urls import reverse
 
 from apps.accounts.models import Role, User
-from apps.modelops.models import TrainingJob
+from apps.core.words import counted
+from apps.modelops.models import Alarm, TrainingJob
 from apps.modelops.selectors import unseen_jobs_of
 
 
@@ -19,6 +21,16 @@ def notice_of_finished(user: User) -> tuple[str, str] | None:
     how = "is done" if first.status == TrainingJob.Status.SUCCEEDED else "failed"
     words = f"Job {first.pk} {how}" + (f", {more} more" if more else "")
     return words, reverse("modelops:job", args=[first.pk])
+
+
+def notice_of_alarms(user: User) -> tuple[str, str] | None:
+    if user.role != Role.ML_ADMIN:
+        return None
+    waiting = Alarm.objects.filter(site=user.site_id, closed_at=None, acknowledged_at=None)
+    domains = list(waiting.order_by("-opened_at", "-pk").values_list("domain", flat=True)[:20])
+    if not domains:
+        return None
+    return counted(len(domains), "alarm"), reverse("modelops:watch", args=[domains[0]])
 
 
 def seen(job: TrainingJob, user: User) -> None:

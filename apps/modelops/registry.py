@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from apps.core.errors import LynceusError
+from apps.modelops.watched import Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,10 @@ class Domain:
     `intended_use` and `limits` are sentences of its model cards. `speed` is the path of a function
     (folder: Path, expected_hash: str) -> Mapping[str, float] that times an artefact on this machine (`ms_1`,
     `ms_16`); `examples` that of a module that knows the examples of a dataset (`apps.modelops.cases`).
+
+    watcher(site: Site, version: ModelVersion) -> Iterable[Fact] says how the version in service does at a
+    site, in facts of `measures` (`apps.modelops.watched`); reliability(site: Site, version: ModelVersion) ->
+    list of [mean probability, observed share, its low and high end, cases], empty where too little is known.
     """
 
     name: str
@@ -84,6 +89,9 @@ class Domain:
     has_pictures: bool = False
     scorer: str = ""
     shadow_page: str = ""
+    watcher: str = ""
+    reliability: str = ""
+    measures: tuple[Measure, ...] = ()
 
     def phase(self, name: str) -> Phase:
         """The phase of this name, or a plain one for a name the domain did not announce."""

@@ -1,9 +1,11 @@
 from celery import shared_task
 
+from apps.modelops.services.alarm_news import deliver_due
 from apps.modelops.services.comparisons import work_out
 from apps.modelops.services.freezes import run_freeze
 from apps.modelops.services.gate_process import check_next
 from apps.modelops.services.runner import run_next
+from apps.modelops.services.watch import watch_domain
 
 
 # Acknowledged at once and without a time limit: the lease in the database is what guards a long job.
@@ -27,3 +29,13 @@ def freeze_dataset(pk: int) -> None:
 @shared_task(name="modelops.compare_versions", acks_late=False)
 def compare_versions(*version_ids: int) -> None:
     work_out(version_ids)
+
+
+@shared_task(name="modelops.watch")
+def watch(domain: str) -> None:
+    watch_domain(domain)
+
+
+@shared_task(name="modelops.deliver_alarms")
+def deliver_alarms() -> None:
+    deliver_due()

@@ -9,6 +9,7 @@ from apps.modelops import (
     job_actions,
     variant_views,
     views,
+    watch_views,
 )
 
 app_name = "modelops"
@@ -43,4 +44,8 @@ urlpatterns = [
     path("compare/result/", compare_views.comparison, name="comparison"),
     path("compare/curves/<slug:chart>.json", compare_views.compared_curves, name="compared_curves"),
     path("versions/<int:version_id>/variant/", variant_views.choose, name="choose_variant"),
+    path("<slug:domain>/watch/", watch_views.watch, name="watch"),
+    path("<slug:domain>/watch/<slug:chart>.json", watch_views.watch_chart, name="watch_chart"),
+    path("alarms/<int:alarm_id>/", watch_views.acknowledge_alarm, name="acknowledge_alarm"),
+    path("alarms/receiver/", watch_views.receiver, name="alarm_receiver"),
 ]

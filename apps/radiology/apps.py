@@ -26,6 +26,7 @@ class RadiologyConfig(AppConfig):
         from apps.radiology.services.priors import peers_answer, ring_prior_fetches
         from apps.radiology.services.quiet import complete_quiet_studies
         from apps.radiology.services.results import ring_results
+        from apps.radiology.watched import MEASURES
         from ml.radiology.card import INTENDED_USE, LIMITS
         from ml.radiology.config import PRESETS, TrainConfig
 
@@ -67,6 +68,9 @@ class RadiologyConfig(AppConfig):
                 speed="ml.radiology.speed:measure_speed",
                 examples="apps.radiology.version_cases",
                 has_pictures=True,
+                watcher="apps.radiology.model_watch:watch",
+                reliability="apps.radiology.model_watch:reliability",
+                measures=MEASURES,
             )
         )
         register_beginning("imaging", begin)

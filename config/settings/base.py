@@ -288,6 +288,8 @@ CELERY_TASK_ROUTES = {
     "modelops.check_at_gate": {"queue": "training"},
     "modelops.freeze_dataset": {"queue": "exchange"},
     "modelops.compare_versions": {"queue": "default"},
+    "modelops.watch": {"queue": "default"},
+    "modelops.deliver_alarms": {"queue": "exchange"},
 }
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_SOFT_TIME_LIMIT = 270

@@ -23,3 +23,10 @@ def age_years(text: str) -> float | None:
 def band_name(low: int, high: int) -> str:
     """Of ages from `low` up to but not `high`, in years."""
     return f"{low} to {high - 1}" if high < OLDEST else f"{low} and over"
+
+
+def band_of(years: float | None) -> str:
+    """The name of the band an age lies in; empty for none."""
+    if years is None:
+        return ""
+    return next((band_name(low, high) for low, high in AGE_BANDS if years < high), "")

@@ -10,10 +10,10 @@ import pytest
 from django.core.management import call_command
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from apps.core import destinations
 from apps.core.clock import now
+from apps.core.destinations import Refused, destination_of
 from apps.core.status import run_checks
-from apps.fraud import destinations
-from apps.fraud.destinations import Refused, destination_of
 from apps.fraud.models import Decision, Delivery, OutboxRow
 from apps.fraud.services import deliver, verdicts
 from apps.fraud.services.sources import rotate_source_secret, valid_secrets

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.db.models import QuerySet
 
+from apps.core import webhooks
 from apps.core.clock import now
 from apps.fraud.models import Decision, Delivery, OutboxRow, Source, Transaction
 from apps.fraud.services import deliver
@@ -131,7 +132,7 @@ def trickling(listener) -> Iterator[str]:
 
 
 def outcome_of(url: str, post, monkeypatch) -> Delivery:
-    monkeypatch.setattr(deliver, "TIMEOUT_S", 0.8)
+    monkeypatch.setattr(webhooks, "TIMEOUT_S", 0.8)
     Source.objects.update(webhook_url=url)
     post(event())
     drain_all()
@@ -145,7 +146,7 @@ def test_a_receiver_that_trickles_is_cut_off(trickling, post, monkeypatch) -> No
 
 
 def test_without_the_deadline_it_would_hold_the_worker(trickling, post, monkeypatch) -> None:
-    monkeypatch.setattr(deliver.asyncio, "timeout", contextlib.nullcontext)
+    monkeypatch.setattr(webhooks.asyncio, "timeout", contextlib.nullcontext)
     assert outcome_of(trickling, post, monkeypatch).status == 200
 
 

@@ -16,7 +16,9 @@ from apps.modelops.services import jobs
 from apps.modelops.services.datasets import register_dataset
 from apps.modelops.services.jobs import request_training
 from ml.common.artefact import write_artefact
+from tests.modelops.domain import watcher
 from tests.modelops.domain.trainer import register
+from tests.promoting import put_in_service
 
 METRICS = {
     "validation": {"auc": 0.7, "n": 1000},
@@ -88,3 +90,12 @@ def make_version(make_job, tmp_path):
         return jobs.finish_succeeded(job, made, artefact_hash, metrics or METRICS)
 
     return make
+
+
+@pytest.fixture
+def serving(make_version, monkeypatch) -> ModelVersion:
+    """A version in service, of which nothing was seen yet."""
+    version = make_version()
+    put_in_service(version)
+    monkeypatch.setattr(watcher, "FACTS", {})
+    return version

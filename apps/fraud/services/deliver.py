@@ -5,13 +5,11 @@ Signed after Standard Webhooks, at least once, again until they answer.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import structlog
 from django.db import transaction
 from django.db.models import F, QuerySet, Window
@@ -21,22 +19,17 @@ from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
 from apps.core.errors import LynceusError
+from apps.core.webhooks import GONE, WAITS, send
 from apps.fraud.answers import answer_of
-from apps.fraud.destinations import Destination, Refused, destination_of
 from apps.fraud.models import Act, ActKind, Decision, Delivery, OutboxRow
 from apps.fraud.services.sources import valid_secrets
-from apps.fraud.signatures import sign
 
 log = structlog.get_logger(__name__)
 TASK = "fraud.deliver_decisions"
 BATCH = 64
-TIMEOUT_S = 5.0
 LEASE = timedelta(seconds=60)
 ROUND_S = 60.0  # a round ends well before the task would be stopped; what is left is rung for again
 SILENT = timedelta(seconds=60)
-GONE = 410  # Standard Webhooks: the receiver wants no more of these
-# The schedule Standard Webhooks suggests, about three days in all.
-WAITS = [timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)]
 
 
 def deliver_due() -> int:
@@ -139,48 +132,15 @@ def _send(row: OutboxRow) -> tuple[int | None, str]:
     if row.attempts > len(WAITS) + 1:
         return None, "sender_died"  # the last attempt was never written down
     try:
-        target, body, headers = _request(row)
-        return asyncio.run(_post(target, body, headers)), ""
-    except Refused as refusal:
-        return None, str(refusal)
+        return send(*_request(row))
     except LynceusError as refusal:
         return None, refusal.code
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as failure:
-        return None, type(failure).__name__[:40]
 
 
-def _request(row: OutboxRow) -> tuple[Destination, bytes, dict[str, str]]:
+def _request(row: OutboxRow) -> tuple[str, str, bytes, list[str]]:
     source = row.decision.transaction.source
-    target = destination_of(source.webhook_url)
     body = json.dumps(_message(row), separators=(",", ":")).encode()
-    webhook_id, at = _webhook_id(row), int(time.time())
-    # With every valid secret, so that the receiver may change over when it likes.
-    signatures = " ".join(sign(secret, webhook_id, at, body) for secret in valid_secrets(source))
-    headers = {
-        "host": target.netloc,
-        "content-type": "application/json",
-        "user-agent": "Lynceus",
-        "webhook-id": webhook_id,
-        "webhook-timestamp": str(at),
-        "webhook-signature": signatures,
-    }
-    return target, body, headers
-
-
-async def _post(target: Destination, body: bytes, headers: dict[str, str]) -> int:
-    """The status of the answer. Its body is not read, and a redirection not followed.
-
-    TimeoutError after TIMEOUT_S in all: httpx's own limits begin anew with every byte, and only its
-    asynchronous client can be cut off from outside.
-    """
-    extensions = {"sni_hostname": target.host}
-    # Proxies of the environment would connect elsewhere than to the checked address.
-    async with (
-        asyncio.timeout(TIMEOUT_S),
-        httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client,
-        client.stream("POST", target.url, content=body, headers=headers, extensions=extensions) as answer,
-    ):
-        return answer.status_code
+    return source.webhook_url, _webhook_id(row), body, valid_secrets(source)
 
 
 def _webhook_id(row: OutboxRow) -> str:

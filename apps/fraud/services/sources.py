@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import os
 from datetime import timedelta
 
 from django.db import transaction
@@ -14,9 +12,9 @@ from apps.audit.services import record
 from apps.core.clock import now
 from apps.core.encryption import decrypt, encrypt
 from apps.core.errors import LynceusError
+from apps.core.signatures import decode_secret, new_secret
 from apps.fraud.cardguard import Allowed
 from apps.fraud.models import Source, SourceSecret
-from apps.fraud.signatures import PREFIX, decode_secret
 
 
 @transaction.atomic
@@ -36,7 +34,7 @@ def rotate_source_secret(
 ) -> str:
     """A new webhook secret, shown once. The newest earlier one stays valid for `overlap`, older ones end."""
     Source.objects.select_for_update().get(pk=source.pk)
-    value = secret or PREFIX + base64.b64encode(os.urandom(32)).decode()
+    value = secret or new_secret()
     decode_secret(value)
     valid = list(_valid(source).order_by("-id"))
     for position, earlier in enumerate(valid):

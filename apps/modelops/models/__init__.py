@@ -6,17 +6,33 @@ from apps.modelops.models.datasets import DatasetSnapshot, Freeze, HeldOutCase, 
 from apps.modelops.models.gate import GateRun, PromotionRequest
 from apps.modelops.models.jobs import JobEvent, TrainingJob
 from apps.modelops.models.versions import Model, ModelVersion, Promotion
+from apps.modelops.models.watch import (
+    Alarm,
+    AlarmLimit,
+    AlarmNews,
+    AlarmReceiver,
+    HourlyCost,
+    WatchReading,
+    WatchRound,
+)
 
 __all__ = [
+    "Alarm",
+    "AlarmLimit",
+    "AlarmNews",
+    "AlarmReceiver",
     "DatasetSnapshot",
     "Freeze",
     "GateRun",
     "HeldOutCase",
     "HeldOutPeriod",
+    "HourlyCost",
     "JobEvent",
     "Model",
     "ModelVersion",
     "Promotion",
     "PromotionRequest",
     "TrainingJob",
+    "WatchReading",
+    "WatchRound",
 ]

@@ -24,7 +24,7 @@ from apps.radiology.models import (
     Study,
 )
 from apps.radiology.read_labels import OneRead, StudyReads, reads_of_studies
-from ml.radiology.ages import AGE_BANDS, SEXES, age_years, band_name
+from ml.radiology.ages import SEXES, age_years, band_of
 from ml.radiology.reader_labels import Label, agreed
 
 AT_ONCE, SWEPT = 50, 1000
@@ -106,20 +106,18 @@ def _compared(held: StudyReads, calls: list[Call], weight: float | None) -> Iter
             site_id=study.site_id, study_id=study.pk, version_id=call.version, label=call.label,
             probability=call.probability, called=call.called, blind=said.present if said else None,
             present=stands.present if stands else None, adjudicated=call.label in held.settled,
-            sex=SEXES.get(study.PatientSex.upper(), ""), age_band=_age_band(study), view=call.view,
+            sex=SEXES.get(study.PatientSex.upper(), ""), age_band=age_band_of(study), view=call.view,
             weight=weight, read_at=first,
         )  # fmt: skip
 
 
-def _age_band(study: Study) -> str:
+def age_band_of(study: Study) -> str:
     """By what the study says, else by its dates; empty where neither tells."""
     years = age_years(study.PatientAge)
     if years is None:
         born, taken = _day(study.PatientBirthDate), _day(study.StudyDate)
         years = (taken - born).days / 365.25 if born and taken and taken >= born else None
-    if years is None:
-        return ""
-    return next((band_name(low, high) for low, high in AGE_BANDS if years < high), "")
+    return band_of(years)
 
 
 def _day(text: str) -> date | None:

@@ -16,6 +16,7 @@ from ml.common.contracts import SCRATCH, ProgressCallback, ProgressEvent, TrainR
 from ml.common.gate import GateLine, GateReport, GateRequest, locked_line
 from ml.common.options import choice, from_params, option
 from ml.fraud.contracts import EvaluationReport
+from tests.modelops.domain.watcher import MEASURES
 
 FAULTS = {
     "fails": ValueError("There is no positive case.\nsecond line"),
@@ -59,6 +60,9 @@ def register() -> None:
             has_pictures=True,
             intended_use=("It is made up, to be tested with.",),
             limits=("It knows nothing.",),
+            watcher="tests.modelops.domain.watcher:watch",
+            reliability="tests.modelops.domain.watcher:reliability",
+            measures=MEASURES,
         )
     )
 

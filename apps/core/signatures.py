@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import os
 from collections.abc import Iterable, Mapping
 
 from apps.core.clock import now
@@ -17,6 +18,10 @@ from apps.core.errors import LynceusError
 TOLERANCE_S = 300
 PREFIX = "whsec_"
 _SIGNATURES_MAX = 10
+
+
+def new_secret() -> str:
+    return PREFIX + base64.b64encode(os.urandom(32)).decode()
 
 
 def sign(secret: str, webhook_id: str, timestamp_s: int, body: bytes) -> str:
