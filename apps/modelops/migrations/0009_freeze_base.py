@@ -5,15 +5,21 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('modelops', '0005_variants'),
+        ("modelops", "0006_watch"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='freeze',
-            name='base',
-            field=models.ForeignKey(blank=True, help_text='Brought along: its examples come too.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='modelops.datasetsnapshot'),
+            model_name="freeze",
+            name="base",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="Brought along: its examples come too.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="modelops.datasetsnapshot",
+            ),
         ),
     ]
