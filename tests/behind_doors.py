@@ -37,6 +37,7 @@ from apps.fraud.services.ingest import ingest_transactions
 from apps.fraud.services.lists import add_entry
 from apps.fraud.validation import check_events
 from apps.modelops.models import (
+    CrossValidation,
     DatasetSnapshot,
     Freeze,
     GateRun,
@@ -121,6 +122,7 @@ class Things:
     version: ModelVersion
     promotion: PromotionRequest
     freeze: Freeze
+    crossed: CrossValidation
 
 
 def make_things(site: Site) -> Things:
@@ -182,7 +184,15 @@ def make_things(site: Site) -> Things:
         freeze=Freeze.objects.create(
             site=site, domain="fraud", name="y", state="failed", by=user, asked_at=now(), moved_at=now()
         ),
+        crossed=_crossed(job),
     )  # fmt: skip
+
+
+def _crossed(job: TrainingJob) -> CrossValidation:
+    crossed = CrossValidation.objects.create(site=job.site, dataset=job.dataset, preset="tiny", folds=2)
+    asked = {"site": job.site, "domain": job.domain, "dataset": job.dataset, "preset": "tiny"}
+    TrainingJob.objects.create(cross_validation=crossed, fold=1, status="failed", **asked)
+    return crossed
 
 
 def _promotion(version: ModelVersion, by: User) -> PromotionRequest:

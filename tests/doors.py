@@ -133,6 +133,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/api/v1/studies/*": {"study_instance_uid": study.StudyInstanceUID},
         "/models/*": {"domain": "fraud"},
         "/models/jobs/*": {"job_id": things.job.pk},
+        "/models/cross-validations/*": {"cross_validation_id": things.crossed.pk},
         "/models/versions/*": {"version_id": things.version.pk, "chart": "roc", "row": 0},
         "/models/compare/*": {"chart": "roc"},
         "/models/promotions/*": {"request_id": things.promotion.pk},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.urls import reverse
 
 from apps.accounts.models import Role, User
@@ -16,12 +18,16 @@ def notice_of_finished(user: User) -> tuple[str, str] | None:
     if not jobs:
         return None
     first, more = jobs[0], len(jobs) - 1
+    if crossed := first.cross_validation:
+        return f"Cross-validation {crossed.pk} is over", reverse(
+            "modelops:cross_validation", args=[crossed.pk]
+        )
     how = "is done" if first.status == TrainingJob.Status.SUCCEEDED else "failed"
     words = f"Job {first.pk} {how}" + (f", {more} more" if more else "")
     return words, reverse("modelops:job", args=[first.pk])
 
 
-def seen(job: TrainingJob, user: User) -> None:
-    """Its requester looks at its page."""
-    if job.unseen and job.requested_by_id == user.pk:
-        TrainingJob.objects.filter(pk=job.pk).update(unseen=False)
+def seen(jobs: Iterable[TrainingJob], user: User) -> None:
+    """Their requester looks at their page."""
+    if ended := [job.pk for job in jobs if job.unseen and job.requested_by_id == user.pk]:
+        TrainingJob.objects.filter(pk__in=ended).update(unseen=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from apps.modelops.models.datasets import DatasetSnapshot, Freeze, HeldOutCase, HeldOutPeriod
 from apps.modelops.models.gate import GateRun, PromotionRequest
-from apps.modelops.models.jobs import JobEvent, TrainingJob
+from apps.modelops.models.jobs import CrossValidation, JobEvent, TrainingJob
 from apps.modelops.models.versions import Model, ModelVersion, Promotion
 
 __all__ = [
+    "CrossValidation",
     "DatasetSnapshot",
     "Freeze",
     "GateRun",
