@@ -153,6 +153,9 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/admin/radiology/destination/*": {"object_id": things.dispatch.destination_id},
         "/admin/radiology/reporttemplate/*": {"object_id": things.template.pk},
         "/admin/radiology/reportpolicy/*": {"object_id": things.reporting.pk},
+        "/admin/modelops/datasetsnapshot/*": {"object_id": things.version.dataset_id},
+        "/admin/modelops/trainingjob/*": {"object_id": things.job.pk},
+        "/admin/modelops/modelversion/*": {"object_id": things.version.pk},
         "/admin/fraud/source/*": {"object_id": things.source.pk},
     }
     covering = [pattern for pattern in known if fnmatch(door, pattern)]
