@@ -31,8 +31,9 @@ class Slice:
 
     `columns`: by field; `seen`: whether what the model saw is kept, (n,); `with_history`: whether that was of
     the card's history, all true where no field asks; `amounts`: minor units of the reporting currency;
-    `labels`: 1 fraud, 0 not, UNKNOWN where nobody spoke; `scores`: NaN without the model; `by_model`: severity
-    it asked for, UNKNOWN without it; `made`: of the decision; `advice`: told of a payment that had been made.
+    `labels`: 1 fraud, 0 not, UNKNOWN where nobody spoke; `scores`: NaN without the model; `by_model`:
+    severity it asked for, UNKNOWN without it; `made`: of the decision; `advice`: told of a payment that had
+    been made.
     """
 
     columns: dict[str, Column]

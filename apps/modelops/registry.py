@@ -41,6 +41,8 @@ class Domain:
     scorer(artefact_dir: Path, options: Mapping[str, Any], out: Path, progress: ProgressCallback) -> int, how
     many lines it wrote; options are those of `manage.py score` (images, file, mapping), artefact_hash,
     version and variant.
+    fold_trainer(request: TrainRequest, fold: FoldRequest, progress: ProgressCallback) -> Mapping[str, Any]
+    learns from other folds of the training part and measures one; empty where there is no cross-validation.
     `check_params(params)` raises ValueError with a sentence for parameters the trainer would not take.
     `config` is the dataclass of those parameters, its fields made by `ml.common.options`: the form asks for
     them. `dataset_command` tells a person with no dataset yet what to run. `operating_page` names the URL of
@@ -88,6 +90,7 @@ class Domain:
     examples: str = ""
     has_pictures: bool = False
     scorer: str = ""
+    fold_trainer: str = ""
     shadow_page: str = ""
     watcher: str = ""
     reliability: str = ""

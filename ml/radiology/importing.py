@@ -81,11 +81,14 @@ class Dataset:
         return np.flatnonzero(self.table["split"] != LOCKED)
 
     def taught(self) -> Dataset:
-        """What a trainer may look at: all but the locked part. Their pixels stay where they are."""
-        kept = self.taught_rows
+        """What a trainer may look at: all but the locked part."""
+        return self.only(self.taught_rows)
+
+    def only(self, rows: npt.NDArray[np.intp]) -> Dataset:
+        """These films alone. Their pixels stay where they are."""
         return replace(
-            self, table=self.table.iloc[kept].reset_index(drop=True), labels=self.labels[kept],
-            weights=self.weights[kept], places=self.places[kept],
+            self, table=self.table.iloc[rows].reset_index(drop=True), labels=self.labels[rows],
+            weights=self.weights[rows], places=self.places[rows],
         )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.modelops.models.datasets import DatasetSnapshot, Freeze, HeldOutCase, HeldOutPeriod
 from apps.modelops.models.gate import GateRun, PromotionRequest
-from apps.modelops.models.jobs import JobEvent, TrainingJob
+from apps.modelops.models.jobs import CrossValidation, JobEvent, TrainingJob
 from apps.modelops.models.versions import Model, ModelVersion, Promotion
 from apps.modelops.models.watch import (
     Alarm,
@@ -21,6 +21,7 @@ __all__ = [
     "AlarmLimit",
     "AlarmNews",
     "AlarmReceiver",
+    "CrossValidation",
     "DatasetSnapshot",
     "Freeze",
     "GateRun",
