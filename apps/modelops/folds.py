@@ -72,11 +72,12 @@ def _scored_to_taught(jobs: Sequence[TrainingJob]) -> float:
 
 def _spread(title: str, values: Sequence[float], ratio: float) -> Spread:
     """Folds share what they learn from, so their values are not independent: the variance of the mean is
-    corrected by the ratio of what is scored to what teaches (Nadeau and Bengio 2003)."""
+    corrected by the ratio of what is scored to what teaches (Nadeau and Bengio 2003). Every measure shown
+    lies between 0 and 1, and so does its interval."""
     n, mean = len(values), sum(values) / len(values)
     if n < 2:
         return Spread(title, n, Cell(mean), None, min(values), max(values))
     variance = sum((value - mean) ** 2 for value in values) / (n - 1)
     half = T_975[n - 2] * math.sqrt(variance * (1 / n + ratio))
-    cell = Cell(mean, mean - half, mean + half)
+    cell = Cell(mean, max(0.0, mean - half), min(1.0, mean + half))
     return Spread(title, n, cell, math.sqrt(variance), min(values), max(values))

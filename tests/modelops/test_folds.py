@@ -92,12 +92,17 @@ def test_a_failed_fold_says_so_and_is_retried_alone(admin, make_folds) -> None:
 
 def test_the_mean_has_an_interval_for_folds_that_share_what_they_learn_from(make_folds) -> None:
     crossed = make_folds()
-    for value in (0.6, 0.7, 0.8):
+    for value in (0.68, 0.7, 0.72):
         jobs.finish_fold(jobs.claim(), measured(value))
     [auc] = spreads_of(jobs_of_folds(crossed))
-    assert auc.deviation == pytest.approx(0.1)
+    assert auc.deviation == pytest.approx(0.02)
     # t of two degrees of freedom, and a variance of 1/3 + 10 scored of 20 that taught
-    assert auc.mean.high - auc.mean.value == pytest.approx(4.303 * 0.1 * math.sqrt(1 / 3 + 1 / 2))
+    assert auc.mean.high - auc.mean.value == pytest.approx(4.303 * 0.02 * math.sqrt(1 / 3 + 1 / 2))
+    [wide] = spreads_of(jobs_of_folds(crossed)[:2])
+    assert 0 < wide.mean.low < auc.mean.low
+    TrainingJob.objects.filter(fold=1).update(measured=measured(0.1))
+    [wide] = spreads_of(jobs_of_folds(crossed)[:2])
+    assert (wide.mean.low, wide.mean.high) == (0, 1)
 
 
 def test_cancelling_it_cancels_its_jobs(admin, make_folds, make_job) -> None:
