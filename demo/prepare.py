@@ -88,12 +88,17 @@ def _films(folder: Path) -> None:
 
 def _past(site: Site, wanted: str) -> None:
     """Not in the way of what is sent now: signed, and weeks old."""
+    from apps.fraud.models import Transaction
     from apps.radiology.models import ReadingPolicy
+    from demo.past_payments import decide_the_past
     from demo.past_reads import read_the_past
 
     if not ReadingPolicy.objects.filter(site=site).exists():
         _step("Drawing a quarter of synthetic reads")
         read_the_past(site, wanted)
+    if not Transaction.objects.filter(source__site=site).exists():
+        _step("Deciding a season of synthetic payments")
+        decide_the_past(site, wanted)
 
 
 def _day(site: Site, wanted: str) -> None:

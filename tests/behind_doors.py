@@ -38,6 +38,7 @@ from apps.fraud.services.lists import add_entry
 from apps.fraud.validation import check_events
 from apps.modelops.models import (
     Alarm,
+    CrossValidation,
     DatasetSnapshot,
     Freeze,
     GateRun,
@@ -123,6 +124,7 @@ class Things:
     promotion: PromotionRequest
     freeze: Freeze
     alarm: Alarm
+    crossed: CrossValidation
 
 
 def make_things(site: Site) -> Things:
@@ -188,7 +190,15 @@ def make_things(site: Site) -> Things:
             site=site, domain="fraud", measure="volume", version=version, value=0.1, limit=0.3,
             sentence="x", opened_at=now(),
         ),
+        crossed=_crossed(job),
     )  # fmt: skip
+
+
+def _crossed(job: TrainingJob) -> CrossValidation:
+    crossed = CrossValidation.objects.create(site=job.site, dataset=job.dataset, preset="tiny", folds=2)
+    asked = {"site": job.site, "domain": job.domain, "dataset": job.dataset, "preset": "tiny"}
+    TrainingJob.objects.create(cross_validation=crossed, fold=1, status="failed", **asked)
+    return crossed
 
 
 def _promotion(version: ModelVersion, by: User) -> PromotionRequest:

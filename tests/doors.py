@@ -133,6 +133,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/api/v1/studies/*": {"study_instance_uid": study.StudyInstanceUID},
         "/models/*": {"domain": "fraud"},
         "/models/jobs/*": {"job_id": things.job.pk},
+        "/models/cross-validations/*": {"cross_validation_id": things.crossed.pk},
         "/models/versions/*": {"version_id": things.version.pk, "chart": "roc", "row": 0},
         "/models/compare/*": {"chart": "roc"},
         "/models/promotions/*": {"request_id": things.promotion.pk},
@@ -154,6 +155,9 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/admin/radiology/destination/*": {"object_id": things.dispatch.destination_id},
         "/admin/radiology/reporttemplate/*": {"object_id": things.template.pk},
         "/admin/radiology/reportpolicy/*": {"object_id": things.reporting.pk},
+        "/admin/modelops/datasetsnapshot/*": {"object_id": things.version.dataset_id},
+        "/admin/modelops/trainingjob/*": {"object_id": things.job.pk},
+        "/admin/modelops/modelversion/*": {"object_id": things.version.pk},
         "/admin/fraud/source/*": {"object_id": things.source.pk},
     }
     covering = [pattern for pattern in known if fnmatch(door, pattern)]

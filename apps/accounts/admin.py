@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 
+from apps.accounts.auth import may_enter_admin
 from apps.accounts.models import SCOPES, ApiClient, Role, Site, User
 from apps.accounts.services import lift_lock, remove_second_factor, rotate_secret
 from apps.core.clock import now
@@ -25,6 +26,7 @@ from apps.core.clock import now
 for unused in (Group, EmailAddress, Authenticator):
     admin.site.unregister(unused)
 admin.site.disable_action("delete_selected")
+admin.site.has_permission = may_enter_admin  # type: ignore[method-assign]
 admin.site.site_header = "Lynceus: accounts"
 admin.site.site_title = "Lynceus"
 admin.site.index_title = "Accounts and senders"
@@ -32,6 +34,8 @@ admin.site.index_title = "Accounts and senders"
 
 class SiteBound(admin.ModelAdmin):  # type: ignore[type-arg]
     """Rows with a `site`. Nothing is deleted: what the audit names stays, and is switched off."""
+
+    kept_by = Role.OPERATOR
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
@@ -49,7 +53,7 @@ class SiteBound(admin.ModelAdmin):  # type: ignore[type-arg]
         if not isinstance(user, User) or not user.is_active:
             return False
         mine = obj is None or getattr(obj, "site_id", None) in (None, user.site_id)
-        return user.is_superuser or (user.role == Role.OPERATOR and mine)
+        return user.is_superuser or (user.role == self.kept_by and mine)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self._may(request)

@@ -12,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
-from apps.accounts.models import ApiClient, Site, User
+from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.services import client_for_token
 from apps.core.errors import LynceusError
 from apps.core.recent import recently
@@ -72,6 +72,12 @@ _client = recently(client_for_token)
 
 def _unauthenticated() -> LynceusError:
     return LynceusError("unauthenticated", "Sign in or send a bearer token.", status=401)
+
+
+def may_enter_admin(request: HttpRequest) -> bool:
+    """Operators keep accounts and senders there, ML administrators find datasets, jobs and versions."""
+    user = request.user
+    return isinstance(user, User) and user.is_active and (user.is_staff or user.role == Role.ML_ADMIN)
 
 
 def user_of(request: HttpRequest) -> User:

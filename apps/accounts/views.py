@@ -10,6 +10,7 @@ from django.shortcuts import redirect
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_GET
 
+from apps.accounts.auth import may_enter_admin
 from apps.accounts.models import Role, User
 
 HOMES = {
@@ -34,7 +35,7 @@ def admin_sign_in(request: HttpRequest, extra_context: object = None) -> HttpRes
     """The admin's own form asks for no code, so nobody signs in there, not even as somebody else."""
     if not isinstance(request.user, User):
         return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
-    if not request.user.is_staff:
+    if not may_enter_admin(request):
         raise PermissionDenied
     return redirect("admin:index")
 

@@ -37,6 +37,7 @@ class FraudConfig(AppConfig):
                 name="fraud",
                 title="Card fraud",
                 trainer="ml.fraud.train:train",
+                fold_trainer="ml.fraud.folds:train_fold",
                 evaluator="apps.fraud.evaluation:evaluate",
                 scorer="apps.fraud.scoring:score",
                 presets=PRESETS,

@@ -36,6 +36,7 @@ from ml.common.metrics import (
 WINDOW = timedelta(days=90)  # of matured payments
 ROWS = 20_000  # of them at most, the newest
 ROUNDS = 100
+ENOUGH = 1000  # below which a calibration curve of something so rare says nothing
 DAY, WEEKS = timedelta(days=1), 4
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -53,7 +54,7 @@ def watch(site: Site, version: ModelVersion) -> Iterator[Fact]:
 def reliability(site: Site, version: ModelVersion) -> list[list[float]]:
     matured = _matured(site, version)
     found = curves(matured.truth, matured.scores)
-    return found["reliability"] if found and len(matured.truth) >= 1000 else []
+    return found["reliability"] if found and len(matured.truth) >= ENOUGH else []
 
 
 def _precision(site: Site, version: ModelVersion) -> Fact:

@@ -21,6 +21,8 @@ from apps.modelops.registry import Domain, domain_named
 from apps.modelops.selectors import artefact_dir, origin_of
 from apps.modelops.summaries import Summary
 from ml.common.artefact import ArtefactError, read_manifest
+from ml.common.control import LIMIT as CONTROL_LIMIT
+from ml.common.control import SHUFFLED
 
 NOT_KEPT = "This version was made before training kept this."
 
@@ -157,7 +159,8 @@ def _points(version: ModelVersion, meta: Mapping[str, Any]) -> Section:
 
 
 def _limits(domain: Domain, version: ModelVersion, meta: Mapping[str, Any]) -> Section:
-    found = list(domain.limits)
+    control = (meta.get("config") or {}).get("control") == SHUFFLED
+    found = [*([CONTROL_LIMIT] if control else []), *domain.limits]
     if left_out := meta.get("not_taught"):
         found.append(f"Not taught, for want of examples: {', '.join(left_out)}.")
     ages = (meta.get("validated_on") or {}).get("age_years")

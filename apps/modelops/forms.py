@@ -11,6 +11,7 @@ from apps.core.words import counted
 from apps.modelops.models import DatasetSnapshot, TrainingJob
 from apps.modelops.registry import Domain
 from apps.modelops.selectors import datasets_of
+from apps.modelops.services.folds import FOLDS_MAX, FOLDS_MIN
 
 SEED_MAX = 2**31 - 1
 PREFIX = "param_"
@@ -31,12 +32,23 @@ class NewJobForm(forms.Form):
         help_text="One job at a time has a graphics card.",
     )
 
+    folds = forms.IntegerField(
+        min_value=FOLDS_MIN,
+        max_value=FOLDS_MAX,
+        required=False,
+        label="Cross-validation",
+        help_text="Empty: one model, which may be promoted. A number, 2 to 10: these answers are judged by so"
+        " many folds of the training part, a job each, and no version is made.",
+    )
+
     def __init__(self, *args: Any, site: Site, domain: Domain, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.domain = domain
         self.fields["dataset"].queryset = datasets_of(site, domain.name)  # type: ignore[attr-defined]
-        self.fields["dataset"].label_from_instance = _name_of  # type: ignore[attr-defined]
+        self.fields["dataset"].label_from_instance = name_of  # type: ignore[attr-defined]
         self.fields["preset"].choices = [(name, name) for name in domain.presets]  # type: ignore[attr-defined]
+        if not domain.fold_trainer:
+            del self.fields["folds"]
         for option in fields(domain.config) if domain.config else ():
             self.fields[PREFIX + option.name] = _field_for(option, domain)
 
@@ -59,7 +71,7 @@ def initial_from(job: TrainingJob, domain: Domain) -> dict[str, Any]:
     return {
         "dataset": job.dataset_id,
         "preset": job.preset,
-        "seed": job.seed,
+        "seed": job.cross_validation.seed if job.cross_validation else job.seed,
         "device": job.device,
         **changed,
     }
@@ -104,6 +116,6 @@ def _plain(value: Any) -> str:
     return f"{value:.8f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def _name_of(dataset: Any) -> str:
+def name_of(dataset: Any) -> str:
     n = dataset.summary.get("n")
     return f"{dataset.name} ({counted(n, 'example')})" if isinstance(n, int) else dataset.name

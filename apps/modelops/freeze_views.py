@@ -9,11 +9,12 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.auth import role_required, user_of
-from apps.accounts.models import Role
+from apps.accounts.models import Role, Site
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.modelops.models import Freeze
-from apps.modelops.news import news_of
+from apps.modelops.forms import name_of
+from apps.modelops.models import DatasetSnapshot, Freeze
+from apps.modelops.news import base_in_service, brought_datasets, news_of
 from apps.modelops.registry import Domain, domain_named
 from apps.modelops.services.freezes import request_freeze
 
@@ -26,14 +27,22 @@ class FreezeForm(forms.Form):
         error_messages={"required": "Choose what the dataset is to hold."},
     )
 
-    def __init__(self, data: object, domain: Domain) -> None:
+    base = forms.ModelChoiceField(
+        DatasetSnapshot.objects.none(), required=False, label="Together with", empty_label="nothing else",
+        help_text="What was brought along and taught before. Its parts stay as they are.",
+    )  # fmt: skip
+
+    def __init__(self, data: object, site: Site, domain: Domain) -> None:
         initial = {
+            "base": base_in_service(site, domain.name),
             "name": f"{slugify(domain.name)}-{now():%Y-%m-%d}",
             "includes": [one.name for one in domain.includes if one.initial],
         }
         super().__init__(data, initial=initial)  # type: ignore[arg-type]
         offered = [(one.name, one.title) for one in domain.includes]
         self.fields["includes"].choices = offered  # type: ignore[attr-defined]
+        self.fields["base"].queryset = brought_datasets(site, domain.name)  # type: ignore[attr-defined]
+        self.fields["base"].label_from_instance = name_of  # type: ignore[attr-defined]
 
 
 @require_http_methods(["GET", "POST"])
@@ -44,12 +53,12 @@ def freeze(request: HttpRequest, domain: str) -> HttpResponse:
     news = news_of(user.site, known)
     if news is None:
         raise Http404
-    form = FreezeForm(request.POST or None, known)
+    form = FreezeForm(request.POST or None, user.site, known)
     if request.method == "POST" and form.is_valid():
         try:
             asked = request_freeze(
                 site=user.site, domain=known, name=form.cleaned_data["name"],
-                includes=form.cleaned_data["includes"], by=user,
+                includes=form.cleaned_data["includes"], by=user, base=form.cleaned_data["base"],
             )  # fmt: skip
         except LynceusError as error:
             form.add_error("name" if "name" in error.code or "exists" in error.code else None, error.message)

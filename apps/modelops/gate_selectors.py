@@ -6,7 +6,7 @@ from django.db.models import Q, QuerySet
 
 from apps.accounts.models import Site
 from apps.core.clock import now
-from apps.modelops.models import DatasetSnapshot, GateRun, ModelVersion, PromotionRequest
+from apps.modelops.models import DatasetSnapshot, GateRun, ModelVersion, PromotionRequest, TrainingJob
 
 
 def latest_gate_run(version: ModelVersion) -> GateRun | None:
@@ -18,6 +18,14 @@ def claimable_gate_runs() -> QuerySet[GateRun]:
     """Queued, or running under a lease that ran out because its holder died; the oldest first."""
     dead = Q(status=GateRun.Status.RUNNING, lease_expires_at__lt=now())
     return GateRun.objects.filter(Q(status=GateRun.Status.QUEUED) | dead).order_by("id")
+
+
+def work_ahead_of(run: GateRun) -> int:
+    """How many jobs and gate runs of any site the training worker takes, or took, before this one: one after
+    the other, as they were asked for."""
+    asked_before = Q(status="queued", queued_at__lt=run.at)
+    jobs = TrainingJob.objects.filter(Q(status="running") | asked_before).count()
+    return jobs + GateRun.objects.filter(pk__lt=run.pk, status__in=("queued", "running")).count()
 
 
 def uses_of_locked_part(dataset: DatasetSnapshot) -> int:

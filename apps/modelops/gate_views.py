@@ -13,7 +13,13 @@ from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, User
 from apps.accounts.second_factor import ask_for_second_factor
 from apps.core.errors import LynceusError
-from apps.modelops.gate_selectors import latest_gate_run, request_for, requests_of, uses_of_locked_part
+from apps.modelops.gate_selectors import (
+    latest_gate_run,
+    request_for,
+    requests_of,
+    uses_of_locked_part,
+    work_ahead_of,
+)
 from apps.modelops.models import GateRun, ModelVersion, PromotionRequest
 from apps.modelops.selectors import version_for
 from apps.modelops.services.gate import request_gate_run
@@ -119,12 +125,14 @@ def gate_context(version: ModelVersion, user: User) -> dict[str, Any]:
         run is not None and run.status == GateRun.Status.DONE and run.champion_id == model.champion_id
     )
     told = run.progress if run is not None else {}
+    ahead = work_ahead_of(run) if run is not None and run.status == GateRun.Status.QUEUED else 0
     return {
         "version": version,
         "gate_run": run,
         "gate_phase": PHASES.get(told.get("phase", ""), ""),
         "gate_step": told.get("step"),
         "gate_steps": told.get("steps"),
+        "gate_ahead": ahead,
         "gate_is_current": is_current,
         "failed_lines": [line for line in run.lines if not line["passed"]] if run is not None else [],
         "learnt_elsewhere": version.tested_on is None,
@@ -136,7 +144,7 @@ def gate_context(version: ModelVersion, user: User) -> dict[str, Any]:
         "is_champion": model.champion_id == version.pk,
         "champion": model.champion,
         "back_to": _back_to(version, user),
-        "gate_mark": f"{run.pk}.{run.fence}.{run.status}.{told.get('phase')}.{told.get('step')}"
+        "gate_mark": f"{run.pk}.{run.fence}.{run.status}.{told.get('phase')}.{told.get('step')}.{ahead}"
         if run
         else "",
     }

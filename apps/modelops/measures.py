@@ -24,6 +24,8 @@ KNOWN = {
     "ece": ("Calibration error", "lower is better"),
     "threshold": ("Threshold", "chosen on validation"),
     "n": ("Examples", ""),
+    "n_train": ("Examples that taught", ""),
+    "n_choose": ("Examples that chose", "epoch, calibration and thresholds"),
     "n_excluded": ("Left out, no label", ""),
     "n_censored": ("Declined without confirmation", "unknown, not legitimate"),
     "censored_share": ("Censored share", "declined without confirmation, of all"),

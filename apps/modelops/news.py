@@ -11,6 +11,8 @@ from django.db.models import QuerySet
 from apps.accounts.models import Site
 from apps.modelops.models import DatasetSnapshot, Freeze
 from apps.modelops.registry import Domain, load
+from apps.modelops.selectors import champion
+from apps.modelops.services.datasets import TOGETHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,21 @@ def news_of(site: Site, domain: Domain) -> News | None:
 def own_datasets(site: Site, domain: str) -> QuerySet[DatasetSnapshot]:
     """Of what the site's own people said, the newest first: only their exporters write `as_of`."""
     return DatasetSnapshot.objects.filter(site=site, domain=domain, summary__has_key="as_of").order_by("-pk")
+
+
+def brought_datasets(site: Site, domain: str) -> QuerySet[DatasetSnapshot]:
+    """Imported or simulated, the newest first: what people say here can be frozen together with one."""
+    found = DatasetSnapshot.objects.filter(site=site, domain=domain)
+    return found.exclude(summary__has_key="as_of").order_by("-pk")
+
+
+def base_in_service(site: Site, domain: str) -> DatasetSnapshot | None:
+    """What was brought along of what taught the version that serves."""
+    serving = champion(domain)
+    if serving is None:
+        return None
+    name = serving.dataset.summary.get("provenance", {}).get(TOGETHER, serving.dataset.name)
+    return brought_datasets(site, domain).filter(name=name).first()
 
 
 def frozen_as_of(dataset: DatasetSnapshot) -> datetime:

@@ -3,6 +3,8 @@ that a model in service is beyond a limit, until somebody acknowledges it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.urls import reverse
 
 from apps.accounts.models import Role, User
@@ -18,6 +20,10 @@ def notice_of_finished(user: User) -> tuple[str, str] | None:
     if not jobs:
         return None
     first, more = jobs[0], len(jobs) - 1
+    if crossed := first.cross_validation:
+        return f"Cross-validation {crossed.pk} is over", reverse(
+            "modelops:cross_validation", args=[crossed.pk]
+        )
     how = "is done" if first.status == TrainingJob.Status.SUCCEEDED else "failed"
     words = f"Job {first.pk} {how}" + (f", {more} more" if more else "")
     return words, reverse("modelops:job", args=[first.pk])
@@ -33,7 +39,7 @@ def notice_of_alarms(user: User) -> tuple[str, str] | None:
     return counted(len(domains), "alarm"), reverse("modelops:watch", args=[domains[0]])
 
 
-def seen(job: TrainingJob, user: User) -> None:
-    """Its requester looks at its page."""
-    if job.unseen and job.requested_by_id == user.pk:
-        TrainingJob.objects.filter(pk=job.pk).update(unseen=False)
+def seen(jobs: Iterable[TrainingJob], user: User) -> None:
+    """Their requester looks at their page."""
+    if ended := [job.pk for job in jobs if job.unseen and job.requested_by_id == user.pk]:
+        TrainingJob.objects.filter(pk__in=ended).update(unseen=False)

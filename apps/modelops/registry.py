@@ -41,6 +41,8 @@ class Domain:
     scorer(artefact_dir: Path, options: Mapping[str, Any], out: Path, progress: ProgressCallback) -> int, how
     many lines it wrote; options are those of `manage.py score` (images, file, mapping), artefact_hash,
     version and variant.
+    fold_trainer(request: TrainRequest, fold: FoldRequest, progress: ProgressCallback) -> Mapping[str, Any]
+    learns from other folds of the training part and measures one; empty where there is no cross-validation.
     `check_params(params)` raises ValueError with a sentence for parameters the trainer would not take.
     `config` is the dataclass of those parameters, its fields made by `ml.common.options`: the form asks for
     them. `dataset_command` tells a person with no dataset yet what to run. `operating_page` names the URL of
@@ -51,8 +53,9 @@ class Domain:
     against the champion; a candidate may take `latency_ms` for one example at most.
 
     What the site's own people said is frozen by
-    exporter(site: Site, name: str, includes: frozenset[str], by: User, tell: Tell) -> DatasetSnapshot, which
-    raises LynceusError or ValueError with a sentence and calls tell(done, total);
+    exporter(site: Site, name: str, includes: frozenset[str], by: User, tell: Tell, base: DatasetSnapshot |
+    None) -> DatasetSnapshot, which raises LynceusError or ValueError with a sentence, calls tell(done, total)
+    and takes the examples of `base`, a dataset brought along, too;
     news(site: Site, since: datetime | None) -> Mapping[str, int] counts what has come in, in words;
     cases(folder: Path) -> pandas.DataFrame of a frozen dataset: case, part, label.
 
@@ -87,6 +90,7 @@ class Domain:
     examples: str = ""
     has_pictures: bool = False
     scorer: str = ""
+    fold_trainer: str = ""
     shadow_page: str = ""
     watcher: str = ""
     reliability: str = ""

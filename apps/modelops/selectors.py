@@ -13,7 +13,14 @@ from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.core.sql import Answered, run
 from apps.modelops import places
-from apps.modelops.models import DatasetSnapshot, ImportedVersion, ModelVersion, Promotion, TrainingJob
+from apps.modelops.models import (
+    CrossValidation,
+    DatasetSnapshot,
+    ImportedVersion,
+    ModelVersion,
+    Promotion,
+    TrainingJob,
+)
 
 OPEN = (TrainingJob.Status.QUEUED, TrainingJob.Status.RUNNING)
 EVENTS_MAX = 5000
@@ -73,15 +80,31 @@ def dataset_named(site: Site, domain: str, name: str) -> DatasetSnapshot:
 
 
 def jobs_of(site: Site, domain: str) -> QuerySet[TrainingJob]:
-    """Those under way first, then the newest."""
+    """Those under way first, then the newest; the folds of a cross-validation stand on its own page."""
     over = Case(When(status__in=OPEN, then=Value(0)), default=Value(1))
-    found = TrainingJob.objects.filter(site=site, domain=domain).order_by(over, "-id")
+    found = TrainingJob.objects.filter(site=site, domain=domain, fold=None).order_by(over, "-id")
     return found.select_related("dataset", "requested_by", "version")
 
 
 def job_for(site: Site, job_id: int) -> TrainingJob | None:
-    found = TrainingJob.objects.filter(site=site, pk=job_id)
-    return found.select_related("site", "dataset", "requested_by", "version__model", "retraining").first()
+    found = TrainingJob.objects.filter(site=site, pk=job_id).select_related("cross_validation", "retraining")
+    return found.select_related("site", "dataset", "requested_by", "version__model").first()
+
+
+def cross_validation_for(site: Site, cross_validation_id: int) -> CrossValidation | None:
+    found = CrossValidation.objects.filter(site=site, pk=cross_validation_id)
+    return found.select_related("site", "dataset", "requested_by").first()
+
+
+def cross_validations_of(site: Site, domain: str) -> QuerySet[CrossValidation]:
+    """Newest first."""
+    found = CrossValidation.objects.filter(site=site, dataset__domain=domain)
+    return found.select_related("dataset").order_by("-id")
+
+
+def jobs_of_folds(crossed: CrossValidation) -> list[TrainingJob]:
+    """In the order of the folds."""
+    return list(crossed.jobs.select_related("dataset").order_by("fold"))
 
 
 def jobs_ahead_of(job: TrainingJob) -> int:
@@ -91,8 +114,11 @@ def jobs_ahead_of(job: TrainingJob) -> int:
 
 
 def unseen_jobs_of(user: User) -> list[TrainingJob]:
-    """What ended since its requester last looked, the oldest first."""
-    return list(TrainingJob.objects.filter(requested_by=user, unseen=True).order_by("finished_at", "id")[:20])
+    """What ended since its requester last looked, the oldest first; of folds once all of them have."""
+    going_on = CrossValidation.objects.filter(requested_by=user, jobs__status__in=OPEN)
+    found = TrainingJob.objects.filter(requested_by=user, unseen=True)
+    found = found.filter(Q(fold=None) | ~Q(cross_validation__in=going_on))
+    return list(found.select_related("cross_validation").order_by("finished_at", "id")[:20])
 
 
 def datasets_of(site: Site, domain: str) -> QuerySet[DatasetSnapshot]:
@@ -144,7 +170,9 @@ def unfinished_job(
     dataset: DatasetSnapshot, *, preset: str, params: Mapping[str, Any], seed: int
 ) -> TrainingJob | None:
     """The oldest job of this very kind that has not ended: waiting, running, cut off, or paused."""
-    jobs = TrainingJob.objects.filter(dataset=dataset, preset=preset, params=dict(params), seed=seed)
+    jobs = TrainingJob.objects.filter(
+        dataset=dataset, preset=preset, params=dict(params), seed=seed, fold=None
+    )
     return jobs.filter(status__in=(*OPEN, TrainingJob.Status.PAUSED)).order_by("id").first()
 
 

@@ -77,7 +77,8 @@ def standing_of(job: TrainingJob, domain: Domain) -> Standing:
 def steps_of(job: TrainingJob, domain: Domain, events: Events) -> list[Step]:
     """The domain's announced phases, or those heard of, and how far the job is among them."""
     heard = list(dict.fromkeys(payload["phase"] for _, payload in events if payload.get("phase")))
-    names = [phase.name for phase in domain.phases] or [name for name in heard if name != "done"]
+    announced = [phase.name for phase in domain.phases] if job.fold is None else []  # of making a version
+    names = announced or [name for name in heard if name != "done"]
     at = names.index(job.progress["phase"]) if job.progress.get("phase") in names else -1
     if job.status == Status.SUCCEEDED:
         at = len(names)

@@ -5,6 +5,7 @@ from apps.modelops import (
     compare_views,
     dataset_views,
     exchange_views,
+    fold_views,
     freeze_views,
     gate_views,
     job_actions,
@@ -27,6 +28,15 @@ urlpatterns = [
     path("jobs/<int:job_id>/pause/", job_actions.pause, name="pause_job"),
     path("jobs/<int:job_id>/resume/", job_actions.resume, name="resume_job"),
     path("jobs/<int:job_id>/discard/", job_actions.discard, name="discard_checkpoint"),
+    path(
+        "cross-validations/<int:cross_validation_id>/", fold_views.cross_validation, name="cross_validation"
+    ),
+    path(
+        "cross-validations/<int:cross_validation_id>/live/",
+        fold_views.cross_validation_live,
+        name="cross_validation_live",
+    ),
+    path("cross-validations/<int:cross_validation_id>/cancel/", fold_views.cancel_all, name="cancel_folds"),
     path("versions/<int:version_id>/", views.version, name="version"),
     path("versions/<int:version_id>/gate/", gate_views.check_at_gate, name="check_at_gate"),
     path("versions/<int:version_id>/gate/live/", gate_views.gate_live, name="gate_live"),

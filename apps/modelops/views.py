@@ -11,20 +11,22 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.auth import role_required, user_of
-from apps.accounts.models import Role, Site
+from apps.accounts.models import Role, Site, User
 from apps.core.errors import LynceusError
 from apps.modelops import selectors
 from apps.modelops.cards import card_of
 from apps.modelops.charts import charts_of, draw
+from apps.modelops.folds import spreads_of, status_of
 from apps.modelops.forms import NewJobForm, initial_from
 from apps.modelops.gate_selectors import waiting_requests
 from apps.modelops.gate_views import gate_context, version_of
 from apps.modelops.lines import log_of
-from apps.modelops.measures import headlines, measured
+from apps.modelops.measures import headlines, main_measures, measured
 from apps.modelops.models import TrainingJob
 from apps.modelops.news import news_of
 from apps.modelops.notices import seen
 from apps.modelops.registry import Domain, all_domains, domain_named
+from apps.modelops.services.folds import request_folds
 from apps.modelops.services.jobs import request_training
 from apps.modelops.standing import advice_for, sentence_of, shares_of, standing_of, steps_of, took_s
 from apps.modelops.variants import variants_of
@@ -32,6 +34,7 @@ from apps.modelops.variants import variants_of
 JOBS_SHOWN = 8
 LINES_ON_PAGE = 8
 VERSIONS_SHOWN = 8
+CROSSED_SHOWN = 5
 DATASETS_SHOWN = 12
 
 
@@ -58,6 +61,11 @@ def _place(site: Site, domain: Domain) -> dict[str, Any]:
         ],
         "datasets": selectors.datasets_of(site, domain.name)[:DATASETS_SHOWN],
         "news": news_of(site, domain),
+        "crossed": [
+            (one, {"status": status_of(jobs)}, spreads_of(jobs)[:1])
+            for one in selectors.cross_validations_of(site, domain.name)[:CROSSED_SHOWN]
+            for jobs in [selectors.jobs_of_folds(one)]
+        ],
     }
 
 
@@ -86,7 +94,7 @@ def _job_rows(site: Site, domain: Domain) -> dict[str, Any]:
 @role_required(Role.ML_ADMIN)
 def job(request: HttpRequest, job_id: int) -> HttpResponse:
     found = _job(request, job_id)
-    seen(found, user_of(request))
+    seen([found], user_of(request))
     return render(request, "modelops/job.html", _standing(found))
 
 
@@ -121,6 +129,9 @@ def _standing(found: TrainingJob) -> dict[str, Any]:
         "phases": shares_of(found, domain, events, curves),
         "log": log_of(events)[-LINES_ON_PAGE:],
         "took_s": took_s(found),
+        "fold_measures": main_measures("Measures", {f"Fold {found.fold}": found.measured})
+        if found.measured
+        else None,
         "sentence": sentence_of(found, domain, curves, ahead),
         "advice": advice_for(found),
         "retraining": getattr(found, "retraining", None),
@@ -169,18 +180,9 @@ def new_job(request: HttpRequest, domain: str) -> HttpResponse:
     )
     if request.method == "POST" and form.is_valid():
         try:
-            asked = request_training(
-                dataset=form.cleaned_data["dataset"],
-                preset=form.cleaned_data["preset"],
-                params=form.params(),
-                seed=form.cleaned_data["seed"],
-                device=form.cleaned_data["device"],
-                by=user,
-            )
+            return _asked_for(form, user)
         except LynceusError as error:
             form.add_error(None, error.message)
-        else:
-            return redirect("modelops:job", asked.pk)
     context = {
         "form": form,
         "domain": known,
@@ -189,6 +191,15 @@ def new_job(request: HttpRequest, domain: str) -> HttpResponse:
         "active": "models",
     }
     return render(request, "modelops/new_job.html", context, status=422 if form.errors else 200)
+
+
+def _asked_for(form: NewJobForm, user: User) -> HttpResponse:
+    """Queue it, and go to its page."""
+    names = ("dataset", "preset", "seed", "device")
+    given = {**{name: form.cleaned_data[name] for name in names}, "params": form.params(), "by": user}
+    if folds := form.cleaned_data.get("folds"):
+        return redirect("modelops:cross_validation", request_folds(folds=folds, **given).pk)
+    return redirect("modelops:job", request_training(**given).pk)
 
 
 def _initial(request: HttpRequest, site: Site, domain: Domain) -> dict[str, Any]:

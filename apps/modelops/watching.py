@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Count
 from django.utils import timezone
 
 from apps.accounts.models import Site
 from apps.core.clock import now
+from apps.modelops.cards import curves_of_version
 from apps.modelops.curve_charts import draw_curves
 from apps.modelops.models import Alarm, ModelVersion, WatchReading
 from apps.modelops.registry import Domain, load
 from apps.modelops.services.watch import limits_of
 from apps.modelops.watched import Measure, held_to
+from ml.common.curves import BINS
+from ml.common.metrics import wilson_interval
 
 SHOWN = timedelta(days=30)
 CLOSED_SHOWN = 10
@@ -60,9 +65,12 @@ def alarms_of(site: Site, domain: Domain) -> list[Alarm]:
 
 
 def drawable(site: Site, domain: Domain) -> list[Measure]:
-    """Measures that had a value in the time that is drawn, in their order."""
-    readings = WatchReading.objects.filter(site=site, domain=domain.name, hour__gte=now() - SHOWN)
-    names = set(readings.exclude(value=None).order_by().values_list("measure", flat=True).distinct())
+    """Measures with two values at least in the time that is drawn, in their order."""
+    readings = WatchReading.objects.filter(
+        site=site, domain=domain.name, hour__gte=now() - SHOWN, value__isnull=False
+    )
+    told = readings.order_by("measure").values_list("measure").annotate(n=Count("pk"))
+    names = {name for name, n in told if n > 1}
     return [one for one in domain.measures if one.name in names]
 
 
@@ -98,9 +106,27 @@ def course_of(site: Site, domain: Domain, measure: Measure) -> dict[str, Any]:
 
 
 def reliability_of(site: Site, domain: Domain, version: ModelVersion) -> dict[str, Any]:
-    bins = load(domain.reliability)(site, version)
-    drawn = draw_curves(RELIABILITY, [("here", {"reliability": bins})])
-    return drawn if bins else drawn | {"series": []}
+    """The chart component's JSON: what is known here, and what the version's own test part showed."""
+    here = load(domain.reliability)(site, version)
+    known = [("here", here), ("its test", pooled(curves_of_version(version)))]
+    drawn = draw_curves(RELIABILITY, [(name, {"reliability": bins}) for name, bins in known if bins])
+    return drawn if here else drawn | {"series": []}
+
+
+def pooled(curves: Mapping[str, Any]) -> list[list[float]]:
+    """The reliability bins of all findings as one list of BINS at most, of about as many cases each."""
+    bins = sorted(row for one in curves.values() for row in one["reliability"])
+    total, seen = sum(row[-1] for row in bins), 0.0
+    groups: dict[int, list[list[float]]] = {}
+    for row in bins:
+        groups.setdefault(int(BINS * seen / total), []).append(row)
+        seen += row[-1]
+    found = []
+    for rows in groups.values():
+        n = sum(row[-1] for row in rows)
+        said, share = (sum(row[i] * row[-1] for row in rows) / n for i in (0, 1))
+        found.append([said, share, *wilson_interval(share, n), n])
+    return found
 
 
 def _line(measure: Measure, one: WatchReading, limit: float | None, beyond: bool) -> Line:

@@ -35,6 +35,7 @@ class RadiologyConfig(AppConfig):
                 name="radiology",
                 title="Chest radiographs",
                 trainer="ml.radiology.train:train",
+                fold_trainer="ml.radiology.one_fold:train_fold",
                 evaluator="apps.radiology.evaluation:evaluate",
                 scorer="apps.radiology.scoring:score",
                 presets=PRESETS,

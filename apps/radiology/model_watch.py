@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -17,10 +17,12 @@ from apps.core.clock import now
 from apps.modelops.models import DatasetSnapshot, ModelVersion
 from apps.modelops.places import dataset_folder
 from apps.modelops.selectors import promotion_of
+from apps.modelops.services.costs import spent_since
 from apps.modelops.variants import variants_of
 from apps.modelops.watched import Fact
 from apps.radiology.models import NOT_REJECTED, Comparison, Instance, Status, Study
 from apps.radiology.models.orders import SHOWN
+from apps.radiology.quality import ENOUGH
 from apps.radiology.services.compare import age_band_of
 from ml.common.curves import curves
 from ml.common.metrics import (
@@ -32,7 +34,7 @@ from ml.common.metrics import (
     wilson_interval,
 )
 from ml.radiology.ages import SEXES, age_years, band_of
-from ml.radiology.imagegate import OUTSIDE, TURNED_AWAY
+from ml.radiology.imagegate import OUTSIDE
 
 READS, FILMS, DAY = timedelta(days=90), timedelta(days=7), timedelta(days=1)
 ROWS = 20_000  # of each at most, the newest
@@ -60,7 +62,7 @@ def reliability(site: Site, version: ModelVersion) -> list[list[float]]:
     reads = _reads(site, version)
     known = ~np.isnan(reads.truth)
     found = curves(reads.truth[known].astype(np.int64), reads.said[known])
-    return found["reliability"] if found and known.any(1).sum() >= 20 else []
+    return found["reliability"] if found and known.any(1).sum() >= ENOUGH else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +115,20 @@ MEASURED: Mapping[str, Callable[[Any, Any, Any], float | None]] = {
 
 
 def _by_reads(reads: Reads, version: ModelVersion) -> Iterator[Fact]:
-    """Means over findings, and the version's own test over the same ones."""
+    """Means over findings, and the version's own test over the same ones. A finding that the test could not
+    measure is left out, unless it measured none."""
+    tested = {name: _at_test(version, name, reads.labels) for name in MEASURED}
+    columns = {
+        name: [i for i, value in enumerate(each) if value is not None] or list(range(len(each)))
+        for name, each in tested.items()
+    }
 
     def of(rows: Any) -> dict[str, float | None]:
         found: dict[str, float | None] = {}
         for name, measure in MEASURED.items():
-            each = [_known(measure, reads, rows, column) for column in range(len(reads.labels))]
-            found |= {f"{column} {name}": value for column, value in enumerate(each)}
-            told = [value for value in each if value is not None]
-            found[name] = float(np.mean(told)) if told else None
+            each = {i: _known(measure, reads, rows, i) for i in columns[name]}
+            found |= {f"{i} {name}": value for i, value in each.items()}
+            found[name] = _mean(each.values())
         return found
 
     everything = np.arange(len(reads.patients))
@@ -131,11 +138,16 @@ def _by_reads(reads: Reads, version: ModelVersion) -> Iterator[Fact]:
     n = {"auc": min(positives, negatives), "sensitivity": positives, "specificity": negatives}
     for name in MEASURED:
         low, high = intervals.get(name, (None, None))
-        labels = [one for i, one in enumerate(reads.labels) if values[f"{i} {name}"] is not None]
+        reference = _mean(tested[name][i] for i in columns[name] if values[f"{i} {name}"] is not None)
         yield Fact(
-            name, values[name], n.get(name, len(everything)), low, high, _at_test(version, name, labels),
+            name, values[name], n.get(name, len(everything)), low, high, reference,
             f"{len(everything):,} studies read, {positives:,} findings present in them",
         )  # fmt: skip
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    told = [value for value in values if value is not None]
+    return float(np.mean(told)) if told else None
 
 
 def _known(measure: Callable[..., float | None], reads: Reads, rows: Any, column: int) -> float | None:
@@ -146,10 +158,9 @@ def _known(measure: Callable[..., float | None], reads: Reads, rows: Any, column
     return measure(truth[known], reads.said[rows, column][known], reads.called[rows, column][known])
 
 
-def _at_test(version: ModelVersion, name: str, labels: Sequence[str]) -> float | None:
+def _at_test(version: ModelVersion, name: str, labels: Sequence[str]) -> list[float | None]:
     findings = version.metrics.get("test", {}).get("findings", {})
-    told = [findings.get(label, {}).get(name) for label in labels]
-    return float(np.mean(told)) if told and None not in told else None
+    return [findings.get(label, {}).get(name) for label in labels]
 
 
 def _films(site: Site, version: ModelVersion) -> list[Mapping[str, Any]]:
@@ -174,7 +185,7 @@ def _unusual(films: Sequence[Mapping[str, Any]]) -> Fact:
         return Fact("unusual", None, says="No film was judged in 7 days.")
     low, high = wilson_interval(outside / n, n)
     says = f"{outside:,} of {n:,} films of 7 days were turned away for it"
-    return Fact("unusual", outside / n, n, low, high, TURNED_AWAY, says)
+    return Fact("unusual", outside / n, n, low, high, says=says)
 
 
 def _mixes(films: Sequence[Mapping[str, Any]], version: ModelVersion) -> Iterator[Fact]:
@@ -258,7 +269,12 @@ def _latency(films: Sequence[Mapping[str, Any]]) -> Fact:
 
 
 def _cost(version: ModelVersion) -> Fact:
+    """Of this host's workers, whatever site they work for; before they did, as training measured it."""
+    n, cpu_s = spent_since(version, now() - DAY)
+    if n:
+        return Fact("cost", cpu_s / n, n, says=f"{n:,} films of 24 hours, of every site")
     serving = next((one for one in variants_of(version) if one.serves), None)
     if serving is None:
-        return Fact("cost", None, says="It was not measured when this version was trained.")
-    return Fact("cost", serving.cpu_s_per_1000 / 1000, says="On the machine that trained, not here")
+        return Fact("cost", None, says="No film in 24 hours, and training did not measure it.")
+    says = "No film in 24 hours: as measured by training, on its machine"
+    return Fact("cost", serving.cpu_s_per_1000 / 1000, says=says)

@@ -51,7 +51,7 @@ MEASURES = (
         Unit.SECONDS, Worse.ABOVE, 300, most=86_400, enough=20,
     ),
     Measure(
-        "cost", "Processor time for a film", "Of the form that serves, measured when it was trained.",
+        "cost", "Processor time for a film", "Of the workers that judge films, as long as the network runs.",
         Unit.SECONDS, Worse.ABOVE, None, most=3600, enough=0,
     ),
 )  # fmt: skip

@@ -66,6 +66,16 @@ class TrainRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class FoldRequest:
+    """Of the training part cut into `folds`, by `seed` where chance deals them: fold `number`, from 1, is
+    scored by what learns from others. The same for every dataset, seed and number, in whatever process."""
+
+    number: int
+    folds: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrainResult:
     """A finished artefact on disk and what it scored. `metrics` is JSON-serialisable."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ml.common.control import control_option
 from ml.common.options import from_params, option
 
 
@@ -26,6 +27,7 @@ class TrainConfig:
     tree_rate: float = option(0.05, 0.001, 1.0, "learning rate of boosting")
     review_share: float = option(0.015, 0.0001, 0.5, "share of transactions analysts can look at")
     decline_precision: float = option(0.9, 0.5, 1.0, "precision asked of what is declined at once")
+    control: str = control_option()
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> TrainConfig:

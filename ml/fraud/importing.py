@@ -154,14 +154,14 @@ def _probabilities(given: pd.Series) -> pd.Series:
 
 def freeze_frame(
     frame: pd.DataFrame, out_dir: Path, name: str, time_zone: str = "UTC", held: Sequence[Period] = (),
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None, until: pd.Timestamp | None = None,
 ) -> FrozenEvents:  # fmt: skip
     """Write the immutable dataset folder, whole or not at all; its splits are assigned here, once.
 
     `time_zone`: of the business clock, by which days are told. `held`: test and gate of earlier datasets of
-    these payments.
+    these payments. `until`: what came later waits for its labels.
     """
-    periods = plan(frame["occurred_at"], held)
+    periods = plan(frame["occurred_at"], held, until)
     split = split_by_time(frame["occurred_at"], periods, held)
     frame = with_offsets(frame, time_zone).assign(split=split)
     with new_folder(out_dir) as folder:

@@ -36,16 +36,19 @@ class Period:
         return (at_us >= self.begins_us) & (at_us < self.ends_us)
 
 
-def plan(at: pd.Series, held: Iterable[Period] = ()) -> tuple[Period, ...]:
+def plan(at: pd.Series, held: Iterable[Period] = (), until: pd.Timestamp | None = None) -> tuple[Period, ...]:
     """train, val, test and gate for events at these times (in order). `held`: test and gate of earlier
-    datasets of the same payments."""
-    first_us, end_us = int(_us(at)[0]), int(_us(at)[-1]) + 1
+    datasets of the same payments. What came after `until` waits, unless what came before is too little."""
+    at_us = _ended(_us(at), until)
+    first_us, end_us = int(at_us[0]), int(at_us[-1]) + 1
     met = [one for one in held if one.begins_us < end_us and one.ends_us > first_us]
-    test, gate = _still(met, end_us) or _set_aside(_begins(met, first_us, end_us), end_us)
+    since = at_us[at_us >= max((one.ends_us for one in met), default=0)]
+    new = _is_stretch(since)
+    test, gate = (None if new else _still(met)) or _set_aside(int(since[0] if new else at_us[0]), end_us)
     gap = gate.begins_us - test.ends_us
     val = _latest_free(first_us, test.begins_us - gap, test.ends_us - test.begins_us, met)
-    until = val[0].begins_us if val else test.begins_us
-    return (Period("train", first_us, max(first_us, until - gap)), *val, test, gate)
+    ends_us = val[0].begins_us if val else test.begins_us
+    return (Period("train", first_us, max(first_us, ends_us - gap)), *val, test, gate)
 
 
 def split_by_time(
@@ -86,19 +89,26 @@ def _length_us(span: pd.Timedelta) -> int:
     return int(span.value // 1000)
 
 
-def _still(met: Sequence[Period], end_us: int) -> tuple[Period, Period] | None:
-    """The latest test and gate of earlier datasets, while too little has come since."""
+def _still(met: Sequence[Period]) -> tuple[Period, Period] | None:
+    """The latest test and gate of earlier datasets: they go on while too little has come since."""
     gate = max((one for one in met if one.part == "gate"), key=lambda one: one.ends_us, default=None)
-    if gate is None or end_us - gate.ends_us >= _length_us(NEW_STRETCH):
+    if gate is None:
         return None
     tests = [one for one in met if one.part == "test" and one.ends_us <= gate.begins_us]
     return (max(tests, key=lambda one: one.ends_us), gate) if tests else None
 
 
-def _begins(met: Sequence[Period], first_us: int, end_us: int) -> int:
-    """Where the newest stretch begins; all is one where what came since the last is no stretch."""
-    since = max((one.ends_us for one in met), default=first_us)
-    return since if end_us - since >= _length_us(NEW_STRETCH) else first_us
+def _ended(at_us: npt.NDArray[np.int64], until: pd.Timestamp | None) -> npt.NDArray[np.int64]:
+    """Without what came after `until`, unless too little is left to be a stretch."""
+    if until is None:
+        return at_us
+    before = at_us[at_us < until.value // 1000]
+    return before if _is_stretch(before) else at_us
+
+
+def _is_stretch(at_us: npt.NDArray[np.int64]) -> bool:
+    """Counted from its first event: a hole before it is no time in which anything could be learnt."""
+    return len(at_us) > 0 and int(at_us[-1] + 1 - at_us[0]) >= _length_us(NEW_STRETCH)
 
 
 def _set_aside(begins_us: int, ends_us: int) -> tuple[Period, Period]:

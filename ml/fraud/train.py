@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import xgboost
 from safetensors.numpy import save
 
 from ml.common.artefact import npz_bytes, write_artefact
-from ml.common.calibration import fit_platt, sigmoid
 from ml.common.contracts import ProgressCallback, ProgressEvent, TrainRequest, TrainResult
 from ml.common.curves import curves_of
 from ml.common.devices import choose_device
@@ -26,26 +24,22 @@ from ml.common.lineage import lineage_of
 from ml.common.metrics import average_precision, roc_auc
 from ml.common.scored import FILE as TEST_SCORES
 from ml.common.scored import Scored, scored
-from ml.fraud.booster import grow, margins_of, margins_unseen
 from ml.fraud.censoring import shares_of, weights_of
 from ml.fraud.config import TrainConfig
-from ml.fraud.contracts import NETWORK, Vector
+from ml.fraud.contracts import NETWORK
 from ml.fraud.drift import SCORE, Reference
 from ml.fraud.evaluate import measures, measures_of_subgroups
 from ml.fraud.features import FEATURE_NAMES
+from ml.fraud.fitting import Fitted, Mask, Matrix, fit, labels_of
 from ml.fraud.heldout import HeldOut, held_out
 from ml.fraud.importing import load_frozen
 from ml.fraud.operating import for_budget
-from ml.fraud.replay import gru_logits, replay_features, rows_by_card
-from ml.fraud.rnn import Gru
 from ml.fraud.sequence import train_gru
 from ml.fraud.splits import taught, taught_rows
 from ml.fraud.subgroups import subgroups_of
 
 COLD_SHARE = 0.3  # of the training time
 EVERYTHING = tuple(range(len(FEATURE_NAMES)))
-Matrix = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 
 def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
@@ -53,49 +47,39 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     config = TrainConfig.from_params(request.params)
     whole, time_zone = load_frozen(request.dataset_dir)
     frame = taught(whole)  # not even states may hear of what is locked
-    labels = frame["fraud"].astype("float32").fillna(0).to_numpy(np.float32)
     parts = _parts(frame)
-    _require_both_classes(labels, parts)
-    features = replay_features(frame, progress)
-    rows_of_cards = rows_by_card(frame)
-    device = choose_device(request.device)
-    params = _params(config, device)
-    trees = _boost(features, labels, parts, config.trees, params, request.seed, progress)
-    unseen = _unseen(trees, features, labels, frame["card_token"], parts["train"], params, request.seed)
-    gru = train_gru(
-        features, unseen, rows_of_cards, labels, parts["train"].astype(np.float32), config, seed=request.seed,
-        device=device, checkpoint_dir=request.checkpoint_dir, resume=request.resume,
-        progress=progress,
-    )  # fmt: skip
-    of_trees = margins_of(trees, features)
-    vectors = np.column_stack([features, gru_logits(gru, features, of_trees, rows_of_cards, progress)])
-    margins = of_trees + vectors[:, -1]
-    platt = fit_platt(margins[parts["val"]], labels[parts["val"]])
-    scores = sigmoid(platt[0] * margins.astype(np.float64) + platt[1])
-    table = _held_out(frame, scores, parts["val"])
-    # What analysts can look at, and a decline where precision is high enough, until somebody chooses anew.
-    limits = for_budget(table, config.review_share * table.payments_of_day.mean(), config.decline_precision)
-    thresholds = asdict(limits)
+    labels = labels_of(frame, parts, config, request.seed)
+    fitted = fit(frame, labels, parts, config, request, progress)
+    vectors, scores = fitted.vectors, fitted.scores
+    table, thresholds = thresholds_on(frame, scores, parts["val"], config)
     progress(ProgressEvent("test", message="scoring the test once"))
     metrics = _metrics(frame, scores, thresholds, parts, request.seed)
-    metrics["ablation"] = _ablation(
-        features, of_trees, vectors[:, -1], labels, rows_of_cards, parts, config, request, progress
-    )
+    metrics["ablation"] = _ablation(fitted, labels, parts, config, request, progress)
     metrics["thresholds"] = thresholds
     kept = _test_scores(frame, scores, thresholds["review"], parts["test"], taught_rows(whole))
     meta = {
         "features": list(FEATURE_NAMES), "usual": np.median(vectors[parts["train"]], 0).tolist(),
-        "platt": {"scale": platt[0], "bias": platt[1]}, "thresholds": thresholds,
+        "platt": {"scale": fitted.platt[0], "bias": fitted.platt[1]}, "thresholds": thresholds,
         "time_zone": time_zone, "config": asdict(config), "seed": request.seed, "metrics": metrics,
         "lineage": lineage_of(request), "curves": curves_of(kept),
     }  # fmt: skip
-    files = _files(gru, trees, vectors, margins, of_trees, parts["val"], rows_of_cards)
+    files = _files(fitted, parts["val"])
     files[TEST_SCORES] = kept.to_bytes()
     files["heldout.npz"] = table.to_bytes()
     files["drift.npz"] = _reference(frame, vectors, scores).to_bytes()
     artefact_hash = write_artefact(request.output_dir, kind="fraud", files=files, meta=meta)
     progress(ProgressEvent("done", metrics={"test_auc": metrics["test"]["auc"]}))
     return TrainResult(request.output_dir, artefact_hash, metrics)
+
+
+def thresholds_on(
+    frame: pd.DataFrame, scores: npt.NDArray[np.floating], known: Mask, config: TrainConfig
+) -> tuple[HeldOut, dict[str, float]]:
+    """The validation days, of which `known` may be looked at, and what was chosen on them: what analysts can
+    look at, and a decline where precision is high enough, until somebody chooses anew."""
+    table = _held_out(frame, scores, known)
+    limits = for_budget(table, config.review_share * table.payments_of_day.mean(), config.decline_precision)
+    return table, asdict(limits)
 
 
 def _parts(frame: pd.DataFrame) -> dict[str, Mask]:
@@ -111,61 +95,6 @@ def _parts(frame: pd.DataFrame) -> dict[str, Mask]:
         "val": (split == "val") & labelled & (known_at <= begin["test"]),
         "test": (split == "test") & labelled,
     }
-
-
-def _require_both_classes(labels: Matrix, parts: dict[str, Mask]) -> None:
-    for name, rows in parts.items():
-        if not 0 < labels[rows].sum() < rows.sum():
-            raise ValueError(f"The {name} part holds no fraud or nothing else: more days of data are needed.")
-
-
-def _boost(
-    features: Matrix,
-    labels: Matrix,
-    parts: dict[str, Mask],
-    rounds: int,
-    params: dict[str, Any],
-    seed: int,
-    progress: ProgressCallback,
-) -> xgboost.Booster:
-    train, val = (xgboost.DMatrix(features[parts[name]], labels[parts[name]]) for name in ("train", "val"))
-    return grow(train, rounds, params, seed, val, [_Report(progress, rounds)])
-
-
-def _params(config: TrainConfig, device: str) -> dict[str, Any]:
-    """Fine bins: a limit that fraud lies above is seldom where a coarse one falls."""
-    return {
-        "max_depth": config.depth, "eta": config.tree_rate, "tree_method": "hist", "max_bin": 4096,
-        "subsample": 0.8, "colsample_bytree": 0.4, "min_child_weight": 2.0,
-        "device": "cuda" if device == "cuda" else "cpu",
-    }  # fmt: skip
-
-
-def _unseen(
-    trees: xgboost.Booster,
-    features: Matrix,
-    labels: Matrix,
-    cards: pd.Series,
-    learnt: Mask,
-    params: dict[str, Any],
-    seed: int,
-) -> Vector:
-    def grown(rows: Mask) -> xgboost.Booster:
-        data = xgboost.DMatrix(features[rows], labels[rows])
-        return grow(data, trees.num_boosted_rounds(), params, seed)
-
-    return margins_unseen(features, cards.to_numpy(), learnt, grown, seed)
-
-
-class _Report(xgboost.callback.TrainingCallback):
-    def __init__(self, progress: ProgressCallback, rounds: int) -> None:
-        self.progress, self.rounds = progress, rounds
-
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        if epoch % 10 == 0:
-            values = {f"val_{name}": series[-1] for name, series in evals_log["val"].items()}
-            self.progress(ProgressEvent("trees", epoch=epoch, epochs=self.rounds, metrics=values))
-        return False
 
 
 def _held_out(frame: pd.DataFrame, scores: npt.NDArray[np.floating], known: Mask) -> HeldOut:
@@ -223,36 +152,30 @@ def _test_scores(
 
 
 def _ablation(
-    features: Matrix,
-    of_trees: Vector,
-    added: Vector,
-    labels: Matrix,
-    rows_of_cards: list[npt.NDArray[np.intp]],
-    parts: dict[str, Mask],
-    config: TrainConfig,
-    request: TrainRequest,
+    fitted: Fitted, labels: Matrix, parts: dict[str, Mask], config: TrainConfig, request: TrainRequest,
     progress: ProgressCallback,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """What each part is worth alone, on the test rows; nothing is chosen by it.
 
     The rule ranks by how far an amount lies above what is usual of its card, as the plainest rules do. The
     network alone is one that was given every feature and no trees.
     """
-    device = choose_device(request.device)
+    device, features = choose_device(request.device), fitted.features
     test, nothing = parts["test"], np.zeros(len(features), np.float32)
     y, alone = labels[test].astype(int), nothing.copy()
     folder = request.checkpoint_dir / "alone"
     folder.mkdir(exist_ok=True)
     gru = train_gru(
-        features, nothing, rows_of_cards, labels, parts["train"].astype(np.float32), config,
+        features, nothing, fitted.rows_of_cards, labels, parts["train"].astype(np.float32), config,
         seed=request.seed, device=device, checkpoint_dir=folder, resume=request.resume,
         progress=lambda event: progress(replace(event, phase="ablation")), columns=EVERYTHING,
     )  # fmt: skip
-    for rows, logits in gru.run(features, nothing, rows_of_cards):
+    for rows, logits in gru.run(features, nothing, fitted.rows_of_cards):
         alone[rows] = logits
     each = {
         "rule_amount_over_usual": features[:, FEATURE_NAMES.index("amount_over_usual")],
-        "trees_without_gru": of_trees, "gru_alone": alone, "stack": of_trees + added,
+        "trees_without_gru": fitted.of_trees, "gru_alone": alone,
+        "stack": fitted.of_trees + fitted.vectors[:, -1],
     }  # fmt: skip
     return {
         name: {"ap": average_precision(y, scores[test]), "auc": roc_auc(y, scores[test])}
@@ -260,23 +183,17 @@ def _ablation(
     }
 
 
-def _files(
-    gru: Gru,
-    trees: xgboost.Booster,
-    vectors: Matrix,
-    margins: Vector,
-    of_trees: Vector,
-    rows: Mask,
-    rows_of_cards: list[npt.NDArray[np.intp]],
-) -> dict[str, bytes]:
+def _files(fitted: Fitted, rows: Mask) -> dict[str, bytes]:
+    vectors, of_trees = fitted.vectors, fitted.of_trees
+    margins = of_trees + vectors[:, -1]
     chosen = np.flatnonzero(rows)[:64]
-    longest = max(rows_of_cards, key=len)[:32]
+    longest = max(fitted.rows_of_cards, key=len)[:32]
     golden = npz_bytes(
         vectors=vectors[chosen], margins=margins[chosen], logits=vectors[longest][:, -1],
         sequence=np.column_stack([vectors[longest][:, :-1], of_trees[longest]]),
     )  # fmt: skip
     return {
-        "weights.safetensors": save(gru.arrays()),
-        "trees.ubj": bytes(trees.save_raw("ubj")),
+        "weights.safetensors": save(fitted.gru.arrays()),
+        "trees.ubj": bytes(fitted.trees.save_raw("ubj")),
         "golden.npz": golden,
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ml.common.control import control_option
 from ml.common.options import choice, from_params, named, option
 
 AUTO = "auto"
@@ -47,6 +48,7 @@ class TrainConfig:
     variants: str = choice(
         "int8", ("int8", "none"), "a lighter form made and judged beside the full one; none for none"
     )
+    control: str = control_option()
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> TrainConfig:

@@ -67,7 +67,7 @@ def cross_validate(
     for number, fold in enumerate(folds):
         kept = _kept(
             folder / f"fold-{number}.json", f"{key} {seed} {config} {len(folds)}",
-            lambda number=number, fold=fold: _one(  # type: ignore[misc]
+            lambda number=number, fold=fold: fit_fold(  # type: ignore[misc]
                 films, fold, make(number), config, dataset, seed=seed, device=device,
                 folder=folder / f"fold-{number}", key=key, progress=_told(progress, number, len(folds)),
             ),
@@ -95,10 +95,12 @@ def cross_validate(
     return {**found, "all": {**pooled, **({"intervals": {"auc": list(interval)}} if interval else {})}}
 
 
-def _one(
+def fit_fold(
     films: Films, fold: Fold, network: Network, config: TrainConfig, dataset: Dataset, *, seed: int,
     device: str, folder: Path, key: str, progress: ProgressCallback,
 ) -> dict[str, Any]:  # fmt: skip
+    """`scores` (n, labels) of the fold's test, calibrated, and `points`: each label's threshold, or None.
+    Goes on from what an earlier run left in `folder`."""
     folder.mkdir(exist_ok=True)
     fit_network(
         network, films, fold.train, fold.choose, config, seed=seed, device=device, checkpoint_dir=folder,

@@ -26,7 +26,7 @@ from ml.radiology.likeness import perceptual_hash
 from ml.radiology.parsing import Limits
 from ml.radiology.reader_labels import told_of_weights
 from ml.radiology.reading import check_name, read_films
-from ml.radiology.splits import Dealing, check_given, split
+from ml.radiology.splits import STRENGTH, Dealing, check_given, split
 from ml.radiology.tallies import tally_likeness, tally_parts
 from ml.radiology.transforms import FROZEN_SIDE, shrink
 
@@ -81,11 +81,14 @@ class Dataset:
         return np.flatnonzero(self.table["split"] != LOCKED)
 
     def taught(self) -> Dataset:
-        """What a trainer may look at: all but the locked part. Their pixels stay where they are."""
-        kept = self.taught_rows
+        """What a trainer may look at: all but the locked part."""
+        return self.only(self.taught_rows)
+
+    def only(self, rows: npt.NDArray[np.intp]) -> Dataset:
+        """These films alone. Their pixels stay where they are."""
         return replace(
-            self, table=self.table.iloc[kept].reset_index(drop=True), labels=self.labels[kept],
-            weights=self.weights[kept], places=self.places[kept],
+            self, table=self.table.iloc[rows].reset_index(drop=True), labels=self.labels[rows],
+            weights=self.weights[rows], places=self.places[rows],
         )  # fmt: skip
 
 
@@ -93,21 +96,26 @@ def freeze_images(
     images: Path, labels_csv: Path, findings: list[str], out_dir: Path, name: str,
     *, dealing: Dealing | None = None, tell: Tell | None = None, rejected: frozenset[str] = frozenset(),
     weights: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None,
+    base: Path | None = None,
 ) -> FrozenFilms:  # fmt: skip
     """Write the immutable dataset folder, without the SOPInstanceUIDs in `rejected`. `weights` by file says
     how many films each stands for; without it, whatever columns the table has, each stands for itself.
-    `provenance`: whose the labels are, where it is not the table alone that says them.
+    `provenance`: whose the labels are, where it is not the table alone that says them. `base`: an earlier
+    dataset whose other films come too, each standing for as many as it did there.
 
     Raises ValueError for a table or images that do not fit, FileExistsError for a folder that is there."""
     table, names = read_table(labels_csv, findings)
     with new_folder(out_dir) as folder:
         with (folder / "pixels.bin").open("wb") as file:
             table, skipped = _collect(images, table, file, tell, rejected)
+            if weights is not None:
+                table["weight"] = table["file"].map(weights).astype(np.float32)
+            if base is not None:
+                table, names = _join(table, names, load_frozen(base), file)
         table["split"] = _split(table, dealing)
         about: dict[str, Any] = {"domain": "radiology", "name": name, "labels": names}
-        if weights is not None:
-            table["weight"] = table["file"].map(weights).astype(np.float32)
-            about["weights"] = told_of_weights([weights[file] for file in table["file"]])
+        if "weight" in table:
+            about["weights"] = told_of_weights(list(table["weight"]))
         table.to_parquet(folder / "films.parquet", index=False)
         hashes = {f"{part}_sha256": _sha256(folder / file) for part, file in _FILES.items()}
         whose = provenance or {"source": "imported table", "table SHA-256": _sha256(labels_csv)}
@@ -231,6 +239,32 @@ def _collect(
     kept["pixel_sha256"] = [place[3] for place in about]
     kept["perceptual_hash"] = [place[4] for place in about]
     return kept, dict(skipped)
+
+
+def _join(
+    table: pd.DataFrame, names: list[str], base: Dataset, file: BinaryIO
+) -> tuple[pd.DataFrame, list[str]]:
+    """With the films of `base` that are not in the table, after its pixels. Who was given a part keeps it,
+    who was dealt one is dealt the same again."""
+    before = base.table[~base.table["pixel_sha256"].isin(table["pixel_sha256"])].copy()
+    given = before.get("given", pd.Series("", before.index)).str.strip() != ""
+    before["given"] = before["split"].where(given & before["split"].isin(STRENGTH), "")
+    before = before[~(given & ~before["split"].isin(STRENGTH))].drop(columns="split")
+    before["file"] = [f"{base.manifest['name']}/{name}" for name in before["file"]]
+    end = file.tell()
+    for row in before.index:
+        pixels = base.film(row)
+        before.loc[row, "offset"], before.loc[row, "perceptual_hash"] = end, perceptual_hash(pixels).hex()
+        end += file.write(pixels.tobytes())
+    both = pd.concat([table, before], ignore_index=True)
+    if "weight" in both:
+        both["weight"] = both["weight"].fillna(1.0).astype(np.float32)
+    for column in both.columns[both.columns.str.startswith("meta:")]:
+        both[column] = both[column].fillna("")
+    names = list(dict.fromkeys([*names, *base.findings]))
+    findings = [f"finding:{name}" for name in names]
+    both[findings] = both[findings].astype(np.float32)
+    return both, names
 
 
 def _split(table: pd.DataFrame, dealing: Dealing | None) -> list[str]:

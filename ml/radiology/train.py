@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from safetensors.torch import save
 
 from ml.common.artefact import require_golden, write_artefact
 from ml.common.contracts import SCRATCH, ProgressCallback, ProgressEvent, TrainRequest, TrainResult
+from ml.common.control import SHUFFLED, shuffled_within
 from ml.common.curves import curves_of
 from ml.common.devices import choose_device
 from ml.common.lineage import lineage_of
@@ -48,11 +50,19 @@ Floats = npt.NDArray[np.floating]
 def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     """Raises ValueError for data that cannot teach, WeightsError for weights that do not fit, Cancelled
     when the callback says so, ArtefactError golden_mismatch where the export answers otherwise than torch."""
-    config, weights = _choose_backbone(TrainConfig.from_params(request.params), request.weights_dir)
+    config, weights = choose_backbone(TrainConfig.from_params(request.params), request.weights_dir)
     frozen = load_frozen(request.dataset_dir)
     dataset = frozen.taught()
     parts = {name: np.flatnonzero(dataset.table["split"] == name) for name in ("train", "val", "test")}
-    columns = _teachable(dataset, parts)
+    if config.control == SHUFFLED:
+        learnt = (parts["train"], parts["val"])
+        dataset = replace(dataset, labels=shuffled_within(dataset.labels, learnt, request.seed))
+    columns = teachable(dataset, [parts["train"], parts["val"]])
+    if not columns:
+        raise ValueError(
+            "No finding is both present and absent in the training and in the validation part: "
+            "more films are needed."
+        )
     dataset_key = hashlib.sha256((request.dataset_dir / "manifest.json").read_bytes()).hexdigest()
     labels = [dataset.findings[column] for column in columns]
     progress(ProgressEvent("start", message=_start(config, weights, labels, dataset)))
@@ -66,7 +76,7 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     network = make()
     films = prepare(dataset, columns, network.preprocessing, request.checkpoint_dir, progress)
     key, device = f"{dataset_key} {weights.sha256 if weights else None}", choose_device(request.device)
-    groups, patterns = _groups(dataset, columns)
+    groups, patterns = groups_and_patterns(dataset, columns)
     crossed = None
     if config.folds > 1:
         taught = np.concatenate([parts["train"], parts["val"]])
@@ -127,7 +137,7 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     return TrainResult(request.output_dir, artefact_hash, measured)
 
 
-def _choose_backbone(config: TrainConfig, folder: Path | None) -> tuple[TrainConfig, Weights | None]:
+def choose_backbone(config: TrainConfig, folder: Path | None) -> tuple[TrainConfig, Weights | None]:
     """auto is the first network there are weights for, else the one that learns best without.
 
     What starts from nothing may take larger steps: there is nothing to unlearn.
@@ -140,21 +150,15 @@ def _choose_backbone(config: TrainConfig, folder: Path | None) -> tuple[TrainCon
     return replace(config, backbone=backbone, learning_rate=rate), None
 
 
-def _teachable(dataset: Dataset, parts: dict[str, Ints]) -> list[int]:
-    """Columns of the findings that training and validation hold both present and absent."""
+def teachable(dataset: Dataset, parts: Iterable[Ints]) -> list[int]:
+    """Columns of the findings that each of these parts holds both present and absent."""
 
     def both(column: int, rows: Ints) -> bool:
         values = dataset.labels[rows, column]
         return bool((values == 1).any() and (values == 0).any())
 
-    columns = range(len(dataset.findings))
-    good = [c for c in columns if both(c, parts["train"]) and both(c, parts["val"])]
-    if not good:
-        raise ValueError(
-            "No finding is both present and absent in the training and in the validation part: "
-            "more films are needed."
-        )
-    return good
+    parts = list(parts)
+    return [column for column in range(len(dataset.findings)) if all(both(column, rows) for rows in parts)]
 
 
 def _start(config: TrainConfig, weights: Weights | None, labels: list[str], dataset: Dataset) -> str:
@@ -170,7 +174,7 @@ def _said_of_dataset(dataset: Dataset, key: str) -> dict[str, Any]:
     return told | ({"weights": weights} if weights else {})
 
 
-def _groups(dataset: Dataset, columns: list[int]) -> tuple[Ints, list[str]]:
+def groups_and_patterns(dataset: Dataset, columns: list[int]) -> tuple[Ints, list[str]]:
     """Which films belong together (a patient, exact copies), and each film's pattern of findings."""
     groups = groups_of(list(dataset.table["patient_id"]), list(dataset.table["pixel_sha256"]))
     found = dataset.labels[:, columns] == 1

@@ -12,7 +12,8 @@ from apps.fraud.label_news import label_news
 from apps.fraud.services.datasets import freeze_payments
 from apps.modelops.models import DatasetSnapshot, HeldOutPeriod
 from apps.modelops.places import dataset_folder
-from ml.fraud.importing import load_frozen
+from ml.fraud.importing import freeze_frame, load_frozen
+from ml.fraud.joining import joined
 from ml.fraud.simulator import simulate
 from tests.fraud.test_freeze_decided import decided, elsewhere, freeze, label
 
@@ -76,6 +77,38 @@ def test_what_is_not_included_is_no_label_and_no_silence_either(decided, post, s
     )
     assert made.summary["n_fraud"] == 1
     assert made.summary["provenance"]["issuer"] == 1
+
+
+def test_what_was_brought_along_teaches_with_what_was_decided_here(
+    decided, post, site, year, make_user
+) -> None:
+    """Its test and gate go on as such while too little came since; the newest label of a payment counts."""
+    from apps.fraud.services.datasets import export_decided
+
+    base = freeze_payments(site, "brought", year, stream="published")
+    before = load_frozen(dataset_folder(site, "fraud", "brought"))[0].set_index("event_id")
+    decided(mine="approve", newest="approve")
+    label(post, "newest", True)
+    includes, who = frozenset({"outside", "silence"}), make_user("ml_admin")
+    made = export_decided(site, "both", includes, who, lambda *_: None, base)
+    frame = load_frozen(dataset_folder(site, "fraud", "both"))[0].set_index("event_id")
+    assert set(frame.index) == {*before.index, "mine", "newest"}
+    assert frame["occurred_at"].is_monotonic_increasing
+    for part in ("test", "gate"):
+        assert list(frame.index[frame["split"] == part]) == list(before.index[before["split"] == part])
+    assert (frame.loc[before.index, "fraud"] == before["fraud"]).all()
+    assert list(frame.loc[["mine", "newest"], "split"]) == ["waiting", "waiting"]
+    assert frame.loc["newest", "fraud"] == 1
+    assert made.summary["provenance"]["together with"] == "brought"
+
+
+def test_a_payment_in_both_is_there_once_with_its_newer_label(year, tmp_path) -> None:
+    freeze_frame(year, tmp_path / "b", "b")
+    again = year.iloc[:5].assign(fraud=pd.array([1] * 5, "Int8")).reset_index(drop=True)
+    both = joined(again, tmp_path / "b").set_index("event_id")
+    assert len(both) == len(year)
+    assert (both.loc[again["event_id"], "fraud"] == 1).all()
+    assert (both.loc[year["event_id"][5:], "fraud"].to_numpy() == year["fraud"][5:].to_numpy()).all()
 
 
 def test_the_news_are_what_was_known_since(decided, post, site) -> None:

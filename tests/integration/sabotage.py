@@ -128,12 +128,59 @@ def checks_the_model() -> None:
     predict.require_golden = lambda *_, **__: None
 
 
+def loads_slowly() -> None:
+    """No guard is gone: a version takes so long to load that requests come meanwhile."""
+    from apps.fraud import inference
+
+    load = inference._load
+
+    def slowly(folder: Path, artefact_hash: str) -> Any:
+        threading.Event().wait(0.7)
+        return load(folder, artefact_hash)
+
+    inference._load = slowly
+
+
+def names_what_answered() -> None:
+    """The version is read where the decision is written, and not taken from the predictor that scored."""
+    import dataclasses
+
+    from apps.fraud import inference
+    from apps.modelops.selectors import champion
+
+    loads_slowly()
+    score = inference.score
+
+    def named_apart(*given):  # type: ignore[no-untyped-def]
+        answer, serving = score(*given), champion("fraud")
+        assert serving is not None
+        return dataclasses.replace(answer, number=serving.number, artefact_hash=serving.artefact_hash)
+
+    inference.score = named_apart
+
+
+def keeps_the_one_before() -> None:
+    """The one before is let go of first, and the next one loaded then."""
+    from apps.fraud import inference
+
+    loads_slowly()
+    loaded = inference.loaded
+
+    def let_go_first(version, until=None):  # type: ignore[no-untyped-def]
+        before = inference._loaded
+        if version and before and before.artefact_hash != version.artefact_hash:
+            inference._loaded = None
+        return loaded(version, until)
+
+    inference.loaded = let_go_first
+
+
 GUARDS: dict[str, Callable[[], None]] = {
     guard.__name__: guard
     for guard in (
         none, commits_before_answering, knows_an_event_again, claims_with_the_decision,
         dies_before_the_commit, says_analysed_first, dies_before_films_are_stored, says_503,
-        checks_the_model,
+        checks_the_model, loads_slowly, names_what_answered, keeps_the_one_before,
     )
 }  # fmt: skip
 

@@ -57,6 +57,12 @@ def test_what_an_earlier_release_did_not_keep_is_named(admin, make_version) -> N
     assert answer.status_code == 404
 
 
+def test_a_control_experiment_says_what_it_is(admin, make_version) -> None:
+    said = "the labels it was taught were shuffled"
+    assert said in card_of(admin, make_version(**MADE, config={"control": "shuffled_labels"}))
+    assert said not in card_of(admin, make_version(**MADE, config={"control": "none"}))
+
+
 @pytest.mark.parametrize("chart", ["roc", "precision-recall", "reliability"])
 def test_curves_are_drawn_from_the_artefact(admin, make_version, chart) -> None:
     version = make_version(**MADE)

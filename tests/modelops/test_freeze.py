@@ -11,9 +11,11 @@ from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.core.sweep import sweep_all
 from apps.modelops.models import DatasetSnapshot, Freeze
+from apps.modelops.selectors import champion
 from apps.modelops.services import freezes
 from apps.modelops.services.freezes import Overtaken, run_freeze
 from apps.modelops.tasks import freeze_dataset
+from tests.promoting import put_in_service
 
 URL = "/models/testing/freeze/"
 
@@ -61,6 +63,21 @@ def test_what_came_in_is_counted_from_the_last_time(admin, dataset) -> None:
     page = admin.get(URL).content.decode()
     assert reverse("modelops:dataset", args=[DatasetSnapshot.objects.get(name="spring").pk]) in page
     assert ">12<" not in "".join(page.split())
+
+
+def test_what_was_brought_along_comes_too(admin, dataset, make_version) -> None:
+    """Of what teaches what serves, unless somebody wants it otherwise; never of what was frozen here."""
+    put_in_service(make_version())
+    brought = champion("testing").dataset
+    assert f'value="{brought.pk}" selected' in admin.get(URL).content.decode()
+    work(admin, "spring")
+    own = DatasetSnapshot.objects.get(name="spring")
+    assert own.summary["provenance"] == {}
+    assert f'value="{own.pk}"' not in admin.get(URL).content.decode()
+    assert admin.post(URL, {"name": "june", "includes": ["signed"], "base": own.pk}).status_code == 422
+    admin.post(URL, {"name": "summer", "includes": ["signed"], "base": brought.pk})
+    freeze_dataset(Freeze.objects.get(name="summer").pk)
+    assert DatasetSnapshot.objects.get(name="summer").summary["provenance"] == {"together with": brought.name}
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.modelops.gate_selectors import uses_of_locked_part
-from apps.modelops.models import GateRun
-from apps.modelops.services import gate
+from apps.modelops.models import GateRun, TrainingJob
+from apps.modelops.services import gate, jobs
 from apps.modelops.services.gate_process import check_next, run_gate
 from apps.modelops.services.jobs import LeaseLost
 from apps.modelops.services.promotion import install_first_champion
@@ -187,3 +187,17 @@ def test_a_domain_without_a_gate_says_so(candidate, site, monkeypatch) -> None:
     with pytest.raises(LynceusError) as caught:
         gate.request_gate_run(version, by=None, site=site)
     assert caught.value.code == "no_gate"
+
+
+def test_it_says_what_the_worker_does_before_it(admin, candidate, make_job, site) -> None:
+    running = make_job()
+    versions = candidate(), candidate()
+    jobs.claim(running.pk)
+    for version in versions:
+        gate.request_gate_run(version, by=None, site=site)
+    make_job()  # asked for later
+    page = admin.get(address_of(versions[1])).content.decode()
+    assert "It waits for the training worker, with 2 jobs or checks before it." in page
+    gate.claim_gate_run()
+    jobs.finish_cancelled(TrainingJob.objects.get(pk=running.pk))
+    assert "with 1 job or check before it." in admin.get(address_of(versions[1])).content.decode()

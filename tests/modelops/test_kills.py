@@ -18,10 +18,11 @@ from apps.modelops.services.datasets import register_dataset
 from apps.modelops.services.jobs import request_training
 from apps.modelops.services.runner import run_next
 from tests.films import tiny_dataset
+from tests.modelops.domain.forks import forking
 from tests.modelops.domain.killer import KILL_AT, WORDS
 
 Status = TrainingJob.Status
-KILLS = int(os.environ.get("LYNCEUS_SOAK_JOB_KILLS") or 2)  # of each network
+KILLS = int(os.environ.get("LYNCEUS_SOAK_JOB_KILLS") or 10)  # of each network
 PARAMS: dict[str, dict[str, Any]] = {"fraud": {"cards_per_batch": 16}, "radiology": {"batch_size": 16}}
 pytestmark = [pytest.mark.usefixtures("child_can_start"), pytest.mark.soak]
 
@@ -60,25 +61,33 @@ def unbroken(snapshot: DatasetSnapshot, words: Path, monkeypatch) -> ModelVersio
     return version
 
 
+def killed(job: TrainingJob) -> None:
+    """By signal 9, at the word that was chosen; parked where that came three times before a checkpoint."""
+    assert run_next() is None
+    job.refresh_from_db()
+    if job.status == Status.FAILED:
+        assert job.error_code == "process_died"
+        assert "signal 9 (SIGKILL)" in job.error_message
+        assert request_resume(job, by=None)
+    else:
+        assert job.status == Status.QUEUED
+
+
 @pytest.mark.parametrize("snapshot", ["films", "payments"], indirect=True)
-def test_it_works(snapshot, tmp_path, monkeypatch) -> None:
+def test_it_works(snapshot, tmp_path, settings, monkeypatch) -> None:
     whole = unbroken(snapshot, tmp_path / "words", monkeypatch)
     words = (tmp_path / "words").read_text().splitlines()
     seed = random.randrange(10**6)
     places = sorted(random.Random(seed).sample(range(len(words)), KILLS))
     print(f"seed {seed}: killed at {[words[place] for place in places]} of {len(words)} words")  # noqa: T201
     job = asked(snapshot)
-    for place in places:
-        monkeypatch.setenv(KILL_AT, words[place])
-        assert run_next() is None
-        job.refresh_from_db()
-        if job.status == Status.FAILED:  # parked: three times in a row before a checkpoint
-            assert job.error_code == "process_died"
-            assert request_resume(job, by=None)
-        else:
-            assert job.status == Status.QUEUED
-    monkeypatch.delenv(KILL_AT)
-    version = run_next()
+    with forking(tmp_path) as folder:
+        settings.BASE_DIR = folder
+        for place in places:
+            monkeypatch.setenv(KILL_AT, words[place])
+            killed(job)
+        monkeypatch.delenv(KILL_AT)
+        version = run_next()
     assert version is not None
     job.refresh_from_db()
     assert (version.job, job.fence) == (job, KILLS + 1)

@@ -20,7 +20,9 @@ from apps.modelops.models import Alarm, AlarmNews, WatchReading
 from apps.modelops.services.alarm_news import ring_due
 from apps.modelops.tasks import deliver_alarms
 from apps.modelops.watched import Fact
+from apps.modelops.watching import pooled
 from tests.fraud.listener import Listener
+from tests.modelops.domain import watcher
 from tests.modelops.test_watch import drift, look
 
 PAGE = "/models/testing/watch/"
@@ -56,7 +58,7 @@ def test_it_works(site, admin, serving) -> None:
     assert "none open" in page_of(admin)
 
 
-def test_charts_have_the_course_its_limit_and_what_is_known(site, admin, serving) -> None:
+def test_charts_have_the_course_its_limit_and_what_is_known(site, admin, serving, monkeypatch) -> None:
     look(site, drift(0.1, low=0.05, high=0.12), Fact("auc", 0.8, 30, reference=0.82))
     WatchReading.objects.update(hour=now() - timedelta(hours=5), at=now() - timedelta(hours=5))
     look(site, drift(0.15), Fact("auc", 0.8, 30, reference=0.82))
@@ -69,9 +71,21 @@ def test_charts_have_the_course_its_limit_and_what_is_known(site, admin, serving
     names = {one["name"]: one["points"][0][1] for one in admin.get(f"{PAGE}auc.json").json()["series"]}
     assert names == {"here": 0.8, "limit": 0.77, "its test": 0.82}
     assert admin.get(f"{PAGE}reliability.json").json()["series"][0]["points"] == [[0.1, 0.12], [0.8, 0.7]]
+    monkeypatch.setattr(watcher, "reliability", lambda *of: [])
+    assert admin.get(f"{PAGE}reliability.json").json()["series"] == []
     assert admin.get(f"{PAGE}latency.json").json()["series"] == []
     assert admin.get(f"{PAGE}unheard-of.json").status_code == 404
     assert admin.get("/models/unheard-of/watch/").status_code == 404
+
+
+def test_the_tests_own_bins_are_pooled_over_findings() -> None:
+    one = {"reliability": [[0.1, 0.0, 0.0, 0.1, 50.0], [0.9, 1.0, 0.9, 1.0, 50.0]]}
+    other = {"reliability": [[0.1, 0.2, 0.1, 0.3, 50.0], [0.5, 0.5, 0.4, 0.6, 350.0]]}
+    found = pooled({"Effusion": one, "Nodule": other})
+    assert [row[:2] for row in found] == [[0.1, 0.0], [0.1, 0.2], [0.5, 0.5], [0.9, 1.0]]
+    assert sum(row[-1] for row in found) == 500
+    fine = {"reliability": [[p / 100, p / 100, 0.0, 1.0, 5.0] for p in range(100)]}
+    assert (len(pooled({"Mass": fine})), pooled({})) == (10, [])
 
 
 def test_limits_are_set_in_the_units_people_read(site, admin, serving) -> None:

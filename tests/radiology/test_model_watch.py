@@ -11,6 +11,8 @@ import pytest
 from apps.core.clock import now
 from apps.modelops.models import Alarm, WatchReading
 from apps.modelops.places import dataset_folder
+from apps.modelops.services import costs
+from apps.modelops.services.costs import spent_on
 from apps.modelops.tasks import watch
 from apps.radiology.model_watch import reliability
 from apps.radiology.models import Comparison, Instance, Status, Study
@@ -47,9 +49,9 @@ def studies_of(site, n: int, **about) -> list[Study]:
 
 @pytest.fixture
 def read(site, version):
-    def make(n: int, *, called: bool, present: bool, version=version) -> None:
+    def make(n: int, *, called: bool, present: bool, version=version, label="Effusion") -> None:
         Comparison.objects.bulk_create(
-            Comparison(study=study, version=version, label="Effusion", called=called, blind=present,
+            Comparison(study=study, version=version, label=label, called=called, blind=present,
                        present=present, probability=0.9 if called else 0.1, site=site, read_at=now())
             for study in studies_of(site, n)
         )  # fmt: skip
@@ -98,6 +100,13 @@ def test_reads_say_how_good_it_is_against_its_own_test(serving, read) -> None:
     assert sum(row[4] for row in reliability(serving.dataset.site, serving)) == 260
 
 
+def test_a_finding_its_test_could_not_measure_is_in_neither_mean(serving, read) -> None:
+    read(40, called=True, present=True)
+    read(40, called=False, present=True, label="Nodule")
+    told = seen()["sensitivity"]
+    assert (told.value, told.reference) == (1.0, 0.95)
+
+
 def test_what_another_version_called_is_not_held_against_it(serving, read, site) -> None:
     from apps.modelops.models import ModelVersion, TrainingJob
 
@@ -137,7 +146,7 @@ def test_volume_and_latency_and_cost(serving, film, site) -> None:
     found = seen()
     assert (found["volume"].value, found["volume"].says) == (4.0, "100 in 24 hours, usually 25")
     assert (found["latency"].value, found["latency"].n) == (4.0, 100)
-    assert found["cost"].value == 0.025
+    assert (found["cost"].value, found["cost"].n) == (0.025, 0)  # as training measured it
     film(100, seconds=900)
     assert seen()["latency"].value == 900
     assert opened() == ["latency"]
@@ -146,3 +155,18 @@ def test_volume_and_latency_and_cost(serving, film, site) -> None:
     )
     studies_of(site, 3)
     assert "volume" in (seen() and opened())
+
+
+def test_what_judging_costs_is_kept_by_the_workers_that_judge(serving, film, site, monkeypatch) -> None:
+    film(30)
+    clock = iter((1.0, 1.6, 2.0, 2.4, 3.0))
+    monkeypatch.setattr(costs.time, "process_time", lambda: next(clock))
+    with spent_on(serving.pk, 8):
+        pass
+    with spent_on(serving.pk, 2):
+        pass
+    with pytest.raises(ValueError, match="no probability"), spent_on(serving.pk, 5):
+        raise ValueError("no probability")
+    told = seen()["cost"]
+    assert (told.value, told.n) == (pytest.approx(0.1), 10)
+    assert told.says == "10 films of 24 hours, of every site"

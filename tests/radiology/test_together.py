@@ -10,6 +10,7 @@ import pytest
 
 from apps.core import node
 from apps.core.clock import now
+from apps.modelops.models import HourlyCost
 from apps.radiology import decoding
 from apps.radiology.inference import Champion
 from apps.radiology.models import Analysis, Finding, Instance, Status
@@ -69,6 +70,7 @@ def test_it_works(judge, waiting) -> None:
     for one in films:
         analyse_instance(one.pk)  # the other bells find nothing to do
     assert (judge.shown, Analysis.objects.count()) == ([5], 5)
+    assert HourlyCost.objects.get().n == 5  # what the network cost is kept once for all
 
 
 def test_without_the_batch_each_would_go_alone(judge, waiting, monkeypatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,12 @@ from apps.core.clock import now
 from apps.fraud.models import FraudLabel
 from apps.fraud.services.frozen import decided_frame
 from apps.modelops.models import DatasetSnapshot
-from apps.modelops.services.datasets import new_dataset_folder, register_dataset
+from apps.modelops.services.datasets import (
+    check_unchanged,
+    new_dataset_folder,
+    register_dataset,
+    told_of_base,
+)
 from apps.modelops.services.heldout import hold_periods, periods_held
 
 if TYPE_CHECKING:
@@ -31,28 +36,40 @@ WHOSE = {"analyst": "analyst", "": "silence"}  # whoever else speaks is outside
 
 
 def export_decided(
-    site: Site, name: str, includes: frozenset[str], by: User, tell: Callable[[int, int], None]
-) -> DatasetSnapshot:
+    site: Site, name: str, includes: frozenset[str], by: User, tell: Callable[[int, int], None],
+    base: DatasetSnapshot | None = None,
+) -> DatasetSnapshot:  # fmt: skip
     """As the form on the models page asks. Raises as `freeze_decided`."""
-    return freeze_decided(site, name, MATURE, includes=includes, actor=by, tell=tell)
+    return freeze_decided(site, name, MATURE, includes=includes, actor=by, tell=tell, base=base)
 
 
 def freeze_decided(
     site: Site, name: str, mature: timedelta, *, includes: frozenset[str] = ALL, actor: Actor = None,
-    tell: Callable[[int, int], None] | None = None,
+    tell: Callable[[int, int], None] | None = None, base: DatasetSnapshot | None = None,
 ) -> DatasetSnapshot:  # fmt: skip
     """What the site decided. `includes`: analyst, outside (whose word counts), silence (of a mature payment);
-    what the others say leaves a payment unknown.
+    what the others say leaves a payment unknown. Where silence counts, what is not mature yet waits: of it
+    only frauds are known. `base`: whose payments come too.
 
     Raises LynceusError for a bad or taken name, ValueError where nothing was decided.
     """
+    from ml.fraud.joining import held_by, joined
+
     new_dataset_folder(site, "fraud", name)  # a taken name is said before anything is read
     as_of = now()
     frame = decided_frame(site, mature, tell)
     whose = frame["label_source"].map(lambda source: WHOSE.get(source, "outside"))
     frame.loc[~whose.isin(includes), "fraud"] = None
     more = {"from": "decisions", "as_of": as_of.isoformat(), "included": sorted(includes)}
-    return freeze_payments(site, name, frame, actor=actor, more=more, provenance={"analysts": _authors(site)})
+    provenance = {"analysts": _authors(site), **told_of_base(base)}
+    held: list[Period] = []
+    if base is not None:
+        folder = check_unchanged(base)
+        frame, held = joined(frame, folder), held_by(folder)
+    return freeze_payments(
+        site, name, frame, actor=actor, more=more, provenance=provenance, held=held,
+        until=as_of - mature if "silence" in includes else None,
+    )  # fmt: skip
 
 
 def _authors(site: Site) -> int:
@@ -64,18 +81,22 @@ def _authors(site: Site) -> int:
 def freeze_payments(
     site: Site, name: str, frame: pd.DataFrame, *, stream: str = "", actor: Actor = None,
     more: Mapping[str, Any] | None = None, provenance: Mapping[str, Any] | None = None,
+    held: Sequence[Period] = (), until: datetime | None = None,
 ) -> DatasetSnapshot:  # fmt: skip
     """Canonical rows in time order. `stream` names payments that are not the site's own (simulated, or a
-    published set): only its own datasets hold its time out. `more` goes into the summary, `provenance` to
-    what the rows say of whose the labels are.
+    published set): only its own datasets hold its time out, and those in `held`. `more` goes into the
+    summary, `provenance` to what the rows say of whose the labels are. What came after `until` waits.
 
     Raises LynceusError for a bad or taken name.
     """
+    import pandas as pd
+
     from ml.fraud.importing import freeze_frame, periods_of
 
     folder = new_dataset_folder(site, "fraud", name)
-    held = held_of(site, stream)
-    frozen = freeze_frame(frame, folder, name, settings.TIME_ZONE, held, provenance)
+    held = [*held_of(site, stream), *held]
+    end = None if until is None else pd.Timestamp(until)
+    frozen = freeze_frame(frame, folder, name, settings.TIME_ZONE, held, provenance, end)
     with transaction.atomic():
         snapshot = register_dataset(
             site=site, domain="fraud", name=name, folder=folder, actor=actor,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.modelops.models.datasets import DatasetSnapshot, Freeze, HeldOutCase, HeldOutPeriod
 from apps.modelops.models.gate import GateRun, PromotionRequest
-from apps.modelops.models.jobs import JobEvent, TrainingJob
+from apps.modelops.models.jobs import CrossValidation, JobEvent, TrainingJob
 from apps.modelops.models.retraining import Retraining, RetrainingPolicy
 from apps.modelops.models.versions import ImportedVersion, Model, ModelVersion, Promotion
 from apps.modelops.models.watch import (
@@ -12,6 +12,7 @@ from apps.modelops.models.watch import (
     AlarmLimit,
     AlarmNews,
     AlarmReceiver,
+    HourlyCost,
     WatchReading,
     WatchRound,
 )
@@ -21,11 +22,13 @@ __all__ = [
     "AlarmLimit",
     "AlarmNews",
     "AlarmReceiver",
+    "CrossValidation",
     "DatasetSnapshot",
     "Freeze",
     "GateRun",
     "HeldOutCase",
     "HeldOutPeriod",
+    "HourlyCost",
     "ImportedVersion",
     "JobEvent",
     "Model",

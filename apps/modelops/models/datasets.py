@@ -85,6 +85,10 @@ class Freeze(models.Model):
     domain = models.CharField(max_length=20)
     name = models.SlugField(max_length=60)
     includes = models.JSONField(default=list, help_text="Which of what the domain offers to include.")
+    base = models.ForeignKey(
+        DatasetSnapshot, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
+        help_text="Brought along: its examples come too.",
+    )  # fmt: skip
     state = models.CharField(max_length=7, choices=State.choices, default=State.WAITING)
     tries = models.PositiveSmallIntegerField(default=0)
     done = models.PositiveIntegerField(default=0)

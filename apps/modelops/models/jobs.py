@@ -13,6 +13,28 @@ from apps.core.clock import now
 from apps.modelops.models.datasets import DatasetSnapshot
 
 
+class CrossValidation(models.Model):
+    """One configuration judged by a job for each of `folds` folds of the dataset's training part. Its jobs
+    are ordinary ones that make no version: folds are for judging."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="cross_validations")
+    dataset = models.ForeignKey(DatasetSnapshot, on_delete=models.PROTECT, related_name="cross_validations")
+    preset = models.CharField(max_length=20)
+    params = models.JSONField(default=dict)
+    seed = models.PositiveIntegerField(default=0)
+    folds = models.PositiveSmallIntegerField()
+    requested_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(folds__range=(2, 10)), name="two_to_ten_folds")
+        ]
+
+    def __str__(self) -> str:
+        return f"cross-validation {self.pk}"
+
+
 class TrainingJob(models.Model):
     """The table is the queue. Who holds the lease with the current fence may write, nobody else."""
 
@@ -42,6 +64,11 @@ class TrainingJob(models.Model):
         max_length=120, blank=True, default="", db_default="",
         help_text="The one device its holder trains on, as host/kind:index; empty for the processor.",
     )  # fmt: skip
+    cross_validation = models.ForeignKey(
+        CrossValidation, null=True, blank=True, on_delete=models.PROTECT, related_name="jobs"
+    )
+    fold = models.PositiveSmallIntegerField(null=True, blank=True, help_text="From 1, of a cross-validation.")
+    measured = models.JSONField(null=True, blank=True, help_text="What its fold was measured to be.")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     requested_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     cancel_requested = models.BooleanField(default=False)
@@ -80,7 +107,13 @@ class TrainingJob(models.Model):
                 fields=["device_slot"],
                 condition=Q(status="running") & ~Q(device_slot=""),
                 name="one_running_job_a_device",
-            )
+            ),
+            models.UniqueConstraint(fields=["cross_validation", "fold"], name="one_job_a_fold"),
+            models.CheckConstraint(
+                condition=Q(cross_validation=None, fold=None)
+                | Q(cross_validation__isnull=False, fold__isnull=False, fold__gte=1),
+                name="a_fold_is_of_a_cross_validation",
+            ),
         ]
 
     def __str__(self) -> str:

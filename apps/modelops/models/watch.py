@@ -40,6 +40,23 @@ class WatchReading(models.Model):
         return f"{self.measure} of {self.domain} in the hour of {self.hour}"
 
 
+class HourlyCost(models.Model):
+    """Processor seconds that workers spent on a version's answers in an hour, and over how many cases."""
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="+", db_index=False)
+    hour = models.DateTimeField()
+    n = models.PositiveBigIntegerField(default=0)
+    cpu_s = models.FloatField(default=0.0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["version", "hour"], name="cost_once_an_hour")
+        ]
+
+    def __str__(self) -> str:
+        return f"cost of version {self.version_id} in the hour of {self.hour}"
+
+
 class WatchRound(models.Model):
     """When a domain is looked at next. Whoever moves `due_at` ahead rings for it."""
 

@@ -24,7 +24,7 @@ from apps.modelops.registry import domain_named, load
 from apps.modelops.services.datasets import check_unchanged
 from apps.modelops.services.faults import said_of
 from apps.modelops.services.usage import Usage
-from ml.common.contracts import Cancelled, ProgressEvent, TrainRequest
+from ml.common.contracts import Cancelled, FoldRequest, ProgressEvent, TrainRequest
 
 SPEAK_EVERY_S = 0.5
 LOOK_EVERY_S = 2.0  # at the lease
@@ -79,7 +79,7 @@ def run(job_id: int, fence: int) -> int:
 
 
 def _train(job_id: int, fence: int, voice: _Voice) -> dict[str, Any]:
-    job = TrainingJob.objects.select_related("dataset__site").get(pk=job_id)
+    job = TrainingJob.objects.select_related("dataset__site", "cross_validation").get(pk=job_id)
     if job.fence != fence:
         raise LynceusError("lease_lost", "Another runner has this job.")
     folder = places.job_folder(job_id)
@@ -96,7 +96,11 @@ def _train(job_id: int, fence: int, voice: _Voice) -> dict[str, Any]:
         weights_dir=settings.LYNCEUS_BACKBONE_DIR,
         lineage=lineage(job.domain),
     )
-    result = load(domain_named(job.domain).trainer)(request, voice.progress)
+    domain = domain_named(job.domain)
+    if job.cross_validation is not None and job.fold is not None:
+        fold = FoldRequest(job.fold, job.cross_validation.folds, job.cross_validation.seed)
+        return {"metrics": dict(load(domain.fold_trainer)(request, fold, voice.progress))}
+    result = load(domain.trainer)(request, voice.progress)
     return {
         "artefact_dir": str(result.artefact_dir),
         "artefact_hash": result.artefact_hash,

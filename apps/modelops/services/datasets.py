@@ -16,6 +16,8 @@ from apps.core.errors import LynceusError
 from apps.modelops import places
 from apps.modelops.models import DatasetSnapshot
 
+TOGETHER = "together with"
+
 
 def new_dataset_folder(site: Site, domain: str, name: str) -> Path:
     """Where to write a new dataset. Raises LynceusError for a bad or taken name."""
@@ -74,6 +76,11 @@ def check_unchanged(snapshot: DatasetSnapshot) -> Path:
             status=409,
         )
     return folder
+
+
+def told_of_base(base: DatasetSnapshot | None) -> dict[str, str]:
+    """For the provenance of what is frozen together with it."""
+    return {} if base is None else {TOGETHER: base.name}
 
 
 def _taken(name: str) -> LynceusError:

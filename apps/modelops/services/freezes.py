@@ -17,7 +17,7 @@ from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.modelops.models import DatasetSnapshot, Freeze
 from apps.modelops.registry import Domain, domain_named, load
-from apps.modelops.services.datasets import new_dataset_folder
+from apps.modelops.services.datasets import new_dataset_folder, told_of_base
 
 log = structlog.get_logger(__name__)
 TASK = "modelops.freeze_dataset"
@@ -31,8 +31,12 @@ class Overtaken(Exception):
     """Another worker works on it by now."""
 
 
-def request_freeze(*, site: Site, domain: Domain, name: str, includes: Collection[str], by: User) -> Freeze:
-    """Raises LynceusError for a bad or taken name, for nothing to include, and while another one runs."""
+def request_freeze(
+    *, site: Site, domain: Domain, name: str, includes: Collection[str], by: User,
+    base: DatasetSnapshot | None = None,
+) -> Freeze:  # fmt: skip
+    """`base`: a dataset brought along, whose examples come too. Raises LynceusError for a bad or taken name,
+    for nothing to include, and while another one runs."""
     new_dataset_folder(site, domain.name, name)
     if not domain.exporter:
         raise LynceusError("no_exporter", f"{domain.name} datasets are frozen on the server.", status=422)
@@ -42,10 +46,10 @@ def request_freeze(*, site: Site, domain: Domain, name: str, includes: Collectio
     try:
         with transaction.atomic():
             freeze = Freeze.objects.create(
-                site=site, domain=domain.name, name=name, includes=sorted(includes), by=by, asked_at=at,
-                moved_at=at,
+                site=site, domain=domain.name, name=name, includes=sorted(includes), base=base, by=by,
+                asked_at=at, moved_at=at,
             )  # fmt: skip
-            detail = {"domain": domain.name, "name": name, "includes": sorted(includes)}
+            detail = {"domain": domain.name, "name": name, "includes": sorted(includes), **told_of_base(base)}
             record("dataset.asked", site=site, actor=by, subject=f"freeze:{freeze.pk}", detail=detail)
             ring(TASK, freeze.pk)
     except IntegrityError as error:
@@ -62,7 +66,7 @@ def run_freeze(pk: int) -> None:
         return
     try:
         dataset = _made(freeze) or load(domain_named(freeze.domain).exporter)(
-            freeze.site, freeze.name, frozenset(freeze.includes), freeze.by, _teller(freeze)
+            freeze.site, freeze.name, frozenset(freeze.includes), freeze.by, _teller(freeze), freeze.base
         )
     except (OperationalError, InterfaceError, Overtaken):
         raise
@@ -101,7 +105,7 @@ def _claim(pk: int) -> Freeze | None:
     )  # fmt: skip
     if not claimed:
         return None
-    freeze = Freeze.objects.select_related("site", "by").get(pk=pk)
+    freeze = Freeze.objects.select_related("site", "by", "base__site").get(pk=pk)
     if freeze.tries > TRIES_MAX:
         _end(freeze, Freeze.State.FAILED, fault=f"Its worker died {TRIES_MAX} times.")
         return None

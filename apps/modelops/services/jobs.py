@@ -21,7 +21,7 @@ from apps.core.errors import LynceusError
 from apps.core.words import counted
 from apps.modelops import places
 from apps.modelops.devices import slot_for
-from apps.modelops.models import DatasetSnapshot, JobEvent, Model, ModelVersion, TrainingJob
+from apps.modelops.models import CrossValidation, DatasetSnapshot, JobEvent, Model, ModelVersion, TrainingJob
 from apps.modelops.registry import domain_named
 from apps.modelops.selectors import claimable_jobs
 from apps.modelops.services.leftovers import forget_checkpoints, forget_run
@@ -52,8 +52,10 @@ def request_training(
     device: str = TrainingJob.Device.AUTO,
     by: User | None = None,
     ring_worker: bool = True,
+    fold_of: tuple[CrossValidation, int] | tuple[None, None] = (None, None),
 ) -> TrainingJob:
-    """Queue a job. Raises LynceusError for a preset, parameters or a device that are not to be had."""
+    """Queue a job, perhaps for one fold of a cross-validation. Raises LynceusError for a preset, parameters
+    or a device that are not to be had."""
     domain = domain_named(dataset.domain)
     if preset not in domain.presets:
         known = ", ".join(domain.presets)
@@ -68,7 +70,7 @@ def request_training(
         raise LynceusError("invalid_params", str(error), status=422) from error
     job = TrainingJob.objects.create(
         site=dataset.site, domain=dataset.domain, dataset=dataset, preset=preset, params=wanted, seed=seed,
-        device=device, requested_by=by,
+        device=device, requested_by=by, cross_validation=fold_of[0], fold=fold_of[1],
     )  # fmt: skip
     record("training.requested", site=dataset.site, actor=by, subject=f"job:{job.pk}")
     if ring_worker:
@@ -226,6 +228,13 @@ def finish_succeeded(
     record("version.made", site=job.site, actor=job.requested_by, subject=f"version:{version.pk}")
     forget_checkpoints(job)
     return version
+
+
+@transaction.atomic
+def finish_fold(job: TrainingJob, measured: Mapping[str, Any]) -> None:
+    """Its fold was measured: there is no version, and nothing more to go on from."""
+    _fenced(job, checkpoint_at=None, measured=dict(measured), **_over(job, Status.SUCCEEDED))
+    forget_checkpoints(job)
 
 
 def ring_for_waiting_jobs() -> int:

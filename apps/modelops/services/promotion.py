@@ -51,13 +51,7 @@ def ask_to_promote(version: ModelVersion, *, by: User, site: Site) -> PromotionR
     if model.champion_id == version.pk:
         raise LynceusError("already_champion", "This version serves already.", status=409)
     run = _evidence(version, model)
-    waiting = PromotionRequest.objects.filter(version__model=model, status=Status.OPEN)
-    if (open_one := waiting.select_related("version").first()) is not None:
-        raise LynceusError(
-            "request_open",
-            f"Version {open_one.version.number} waits to be promoted: that is decided first.",
-            status=409,
-        )
+    _require_none_open(model)
     asked = PromotionRequest.objects.create(version=version, gate_run=run, asked_by=by, asked_at=now())
     model.challenger = version
     model.save(update_fields=["challenger"])
@@ -71,13 +65,7 @@ def approve_promotion(request: PromotionRequest, *, by: User, site: Site) -> Non
     serves than the gate held it against, or for an artefact that is not whole."""
     model, asked = _open_request(request)
     _require_another(asked, by)
-    if asked.gate_run.champion_id != model.champion_id:
-        raise LynceusError(
-            "gate_outdated",
-            "Another version serves now than the gate held this one against: withdraw the request and check"
-            " again.",
-            status=409,
-        )
+    _require_same_champion(asked, model)
     _decide(asked, Status.PROMOTED, by)
     _serve(model, asked.version, by)
     _record("version.promoted", asked, by, site)
@@ -148,6 +136,26 @@ def _open_request(request: PromotionRequest) -> tuple[Model, PromotionRequest]:
     if asked.status != Status.OPEN:
         raise LynceusError("already_decided", "It was decided already: reload the page.", status=409)
     return model, asked
+
+
+def _require_none_open(model: Model) -> None:
+    waiting = PromotionRequest.objects.filter(version__model=model, status=Status.OPEN)
+    if (open_one := waiting.select_related("version").first()) is not None:
+        raise LynceusError(
+            "request_open",
+            f"Version {open_one.version.number} waits to be promoted: that is decided first.",
+            status=409,
+        )
+
+
+def _require_same_champion(asked: PromotionRequest, model: Model) -> None:
+    if asked.gate_run.champion_id != model.champion_id:
+        raise LynceusError(
+            "gate_outdated",
+            "Another version serves now than the gate held this one against: withdraw the request and check"
+            " again.",
+            status=409,
+        )
 
 
 def _require_another(asked: PromotionRequest, by: User) -> None:

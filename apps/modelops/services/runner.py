@@ -153,6 +153,9 @@ class _Supervisor:
 
     def _conclude(self, returncode: int) -> ModelVersion | None:
         if self.result is not None and returncode == 0:
+            if self.job.fold is not None:
+                jobs.finish_fold(self.job, self.result["metrics"])
+                return None
             try:
                 return jobs.finish_succeeded(
                     self.job,

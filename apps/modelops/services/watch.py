@@ -14,7 +14,7 @@ from apps.audit.services import record
 from apps.core.bell import ring
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.modelops.models import Alarm, AlarmLimit, ModelVersion, WatchReading, WatchRound
+from apps.modelops.models import Alarm, AlarmLimit, HourlyCost, ModelVersion, WatchReading, WatchRound
 from apps.modelops.registry import Domain, all_domains, domain_named, load
 from apps.modelops.selectors import champion
 from apps.modelops.services.alarms import close_alarm, open_alarm, open_alarms_of
@@ -54,6 +54,7 @@ def watch_domain(name: str) -> int:
         except Exception as error:  # what fails at one site says nothing of the next
             log.exception("watch_failed", domain=name, site=site.slug, error=type(error).__name__)
     WatchReading.objects.filter(domain=name, hour__lt=now() - KEPT).delete()
+    HourlyCost.objects.filter(version__model__domain=name, hour__lt=now() - KEPT).delete()
     return seen
 
 

@@ -12,6 +12,7 @@ import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from apps.modelops.services.costs import spent_on
 from apps.radiology.decoding import reduce_apart, start_decoders
 from apps.radiology.inference import NoAnswer, admits, current_champion, predict
 from apps.radiology.limits import file_limits
@@ -175,7 +176,9 @@ def _judge(read: Sequence[Ready | Outcome]) -> None:
             admitted.append(one)
         else:
             outcomes.append(Outcome(one.instance, Status.NOT_ANALYSED, verdict.code, verdict.reason))
-    for one, answer in zip(admitted, predict(model, [one.film for one in admitted]), strict=True):
+    with spent_on(model.version_id, len(admitted)):
+        answers = predict(model, [one.film for one in admitted])
+    for one, answer in zip(admitted, answers, strict=True):
         verdict = answer.verdict
         if verdict.accepted:
             outcomes.append(Outcome(one.instance, Status.ANALYSED, answer=answer))

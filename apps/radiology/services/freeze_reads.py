@@ -16,7 +16,7 @@ from apps.accounts.models import Site, User
 from apps.audit.services import Actor
 from apps.core.clock import now
 from apps.modelops.models import DatasetSnapshot
-from apps.modelops.services.datasets import new_dataset_folder
+from apps.modelops.services.datasets import check_unchanged, new_dataset_folder, told_of_base
 from apps.radiology.changes import rejected_uids
 from apps.radiology.models import (
     NOT_REJECTED,
@@ -42,20 +42,22 @@ Row = dict[str, Any]
 
 
 def export_reads(
-    site: Site, name: str, includes: frozenset[str], by: User, tell: Callable[[int, int], None]
-) -> DatasetSnapshot:
+    site: Site, name: str, includes: frozenset[str], by: User, tell: Callable[[int, int], None],
+    base: DatasetSnapshot | None = None,
+) -> DatasetSnapshot:  # fmt: skip
     """As the form on the models page asks. Raises as `freeze_reads`."""
-    return freeze_reads(site, name, actor=by, tell=tell, includes=includes)
+    return freeze_reads(site, name, actor=by, tell=tell, includes=includes, base=base)
 
 
 def freeze_reads(
     site: Site, name: str, *, actor: Actor = None, tell: Callable[[int, int], None] | None = None,
-    includes: frozenset[str] = ALL,
+    includes: frozenset[str] = ALL, base: DatasetSnapshot | None = None,
 ) -> DatasetSnapshot:  # fmt: skip
     """Every label of the site's reads, with the films it is of; a patient is in one part of all of them.
 
-    `includes`: signed, preliminary (reads), synthetic (studies); what is not named is left out. Raises
-    LynceusError for a bad or taken name, ValueError where no read has a label yet.
+    `includes`: signed, preliminary (reads), synthetic (studies); what is not named is left out. `base`: an
+    imported dataset whose films come too. Raises LynceusError for a bad or taken name, ValueError where no
+    read has a label yet.
     """
     from ml.radiology.importing import freeze_images
 
@@ -76,9 +78,10 @@ def freeze_reads(
         films = _root(site)
         made = freeze_images(
             films, table, findings, folder, name, dealing=dealing, rejected=rejected_uids(site),
-            weights=weights, tell=tell, provenance=_provenance(frozen.values()),
+            weights=weights, tell=tell, provenance=_provenance(frozen.values()) | told_of_base(base),
+            base=check_unchanged(base) if base else None,
         )  # fmt: skip
-    files = _kept(folder)
+    files = [file for file in _kept(folder) if file in frozen]
     with transaction.atomic():
         snapshot = register_films(
             site=site, name=name, folder=folder, made=made, dealing=dealing, actor=actor,

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from ml.common.contracts import TrainRequest
+from ml.common.control import SHUFFLED
 from ml.common.gate import LOCKED, Contender, GateReport, GateRequest
 from ml.fraud import gate_evidence
 from ml.fraud import train as train_module
@@ -22,15 +23,12 @@ from ml.fraud.gate_evidence import gate
 from ml.fraud.importing import freeze_frame, load_frozen
 
 
-def freeze(history: pd.DataFrame, folder: Path, *, shuffled: bool = False, locked: str = "test") -> Path:
+def freeze(history: pd.DataFrame, folder: Path, *, locked: str = "test") -> Path:
     """The later half of one part is locked."""
     freeze_frame(history, folder, "gate")
     frame = pd.read_parquet(folder / "events.parquet")
     part = frame["split"] == locked
     frame.loc[part & (frame["occurred_at"] > frame.loc[part, "occurred_at"].quantile(0.4)), "split"] = LOCKED
-    if shuffled:
-        rows = np.flatnonzero(frame["split"].isin(["train", "val"]))
-        frame.loc[rows, "fraud"] = np.random.default_rng(0).permutation(frame.loc[rows, "fraud"])
     return rewritten(folder, frame)
 
 
@@ -42,9 +40,9 @@ def rewritten(folder: Path, frame: pd.DataFrame) -> Path:
     return folder
 
 
-def train_on(dataset: Path, base: Path) -> Contender:
+def train_on(dataset: Path, base: Path, **changed: object) -> Contender:
     (base / "checkpoints").mkdir(parents=True)
-    params = {**PRESETS["tiny"], "epochs": 1, "trees": 10}
+    params = {**PRESETS["tiny"], "epochs": 1, "trees": 10, **changed}
     made = train_module.train(
         TrainRequest(dataset, base / "output", base / "checkpoints", params, device="cpu"), lambda event: None
     )
@@ -55,8 +53,9 @@ def train_on(dataset: Path, base: Path) -> Contender:
 def contenders(history, trained, tmp_path_factory) -> Mapping[str, Contender]:
     """The good one is the small model of the other tests: it has seen none of the locked days."""
     base = tmp_path_factory.mktemp("gate")
-    bad = train_on(freeze(history, base / "b", shuffled=True), base / "bad")
-    good = Contender(trained.artefact_dir, trained.artefact_hash, freeze(history, base / "g"))
+    dataset = freeze(history, base / "g")
+    bad = train_on(dataset, base / "bad", control=SHUFFLED)
+    good = Contender(trained.artefact_dir, trained.artefact_hash, dataset)
     return {"good": good, "bad": bad}
 
 

@@ -109,3 +109,26 @@ def test_the_trainer_never_sees_the_gate(request_for, monkeypatch) -> None:
 def test_without_the_lock_it_would(request_for, monkeypatch) -> None:
     monkeypatch.setattr(train, "taught", lambda frame: frame)
     assert "gate" in trained_on(request_for, monkeypatch)
+
+
+def test_what_is_not_mature_waits_for_its_labels() -> None:
+    """Of the last weeks only frauds are known: neither a test nor a gate is made of them."""
+    at = times(100)
+    until = at.iloc[0] + pd.Timedelta(days=60)
+    parts = pd.Series(split_by_time(at, plan(at, until=until)), index=at)
+    assert set(parts[parts.index >= until]) == {"waiting"}
+    assert parts[parts == "gate"].index.max() > until - pd.Timedelta(hours=12)
+    young = at.iloc[0] + pd.Timedelta(days=20)  # too little is mature: then all of it
+    assert plan(at, until=young) == plan(at)
+
+
+def test_a_hole_in_time_belongs_to_no_stretch() -> None:
+    """Data that was brought along ended long before the site decided its first payment."""
+    brought, own = times(50), times(50) + pd.Timedelta(days=400)
+    held = [one for one in plan(brought) if one.part in ("test", "gate")]
+    both = pd.concat([brought, own], ignore_index=True)
+    parts = pd.Series(split_by_time(both, plan(both, held), held))
+    since = parts[len(brought) :].value_counts(normalize=True)
+    assert since["gate"] == pytest.approx(0.10, abs=0.02)
+    assert since["test"] == pytest.approx(0.12, abs=0.02)
+    assert set(parts[: len(brought)]) == {"train", "held"}

@@ -14,6 +14,7 @@ import torch
 
 from ml.common.artefact import ArtefactError, open_artefact, write_artefact
 from ml.common.contracts import SCRATCH, Cancelled
+from ml.common.control import SHUFFLED
 from ml.radiology import fitting, predict
 from ml.radiology import train as train_module
 from ml.radiology.checkpoint import CHECKPOINT
@@ -21,7 +22,7 @@ from ml.radiology.config import PRESETS, TrainConfig
 from ml.radiology.dataset import SQUARES, Films, shuffled
 from ml.radiology.dicom import decode
 from ml.radiology.evaluate import evaluate
-from ml.radiology.importing import freeze_images
+from ml.radiology.importing import freeze_images, load_frozen
 from ml.radiology.model import open_network
 from ml.radiology.predict import RadiologyPredictor
 from ml.radiology.synthetic import LABELS
@@ -121,6 +122,25 @@ def test_heavy_films_teach_more_and_the_artefact_says_so(trained, request_for, f
     assert "weights" not in before.meta["dataset"]
     losses = [one.meta["metrics"]["history"][0]["train_loss"] for one in (opened, before)]
     assert losses[0] != losses[1]
+
+
+def test_a_control_experiment_learns_from_shuffled_labels(request_for, monkeypatch) -> None:
+    """What teaches and what chooses is dealt out anew; what judges in the end is as it was."""
+    request, seen = request_for(params={**PRESETS["tiny"], "control": SHUFFLED}), {}
+
+    def kept(network, films, train, choosing, *args, **kwargs):
+        seen.update(labels=films.labels, train=train)
+        raise Cancelled
+
+    monkeypatch.setattr(train_module, "fit_network", kept)
+    with pytest.raises(Cancelled):
+        train_module.train(request, lambda event: None)
+    dataset = load_frozen(request.dataset_dir).taught()
+    taught, test = seen["train"], np.flatnonzero(dataset.table["split"] == "test")
+    of = dataset.labels  # of each finding there are enough
+    assert (seen["labels"][taught] != of[taught]).any()
+    assert (seen["labels"][taught].sum(0) == of[taught].sum(0)).all()
+    assert (seen["labels"][test] == of[test]).all()
 
 
 def stop_in_epoch_two(event) -> None:

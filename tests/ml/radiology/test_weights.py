@@ -14,7 +14,7 @@ from safetensors.torch import save, save_file
 from ml.common.artefact import open_artefact
 from ml.radiology.config import FROM_SCRATCH, TrainConfig
 from ml.radiology.model import build_network
-from ml.radiology.train import _choose_backbone
+from ml.radiology.train import choose_backbone
 from ml.radiology.weights import WeightsError, fetch_weights, find_weights
 from tests.films import train_tiny
 
@@ -74,15 +74,15 @@ def test_training_starts_from_weights_and_says_so(request_for, tmp_path) -> None
 
 def test_auto_takes_the_network_there_are_weights_for(tmp_path) -> None:
     auto = TrainConfig()
-    scratch, none = _choose_backbone(auto, None)
+    scratch, none = choose_backbone(auto, None)
     assert (scratch.backbone, none) == (FROM_SCRATCH, None)
     assert scratch.learning_rate == pytest.approx(auto.learning_rate * auto.scratch_rate)
     save_file(imagenet_like("resnet18"), tmp_path / "resnet18.safetensors")
-    chosen, weights = _choose_backbone(auto, tmp_path)
+    chosen, weights = choose_backbone(auto, tmp_path)
     assert chosen == dataclasses.replace(auto, backbone="resnet18")
     assert weights is not None
     named = TrainConfig(backbone="efficientnet_b0")
-    without, none = _choose_backbone(named, tmp_path)
+    without, none = choose_backbone(named, tmp_path)
     assert (without.backbone, none) == ("efficientnet_b0", None)
 
 

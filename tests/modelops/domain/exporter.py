@@ -12,14 +12,15 @@ import pandas as pd
 from apps.accounts.models import Site, User
 from apps.core.clock import now
 from apps.modelops.models import DatasetSnapshot
-from apps.modelops.services.datasets import new_dataset_folder, register_dataset
+from apps.modelops.services.datasets import new_dataset_folder, register_dataset, told_of_base
 
 SAID = {"signed reads": 12, "preliminary reads": 3}
 
 
 def export(
-    site: Site, name: str, includes: frozenset[str], by: User, tell: Callable[[int, int], None]
-) -> DatasetSnapshot:
+    site: Site, name: str, includes: frozenset[str], by: User, tell: Callable[[int, int], None],
+    base: DatasetSnapshot | None,
+) -> DatasetSnapshot:  # fmt: skip
     if name == "empty":
         raise ValueError("Nobody has said anything yet.")
     if name == "full":
@@ -31,7 +32,10 @@ def export(
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps(sorted(includes)))
     parts = {"train": 2, "gate": 1}
-    summary = {"n": 3, "as_of": now().isoformat(), "splits": parts, "parts": {"train": {"films": 2}}}
+    summary = {
+        "n": 3, "as_of": now().isoformat(), "splits": parts, "parts": {"train": {"films": 2}},
+        "provenance": told_of_base(base),
+    }  # fmt: skip
     return register_dataset(site=site, domain="testing", name=name, folder=folder, summary=summary, actor=by)
 
 

@@ -12,7 +12,14 @@ from typing import Any
 
 from apps.modelops.registry import Domain, Include, Phase, register_domain
 from ml.common.artefact import open_artefact, write_artefact
-from ml.common.contracts import SCRATCH, ProgressCallback, ProgressEvent, TrainRequest, TrainResult
+from ml.common.contracts import (
+    SCRATCH,
+    FoldRequest,
+    ProgressCallback,
+    ProgressEvent,
+    TrainRequest,
+    TrainResult,
+)
 from ml.common.gate import GateLine, GateReport, GateRequest, locked_line
 from ml.common.options import choice, from_params, option
 from ml.fraud.contracts import EvaluationReport
@@ -40,6 +47,7 @@ def register() -> None:
         Domain(
             name="testing",
             trainer="tests.modelops.domain.trainer:train",
+            fold_trainer="tests.modelops.domain.trainer:train_fold",
             evaluator="tests.modelops.domain.trainer:evaluate",
             presets={"tiny": {"how": "well"}, "slow": {"epochs": 9}},
             check_params=check_params,
@@ -105,6 +113,16 @@ def train(request: TrainRequest, progress: ProgressCallback) -> TrainResult:
     if how == "forges":
         (request.output_dir / "trees.ubj").write_bytes(b"y")
     return TrainResult(request.output_dir, artefact_hash, {"test": {"auc": 0.5}})
+
+
+def train_fold(request: TrainRequest, fold: FoldRequest, progress: ProgressCallback) -> dict[str, Any]:
+    """Measures 0.6, 0.7, ... fold by fold; of those that die the second does."""
+    progress(ProgressEvent("train", epoch=1, epochs=1, metrics={"train_loss": 1.0}))
+    if request.params.get("how") == "dies" and fold.number == 2 and not request.resume:
+        keep(request, progress)
+        os._exit(9)
+    told = {"seed": request.seed, "dealt_by": fold.seed, "folds": fold.folds, "resumed": request.resume}
+    return {"auc": 0.5 + fold.number / 10, "ap": None, "n": 10, "n_train": 15, "n_choose": 5, **told}
 
 
 def keep(request: TrainRequest, progress: ProgressCallback) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from django.core.management import CommandError, call_command
@@ -25,10 +26,11 @@ from apps.radiology.models import (
 )
 from apps.radiology.read_news import read_news
 from apps.radiology.services.datasets import dealing_of
-from apps.radiology.services.freeze_reads import export_reads, patient_key, who_of
-from ml.radiology.importing import load_frozen
+from apps.radiology.services.freeze_reads import export_reads, freeze_reads, patient_key, who_of
+from ml.radiology.importing import freeze_images, load_frozen
 from ml.radiology.reader_labels import WEIGHT_MAX
 from ml.radiology.splits import part_of, split
+from ml.radiology.synthetic import LABELS, write_films
 
 
 def freeze(name: str = "reads") -> DatasetSnapshot:
@@ -108,6 +110,40 @@ def test_what_may_not_teach_is_not_there(two, table, how) -> None:
     assert set(FrozenLabel.objects.filter(dataset__name="after").values_list("read", flat=True)) == {
         two[1].reads.get().pk
     }
+
+
+def test_films_brought_along_teach_with_what_was_read_here(two, table, site, tmp_path) -> None:
+    """Each keeps its part; of a film in both the word of who read it here stands."""
+    call_command("simulate_films", "--name", "brought", "--films", "40", "--workers", "1")
+    base = DatasetSnapshot.objects.get(name="brought")
+    before = load_frozen(dataset_folder(site, "radiology", "brought"))
+    made = freeze_reads(site, "both", base=base)
+    both = load_frozen(dataset_folder(site, "radiology", "both"))
+    assert len(both.table) == len(before.table) + 2
+    assert set(both.findings) == set(before.findings) | {"Effusion", "Nodule"}
+    old = both.table[both.table["file"].str.startswith("brought/")]
+    assert list(old["split"]) == list(before.table["split"])
+    for row, was in ((int(old.index[0]), 0), (int(old.index[-1]), len(before.table) - 1)):
+        assert (both.film(row) == before.film(was)).all()
+        for finding in before.findings:
+            said = before.labels[was, before.findings.index(finding)]
+            assert both.labels[row, both.findings.index(finding)] == said
+    assert made.summary["provenance"]["together with"] == "brought"
+    assert FrozenLabel.objects.filter(dataset=made).count() == 4
+
+
+def test_a_film_that_is_in_both_is_there_once(tmp_path) -> None:
+    folder = tmp_path / "films"
+    labels = write_films(folder, 12, seed=3, rows=128, workers=1)
+    freeze_images(folder, labels, list(LABELS), tmp_path / "all", "all")
+    some = tmp_path / "some.csv"
+    some.write_text("".join(labels.read_text().splitlines(keepends=True)[:4]))
+    freeze_images(folder, some, [LABELS[0]], tmp_path / "both", "both", base=tmp_path / "all")
+    both = load_frozen(tmp_path / "both")
+    assert len(both.table) == 12
+    assert both.table["pixel_sha256"].is_unique
+    assert np.isnan(both.labels[:3, 1:]).all()  # what was said newly says nothing of the others
+    assert not np.isnan(both.labels[3:]).any()
 
 
 def test_without_the_rules_it_would_be(two, table, monkeypatch) -> None:

@@ -10,10 +10,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
+from apps.core.words import counted
+from apps.modelops.folds import Spread, as_json, spreads_of
 from apps.modelops.lines import progress_line
 from apps.modelops.models import DatasetSnapshot, ModelVersion, TrainingJob
-from apps.modelops.selectors import dataset_named, lease_left_s, unfinished_job
+from apps.modelops.selectors import dataset_named, jobs_of_folds, lease_left_s, unfinished_job
 from apps.modelops.services.control import request_resume
+from apps.modelops.services.folds import cancel_folds, request_folds
 from apps.modelops.services.jobs import request_training, wanted_params
 from apps.modelops.services.promotion import install_first_champion, require_no_champion
 from apps.modelops.services.runner import run_next
@@ -38,7 +41,14 @@ class Command(BaseCommand):
             action="store_true",
             help="Go on with an unfinished or paused job of the same kind, if any; Ctrl-C leaves it so.",
         )
-        parser.add_argument("--json", type=Path, dest="out", help="Write {version, job} here.")
+        parser.add_argument(
+            "--folds",
+            type=int,
+            help="Judge it by so many folds of the training part, 2 to 10, and make no version.",
+        )
+        parser.add_argument(
+            "--json", type=Path, dest="out", help="Write {version, job}, or what the folds came to, here."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -48,6 +58,10 @@ class Command(BaseCommand):
 
     def _train(self, *, domain: str, dataset: str, out: Path | None, **options: Any) -> None:
         site = site_named(options["site"])
+        if options["folds"] is not None:
+            if options["promote"] or options["resume"]:
+                raise CommandError("--folds makes no version: it goes with neither --promote nor --resume.")
+            return self._judge(dataset_named(site, domain, dataset), out, options)
         if options["promote"]:
             require_no_champion(domain)  # now, and not after hours of training
         job = self._job(dataset_named(site, domain, dataset), options)
@@ -59,6 +73,29 @@ class Command(BaseCommand):
         self.stdout.write(f"{domain} version {version.number} made by job {job.pk}.")
         if out:
             out.write_text(json.dumps({"version": version.number, "job": job.pk}))
+        return None
+
+    def _judge(self, dataset: DatasetSnapshot, out: Path | None, options: Mapping[str, Any]) -> None:
+        crossed = request_folds(
+            dataset=dataset, folds=options["folds"], preset=options["preset"],
+            params=_params(options["param"]), seed=options["seed"], device=options["device"],
+            ring_worker=False,
+        )  # fmt: skip
+        try:
+            for job in jobs_of_folds(crossed):
+                self.stdout.write(f"Fold {job.fold} of {crossed.folds}, job {job.pk}.")
+                self._finished(job, resumable=False)
+        except KeyboardInterrupt:
+            cancel_folds(crossed, by=None)
+            raise
+        jobs = jobs_of_folds(crossed)
+        document = {"cross_validation": crossed.pk, "folds": [job.measured for job in jobs], **as_json(jobs)}
+        for one in spreads_of(jobs):
+            self.stdout.write(f"{one.title}: {_span(one)} over {counted(one.n, 'fold')}.")
+        if out:
+            out.write_text(json.dumps(document))
+        if lost := [job for job in jobs if job.status != TrainingJob.Status.SUCCEEDED]:
+            raise CommandError(" ".join(str(self._failure(job)) for job in lost))
 
     def _job(self, dataset: DatasetSnapshot, options: Mapping[str, Any]) -> TrainingJob:
         preset, seed, given = options["preset"], options["seed"], _params(options["param"])
@@ -103,6 +140,12 @@ class Command(BaseCommand):
 
     def _show(self, progress: Mapping[str, Any]) -> None:
         self.stdout.write(progress_line(progress))
+
+
+def _span(one: Spread) -> str:
+    low, high = one.mean.low, one.mean.high
+    told = "" if low is None or high is None else f" ({low:.4f} to {high:.4f})"
+    return f"{one.mean.value:.4f}{told}"
 
 
 def _params(given: list[str]) -> dict[str, Any]:
