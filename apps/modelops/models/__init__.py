@@ -5,10 +5,12 @@ from __future__ import annotations
 from apps.modelops.models.datasets import DatasetSnapshot, Freeze, HeldOutCase, HeldOutPeriod
 from apps.modelops.models.gate import GateRun, PromotionRequest
 from apps.modelops.models.jobs import JobEvent, TrainingJob
+from apps.modelops.models.shadow import FollowingRun, RunEnd
 from apps.modelops.models.versions import Model, ModelVersion, Promotion
 
 __all__ = [
     "DatasetSnapshot",
+    "FollowingRun",
     "Freeze",
     "GateRun",
     "HeldOutCase",
@@ -18,5 +20,6 @@ __all__ = [
     "ModelVersion",
     "Promotion",
     "PromotionRequest",
+    "RunEnd",
     "TrainingJob",
 ]
