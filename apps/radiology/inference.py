@@ -7,15 +7,20 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import structlog
 from django.conf import settings
 
+from apps.core.errors import LynceusError
 from apps.core.status import note_loaded
+from apps.modelops.models import ModelVersion
+from apps.modelops.places import artefact_folder
 from apps.modelops.registry import load
 from apps.modelops.selectors import artefact_dir, champion
+from ml.common.artefact import ArtefactError
 from ml.common.devices import serving_device
 from ml.radiology.contracts import (
     ACCEPTED,
@@ -88,6 +93,25 @@ def current_champion() -> Champion | NoAnswer:
         form = f", {version.variant}" if version.variant else ""
         note_loaded("radiology model", f"version {version.number}{form}")
         return _loaded
+
+
+def challenger(version: ModelVersion) -> Champion:
+    """Of the version in shadow, in the form that is chosen for it; kept: what follows the films asks for it
+    every few seconds. Raises LynceusError for an artefact that cannot be loaded, whatever is wrong with it.
+    """
+    try:
+        return _challenger(version.pk, version.artefact_hash, version.variant)
+    except Exception as error:
+        code = error.code if isinstance(error, ArtefactError) else type(error).__name__
+        said = error.message if isinstance(error, ArtefactError) else "The artefact cannot be loaded."
+        log.warning("shadow_unreadable", version=version.number, code=code)
+        raise LynceusError("model_unreadable", said, status=409) from error
+
+
+@lru_cache(maxsize=1)
+def _challenger(version_id: int, artefact_hash: str, variant: str) -> Champion:
+    predictor = load_predictor(artefact_folder(artefact_hash), artefact_hash, variant)
+    return Champion(version_id, artefact_hash, predictor, variant)
 
 
 def load_predictor(folder: Path, artefact_hash: str, variant: str) -> Predictor:
