@@ -36,6 +36,9 @@ RETRY_LOAD_S = 30.0
 
 
 class Predictor(Protocol):
+    @property
+    def variant(self) -> str: ...
+
     def judge(self, films: Sequence[SmallFilm]) -> list[ImagePrediction]: ...
 
     def admits(self, header: InstanceHeader) -> GateVerdict: ...
@@ -46,7 +49,8 @@ class Champion:
     version_id: int
     artefact_hash: str
     predictor: Predictor
-    variant: str = ""
+    variant: str = ""  # that is chosen; `form` is what computes
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Answer:
     version_id: int
     findings: tuple[FindingScore, ...]
     verdict: GateVerdict = ACCEPTED
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ def current_champion() -> Champion | NoAnswer:
             log.exception("model_unreadable", version=version.number, variant=version.variant)
             _failed = (wanted, time.monotonic() + RETRY_LOAD_S)
             return NoAnswer("model_unreadable")
-        _loaded = Champion(version.pk, version.artefact_hash, predictor, version.variant)
+        _loaded = Champion(version.pk, version.artefact_hash, predictor, version.variant, _form_of(predictor))
         log.info("model_loaded", version=version.number, variant=version.variant)
         form = f", {version.variant}" if version.variant else ""
         note_loaded("radiology model", f"version {version.number}{form}")
@@ -123,6 +128,11 @@ def load_predictor(folder: Path, artefact_hash: str, variant: str) -> Predictor:
     return made
 
 
+def _form_of(predictor: Predictor) -> str:
+    """On another device than the processor torch computes, whatever was chosen."""
+    return predictor.variant if serving_device(settings.LYNCEUS_DEVICE) == "cpu" else "torch"
+
+
 def admits(model: Champion, header: InstanceHeader) -> GateVerdict:
     """Whether the model was validated on patients such as the header's."""
     return model.predictor.admits(header)
@@ -137,4 +147,4 @@ def predict(model: Champion, films: Sequence[SmallFilm]) -> list[Answer]:
     for finding in (one for prediction in predictions for one in prediction.findings):
         if not (math.isfinite(finding.probability) and 0.0 <= finding.probability <= 1.0):
             raise ValueError("the model's answer is not a probability")
-    return [Answer(model.version_id, one.findings, one.verdict) for one in predictions]
+    return [Answer(model.version_id, one.findings, one.verdict, model.form) for one in predictions]
