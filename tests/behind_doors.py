@@ -121,6 +121,7 @@ class Things:
     reporting: ReportPolicy
     job: TrainingJob
     version: ModelVersion
+    film_version: ModelVersion
     promotion: PromotionRequest
     freeze: Freeze
     alarm: Alarm
@@ -133,7 +134,8 @@ def make_things(site: Site) -> Things:
     )
     source = Source.objects.create(site=site, slug=site.slug, name=site.name)
     study, instance = _film(site)
-    job, version = _model(site)
+    job, version = _model(site, "fraud")
+    _, film_version = _model(site, "radiology")
     _called(instance, version)
     user = User.objects.create_user(f"someone@{site.slug}.example", site=site, role=Role.AUDITOR)
     read = _signed(study, user)
@@ -182,6 +184,7 @@ def make_things(site: Site) -> Things:
         reporting=ReportPolicy.objects.create(site=site),
         job=job,
         version=version,
+        film_version=film_version,
         promotion=_promotion(version, user),
         freeze=Freeze.objects.create(
             site=site, domain="fraud", name="y", state="failed", by=user, asked_at=now(), moved_at=now()
@@ -374,10 +377,10 @@ def _disposed(alert: Alert, by: User) -> Disposition:
     return made
 
 
-def _model(site: Site) -> tuple[TrainingJob, ModelVersion]:
-    dataset = DatasetSnapshot.objects.create(site=site, domain="fraud", name="x", manifest_sha256="")
-    job = TrainingJob.objects.create(site=site, domain="fraud", dataset=dataset, preset="tiny")
-    model, _ = Model.objects.get_or_create(domain="fraud")
+def _model(site: Site, domain: str) -> tuple[TrainingJob, ModelVersion]:
+    dataset = DatasetSnapshot.objects.create(site=site, domain=domain, name="x", manifest_sha256="")
+    job = TrainingJob.objects.create(site=site, domain=domain, dataset=dataset, preset="tiny")
+    model, _ = Model.objects.get_or_create(domain=domain)
     version = ModelVersion.objects.create(
         model=model, number=site.pk, artefact_hash=f"{site.pk:064d}", dataset=dataset, job=job
     )

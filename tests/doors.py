@@ -139,6 +139,7 @@ def parameters(door: str, things: Things) -> dict[str, Any]:
         "/models/promotions/*": {"request_id": things.promotion.pk},
         "/fraud/operating/*": {"version_id": things.version.pk, "name": "rates"},
         "/fraud/shadow/*": {"version_id": things.version.pk, "name": "scores"},
+        "/radiology/shadow/*": {"version_id": things.film_version.pk, "name": "scores"},
         "/fraud/operating/proposals/*": {"proposal_id": things.proposal.pk},
         "/models/datasets/*": {"dataset_id": things.version.dataset_id},
         "/models/freezes/*": {"freeze_id": things.freeze.pk},

@@ -38,7 +38,8 @@ class CheckResult:
 Check = Callable[[], str]
 _readiness: dict[str, Check] = {}
 _status: dict[str, Check] = {}
-_queue_ages: dict[str, Callable[[], tuple[int, float | None]]] = {}
+Waiting = Callable[[], tuple[int, float | None]]
+_queue_ages: dict[str, list[Waiting]] = {}
 
 
 def register_check(name: str, check: Check, *, readiness: bool = False) -> None:
@@ -46,9 +47,10 @@ def register_check(name: str, check: Check, *, readiness: bool = False) -> None:
     (_readiness if readiness else _status)[name] = check
 
 
-def register_queue_age(queue: str, ask: Callable[[], tuple[int, float | None]]) -> None:
-    """`ask()` returns (pending rows in the database, age of the oldest in seconds or None)."""
-    _queue_ages[queue] = ask
+def register_queue_age(queue: str, ask: Waiting) -> None:
+    """`ask()` returns (pending rows in the database, age of the oldest in seconds or None). Several parts may
+    have work on one queue."""
+    _queue_ages.setdefault(queue, []).append(ask)
 
 
 def run_checks(*, everything: bool) -> list[CheckResult]:
@@ -98,7 +100,13 @@ def _alive(process: str, nodes: dict[str, list[str]] | None) -> bool | None:
 
 def queue_ages() -> dict[str, tuple[int, float | None]]:
     """Per queue: rows that wait in the database, and the age of the oldest in seconds."""
-    return {queue: _queue_ages[queue]() if queue in _queue_ages else (0, None) for queue in QUEUES}
+    return {queue: _waiting(_queue_ages.get(queue, [])) for queue in QUEUES}
+
+
+def _waiting(parts: list[Waiting]) -> tuple[int, float | None]:
+    answers = [ask() for ask in parts]
+    ages = [age_s for _, age_s in answers if age_s is not None]
+    return sum(pending for pending, _ in answers), max(ages, default=None)
 
 
 def queue_report(nodes: dict[str, list[str]] | None) -> list[dict[str, Any]]:

@@ -11,11 +11,11 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, Site
-from apps.fraud.models import RunEnd, ShadowRun
+from apps.fraud.models import ShadowRun
 from apps.fraud.services.shadow import end_shadow, start_shadow
 from apps.fraud.shadow import agreement_of, correlation, latest_run, pairs_of, waiting_age
 from apps.fraud.shadow_figures import CHARTS, chart_of, days_of, table_of
-from apps.modelops.models import ModelVersion
+from apps.modelops.models import ModelVersion, RunEnd
 from apps.modelops.selectors import version_for
 
 

@@ -26,6 +26,8 @@ class RadiologyConfig(AppConfig):
         from apps.radiology.services.priors import peers_answer, ring_prior_fetches
         from apps.radiology.services.quiet import complete_quiet_studies
         from apps.radiology.services.results import ring_results
+        from apps.radiology.services.shadow import ring_shadow
+        from apps.radiology.shadow import waiting_age
         from apps.radiology.watched import MEASURES
         from ml.radiology.card import INTENDED_USE, LIMITS
         from ml.radiology.config import PRESETS, TrainConfig
@@ -72,10 +74,12 @@ class RadiologyConfig(AppConfig):
                 watcher="apps.radiology.model_watch:watch",
                 reliability="apps.radiology.model_watch:reliability",
                 measures=MEASURES,
+                shadow_page="radiology:shadow",
             )
         )
         register_beginning("imaging", begin)
         register_queue_age("imaging", queue_age)
+        register_queue_age("shadow", waiting_age)
         register_sweeper("radiology.open", ring_overdue)
         register_sweeper("radiology.quiet", complete_quiet_studies)
         register_sweeper("radiology.results", ring_results)
@@ -85,6 +89,7 @@ class RadiologyConfig(AppConfig):
         register_sweeper("radiology.critical", escalate_overdue)
         register_sweeper("radiology.priors", ring_prior_fetches)
         register_sweeper("radiology.exports", ring_exports)
+        register_sweeper("radiology.shadow", ring_shadow)
         register_sweeper("radiology.uploads", clear_uploads)
         register_sweeper("radiology.incoming", clear_half_received)
         register_check("radiology model", model_in_service)

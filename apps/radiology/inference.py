@@ -7,15 +7,20 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import structlog
 from django.conf import settings
 
+from apps.core.errors import LynceusError
 from apps.core.status import note_loaded
+from apps.modelops.models import ModelVersion
+from apps.modelops.places import artefact_folder
 from apps.modelops.registry import load
 from apps.modelops.selectors import artefact_dir, champion
+from ml.common.artefact import ArtefactError
 from ml.common.devices import serving_device
 from ml.radiology.contracts import (
     ACCEPTED,
@@ -31,6 +36,9 @@ RETRY_LOAD_S = 30.0
 
 
 class Predictor(Protocol):
+    @property
+    def variant(self) -> str: ...
+
     def judge(self, films: Sequence[SmallFilm]) -> list[ImagePrediction]: ...
 
     def admits(self, header: InstanceHeader) -> GateVerdict: ...
@@ -41,7 +49,8 @@ class Champion:
     version_id: int
     artefact_hash: str
     predictor: Predictor
-    variant: str = ""
+    variant: str = ""  # that is chosen; `form` is what computes
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ class Answer:
     version_id: int
     findings: tuple[FindingScore, ...]
     verdict: GateVerdict = ACCEPTED
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +93,30 @@ def current_champion() -> Champion | NoAnswer:
             log.exception("model_unreadable", version=version.number, variant=version.variant)
             _failed = (wanted, time.monotonic() + RETRY_LOAD_S)
             return NoAnswer("model_unreadable")
-        _loaded = Champion(version.pk, version.artefact_hash, predictor, version.variant)
+        _loaded = Champion(version.pk, version.artefact_hash, predictor, version.variant, _form_of(predictor))
         log.info("model_loaded", version=version.number, variant=version.variant)
         form = f", {version.variant}" if version.variant else ""
         note_loaded("radiology model", f"version {version.number}{form}")
         return _loaded
+
+
+def challenger(version: ModelVersion) -> Champion:
+    """Of the version in shadow, in the form that is chosen for it; kept: what follows the films asks for it
+    every few seconds. Raises LynceusError for an artefact that cannot be loaded, whatever is wrong with it.
+    """
+    try:
+        return _challenger(version.pk, version.artefact_hash, version.variant)
+    except Exception as error:
+        code = error.code if isinstance(error, ArtefactError) else type(error).__name__
+        said = error.message if isinstance(error, ArtefactError) else "The artefact cannot be loaded."
+        log.warning("shadow_unreadable", version=version.number, code=code)
+        raise LynceusError("model_unreadable", said, status=409) from error
+
+
+@lru_cache(maxsize=1)
+def _challenger(version_id: int, artefact_hash: str, variant: str) -> Champion:
+    predictor = load_predictor(artefact_folder(artefact_hash), artefact_hash, variant)
+    return Champion(version_id, artefact_hash, predictor, variant)
 
 
 def load_predictor(folder: Path, artefact_hash: str, variant: str) -> Predictor:
@@ -97,6 +126,11 @@ def load_predictor(folder: Path, artefact_hash: str, variant: str) -> Predictor:
     kind = load("ml.radiology.predict:RadiologyPredictor")
     made: Predictor = kind.load(folder, artefact_hash, device, variant)
     return made
+
+
+def _form_of(predictor: Predictor) -> str:
+    """On another device than the processor torch computes, whatever was chosen."""
+    return predictor.variant if serving_device(settings.LYNCEUS_DEVICE) == "cpu" else "torch"
 
 
 def admits(model: Champion, header: InstanceHeader) -> GateVerdict:
@@ -113,4 +147,4 @@ def predict(model: Champion, films: Sequence[SmallFilm]) -> list[Answer]:
     for finding in (one for prediction in predictions for one in prediction.findings):
         if not (math.isfinite(finding.probability) and 0.0 <= finding.probability <= 1.0):
             raise ValueError("the model's answer is not a probability")
-    return [Answer(model.version_id, one.findings, one.verdict) for one in predictions]
+    return [Answer(model.version_id, one.findings, one.verdict, model.form) for one in predictions]

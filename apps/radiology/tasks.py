@@ -4,6 +4,7 @@ from apps.radiology.services.analyse import analyse_instance as analyse
 from apps.radiology.services.dispatches import send_due
 from apps.radiology.services.documents import make_due_documents
 from apps.radiology.services.fetch import fetch_due_priors
+from apps.radiology.services.follow import follow_analyses as follow
 from apps.radiology.services.make_exports import make_due_exports
 from apps.radiology.services.results import make_due_results
 
@@ -11,6 +12,11 @@ from apps.radiology.services.results import make_due_results
 @shared_task(name="radiology.analyse_instance")
 def analyse_instance(pk: int) -> None:
     analyse(pk)
+
+
+@shared_task(name="radiology.follow_analyses")
+def follow_analyses() -> None:
+    follow()
 
 
 @shared_task(name="radiology.make_results")

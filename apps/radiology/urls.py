@@ -13,6 +13,7 @@ from apps.radiology import (
     read_views,
     report_views,
     result_views,
+    shadow_views,
     views,
     worklist_views,
 )
@@ -54,6 +55,10 @@ urlpatterns = [
     path("quality/", quality_views.quality, name="quality"),
     path("quality/reliability.json", quality_views.reliability_curve, name="reliability"),
     path("quality/turnaround.json", quality_views.turnaround_curve, name="turnaround"),
+    path("shadow/<int:version_id>/", shadow_views.shadow, name="shadow"),
+    path("shadow/<int:version_id>/start/", shadow_views.start, name="start_shadow"),
+    path("shadow/<int:version_id>/stop/", shadow_views.stop, name="stop_shadow"),
+    path("shadow/<int:version_id>/<slug:name>.json", shadow_views.shadow_chart, name="shadow_chart"),
     path("reads/", quality_views.my_reads, name="my_reads"),
     path("studies/<uuid:public_id>/read/template/", report_views.use_template, name="use_template"),
     path("studies/<uuid:public_id>/read/critical/", communication_views.mark, name="mark_critical"),

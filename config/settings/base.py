@@ -282,6 +282,7 @@ CELERY_TASK_ROUTES = {
     "fraud.count_hours": {"queue": "default"},
     "fraud.follow_decisions": {"queue": "shadow"},
     "radiology.analyse_instance": {"queue": "imaging"},
+    "radiology.follow_analyses": {"queue": "shadow"},
     "radiology.make_results": {"queue": "default"},
     "radiology.make_reports": {"queue": "default"},
     "radiology.send_reports": {"queue": "exchange"},

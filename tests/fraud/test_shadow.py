@@ -121,7 +121,7 @@ def killed_once(monkeypatch, name: str) -> None:
     monkeypatch.setattr(follow, name, dies)
 
 
-@pytest.mark.parametrize("where", ["_memories", "_count", "_move_on"])
+@pytest.mark.parametrize("where", ["_memories", "_count", "move_on"])
 def test_a_killed_worker_loses_nothing_and_doubles_nothing(
     challenger, begin, post, monkeypatch, where
 ) -> None:

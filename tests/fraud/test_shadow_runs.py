@@ -7,7 +7,6 @@ import pytest
 from apps.audit.models import AuditEvent
 from apps.core.errors import LynceusError
 from apps.fraud.models import (
-    RunEnd,
     ShadowMemory,
     ShadowRun,
     ShadowScore,
@@ -16,6 +15,7 @@ from apps.fraud.services import shadow
 from apps.fraud.services.follow import follow_decisions
 from apps.fraud.services.shadow import end_shadow
 from apps.fraud.shadow import open_run, waiting_age
+from apps.modelops.models import RunEnd
 from apps.modelops.places import artefact_folder
 from tests.fraud.shadowing import begin as begin
 from tests.fraud.shadowing import challenger as challenger

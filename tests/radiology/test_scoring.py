@@ -15,7 +15,7 @@ from apps.modelops import places
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
 from apps.modelops.services.variants import choose_variant
 from apps.radiology import inference, scoring
-from apps.radiology.models import Finding, Status
+from apps.radiology.models import Analysis, Finding, Status
 from apps.radiology.services.analyse import analyse_instance
 from tests import films
 from tests.promoting import put_in_service
@@ -136,3 +136,19 @@ def test_what_cannot_be_scored_says_why(champion, archive, tmp_path) -> None:
     with pytest.raises(CommandError, match="neither a folder nor a tar"):
         score(archive / "hand.dcm", tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_a_film_keeps_the_form_that_computed_it(
+    champion, archive, received, radiologist, site, concurrent
+) -> None:
+    """Chosen and back again: what was found earlier still says by which."""
+    paths = sorted((archive / "more").glob("*.dcm"))
+    for form, path in zip(("int8", "onnx"), paths, strict=False):
+        if form != "int8":
+            choose_variant(champion, form, by=None, site=site)
+        analyse_instance(received(path.read_bytes()).pk)
+    forms = Analysis.objects.order_by("pk").values_list("variant", flat=True)
+    assert list(forms) == ["int8", "onnx"]
+    for said in Analysis.objects.select_related("instance__study"):
+        page = radiologist.get(f"/radiology/studies/{said.instance.study.public_id}/analysis/")
+        assert f"Model version 1, {said.variant}," in " ".join(page.content.decode().split())

@@ -53,7 +53,6 @@ from apps.fraud.models.rulesets import (
     RuleSet,
 )
 from apps.fraud.models.shadow import (
-    RunEnd,
     ShadowCount,
     ShadowCursor,
     ShadowMemory,
@@ -157,7 +156,6 @@ __all__ = [
     "RuleActivation",
     "RuleRevision",
     "RuleSet",
-    "RunEnd",
     "ShadowCount",
     "ShadowCursor",
     "ShadowMemory",

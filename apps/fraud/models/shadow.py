@@ -7,32 +7,16 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from apps.accounts.models import Site, User
+from apps.accounts.models import Site
 from apps.fraud.models.decisions import Decision, Outcome
 from apps.fraud.models.sources import one_of
-from apps.modelops.models import ModelVersion
+from apps.modelops.models import FollowingRun, RunEnd
 
 
-class RunEnd(models.TextChoices):
-    STOPPED = "stopped", "stopped"
-    REPLACED = "replaced", "another version took its place"
-    PROMOTED = "promoted", "it was put in service"
+class ShadowRun(FollowingRun):
+    """A version follows every decision after `after_decision`, of all sites, until `ended_at`."""
 
-
-class ShadowRun(models.Model):
-    """A version follows every decision after `after_decision`, of all sites, until `ended_at`.
-
-    `trouble`: why it does not get on, in words; empty while it does.
-    """
-
-    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
     after_decision = models.BigIntegerField()
-    started_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    started_at = models.DateTimeField()
-    ended_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
-    ended_at = models.DateTimeField(null=True)
-    end = models.CharField(max_length=8, choices=RunEnd.choices, blank=True)
-    trouble = models.CharField(max_length=300, blank=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -50,12 +34,8 @@ class ShadowRun(models.Model):
 
 
 class ShadowCursor(models.Model):
-    """How far a run is with a shard; who holds the row follows that shard.
-
-    Every decision up to `through` that there will ever be is scored; of those up to `seen` whatever could be
-    seen then. Whoever might still write one with a smaller key began before transaction `fence` (0: not
-    known yet).
-    """
+    """How far a run is with a shard, a `Place` of `modelops.services.shadow`; who holds the row follows
+    that shard."""
 
     run = models.ForeignKey(ShadowRun, on_delete=models.CASCADE, related_name="cursors", db_index=False)
     shard = models.PositiveSmallIntegerField()

@@ -27,7 +27,6 @@ from apps.fraud.models import (
     Decision,
     Mode,
     Outcome,
-    RunEnd,
     ShadowCursor,
     ShadowMemory,
     ShadowRun,
@@ -43,6 +42,7 @@ from apps.fraud.services.sequence import latest_vectors
 from apps.fraud.services.shadow import TASK, end_shadow, forget_memories
 from apps.fraud.services.verdicts import possible
 from apps.fraud.shadow import behind, open_run, unscored
+from apps.modelops.services.shadow import move_on, settle_end
 from ml.fraud.contracts import KeptVector, Thresholds
 
 log = structlog.get_logger(__name__)
@@ -60,25 +60,17 @@ def follow_decisions() -> int:
     run = open_run()
     if run is None:
         return 0
-    model = run.version.model
-    if model.shadow_id != run.version_id or model.champion_id == run.version_id:
-        end = RunEnd.PROMOTED if model.champion_id == run.version_id else RunEnd.STOPPED
+    if (end := settle_end(run)) is not None:
         end_shadow(run, end, by=None, site=run.version.dataset.site)
         return 0
     try:
         predictor = inference.challenger(run.version.artefact_hash)
     except LynceusError as error:
         log.warning("shadow_unreadable", version=run.version.number, code=error.code)
-        _say(run, error.message)
+        run.say(error.message)
         return 0
-    _say(run, "")
+    run.say("")
     return _follow(run, predictor)
-
-
-def _say(run: ShadowRun, trouble: str) -> None:
-    if run.trouble != trouble[:300]:
-        run.trouble = trouble[:300]
-        run.save(update_fields=["trouble"])
 
 
 def _follow(run: ShadowRun, predictor: Predictor) -> int:
@@ -108,23 +100,9 @@ def follow_shard(run: ShadowRun, predictor: Predictor, shard: int) -> int:
     rows = list(unscored(run, cursor.through).filter(transaction__shard=shard)[:BATCH])
     if rows:
         _score(run, predictor, rows)
-    _move_on(cursor, rows[-1].pk if len(rows) == BATCH else newest, number, oldest)
-    return len(rows)
-
-
-def _move_on(cursor: ShadowCursor, up_to: int, number: int, oldest: int) -> None:
-    """Everything up to `up_to` that was there to be seen is scored. A decision's key is drawn before it is
-    committed: one with a smaller key may still come, so `through` stays behind until whoever drew it is done.
-
-    They wrote (a lock, a row) before they drew it, so they have smaller numbers than this transaction, which
-    begins after `seen` was seen; once all smaller ones are over, what they wrote was in this look.
-    """
-    if not cursor.fence:
-        cursor.fence = number
-    elif oldest >= cursor.fence:
-        cursor.through = min(cursor.seen, up_to)
-        cursor.seen, cursor.fence = up_to, 0
+    move_on(cursor, rows[-1].pk if len(rows) == BATCH else newest, number, oldest)
     cursor.save(update_fields=["through", "seen", "fence"])
+    return len(rows)
 
 
 def _score(run: ShadowRun, predictor: Predictor, rows: Sequence[Decision]) -> None:

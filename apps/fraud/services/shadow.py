@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, QuerySet
+from django.db.models import Exists, Max, OuterRef
 
 from apps.accounts.models import Site, User
 from apps.core.bell import ring
 from apps.core.clock import now
-from apps.fraud.models import SHARDS, Decision, RunEnd, ShadowCursor, ShadowMemory, ShadowRun
+from apps.fraud.models import SHARDS, Decision, ShadowCursor, ShadowMemory, ShadowRun
 from apps.fraud.shadow import behind, open_run
-from apps.modelops.models import Model, ModelVersion
-from apps.modelops.services.shadow import put_in_shadow, take_out_of_shadow
+from apps.modelops.models import Model, ModelVersion, RunEnd
+from apps.modelops.services.shadow import close_runs, put_in_shadow, take_out_of_shadow
 
 TASK = "fraud.follow_decisions"
 CHUNK = 5_000
@@ -27,7 +27,7 @@ def start_shadow(version: ModelVersion, *, by: User, site: Site) -> ShadowRun:
     open_run = ShadowRun.objects.filter(version=version, ended_at=None).first()
     if not begun and open_run is not None:
         return open_run
-    _end(ShadowRun.objects.filter(version__model=version.model_id), RunEnd.REPLACED, by)
+    close_runs(ShadowRun.objects.filter(version__model=version.model_id), RunEnd.REPLACED, by)
     last = Decision.objects.aggregate(last=Max("pk"))["last"] or 0
     run = ShadowRun.objects.create(version=version, after_decision=last, started_by=by, started_at=now())
     ShadowCursor.objects.bulk_create(
@@ -42,13 +42,9 @@ def end_shadow(run: ShadowRun, end: RunEnd, *, by: User | None, site: Site) -> b
     """False where it was over already. What it said stays; what its network remembers goes soon after."""
     Model.objects.select_for_update().get(pk=run.version.model_id)
     take_out_of_shadow(run.version, by=by, site=site, why=end)
-    ended = _end(ShadowRun.objects.filter(pk=run.pk), end, by)
+    ended = close_runs(ShadowRun.objects.filter(pk=run.pk), end, by)
     ring(TASK)
     return ended > 0
-
-
-def _end(runs: QuerySet[ShadowRun], end: RunEnd, by: User | None) -> int:
-    return runs.filter(ended_at=None).update(ended_at=now(), ended_by=by, end=end)
 
 
 def forget_memories() -> int:

@@ -6,6 +6,7 @@ from apps.modelops.models.datasets import DatasetSnapshot, Freeze, HeldOutCase, 
 from apps.modelops.models.gate import GateRun, PromotionRequest
 from apps.modelops.models.jobs import CrossValidation, JobEvent, TrainingJob
 from apps.modelops.models.retraining import Retraining, RetrainingPolicy
+from apps.modelops.models.shadow import FollowingRun, RunEnd
 from apps.modelops.models.versions import ImportedVersion, Model, ModelVersion, Promotion
 from apps.modelops.models.watch import (
     Alarm,
@@ -24,6 +25,7 @@ __all__ = [
     "AlarmReceiver",
     "CrossValidation",
     "DatasetSnapshot",
+    "FollowingRun",
     "Freeze",
     "GateRun",
     "HeldOutCase",
@@ -37,6 +39,7 @@ __all__ = [
     "PromotionRequest",
     "Retraining",
     "RetrainingPolicy",
+    "RunEnd",
     "TrainingJob",
     "WatchReading",
     "WatchRound",

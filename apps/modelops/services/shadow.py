@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Protocol, TypeVar
+
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.accounts.models import Site, User
 from apps.audit.services import record
+from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.modelops.models import Model, ModelVersion
+from apps.modelops.models import FollowingRun, Model, ModelVersion, RunEnd
 from apps.modelops.selectors import artefact_dir
 from ml.common.artefact import ArtefactError, open_artefact
+
+Run = TypeVar("Run", bound=FollowingRun)
 
 
 @transaction.atomic
@@ -50,3 +56,41 @@ def take_out_of_shadow(version: ModelVersion, *, by: User | None, site: Site, wh
 
 def _record_end(version_id: int, by: User | None, site: Site, why: str) -> None:
     record("shadow.ended", site=site, actor=by, subject=f"version:{version_id}", detail={"why": why})
+
+
+def settle_end(run: FollowingRun) -> RunEnd | None:
+    """How an open run ended by what became of its version; None while that is in shadow."""
+    model = run.version.model
+    if model.champion_id == run.version_id:
+        return RunEnd.PROMOTED
+    return None if model.shadow_id == run.version_id else RunEnd.STOPPED
+
+
+def close_runs(runs: QuerySet[Run], end: RunEnd, by: User | None) -> int:
+    """Those that are open among them; returns how many."""
+    return runs.filter(ended_at=None).update(ended_at=now(), ended_by=by, end=end)
+
+
+class Place(Protocol):
+    """How far a run is. Every row up to `through` that there will ever be is scored; of those up to `seen`
+    whatever could be seen then. Whoever might still write one with a smaller key began before transaction
+    `fence` (0: not known yet)."""
+
+    through: int
+    seen: int
+    fence: int
+
+
+def move_on(place: Place, up_to: int, number: int, oldest: int) -> None:
+    """Everything up to `up_to` that could be seen in a look is scored. A row's key is drawn before it is
+    committed: one with a smaller key may still come, so `through` stays behind until whoever drew it is done.
+
+    `oldest`: the smallest transaction open at that look; `number`: of this transaction, which began after
+    `seen` was seen. Whoever draws a key wrote something (a lock, a row) before, so their number is smaller
+    than a fence that was set later; once all smaller ones are over, what they wrote was in the look.
+    """
+    if not place.fence:
+        place.fence = number
+    elif oldest >= place.fence:
+        place.through = min(place.seen, up_to)
+        place.seen, place.fence = up_to, 0

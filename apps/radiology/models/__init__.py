@@ -50,6 +50,7 @@ from apps.radiology.models.reports import (
     Section,
 )
 from apps.radiology.models.results import Result, ResultKind
+from apps.radiology.models.shadow import ShadowAnalysis, ShadowFinding, ShadowRun, ShadowState
 from apps.radiology.models.studies import NOT_REJECTED, OPEN, Analysis, Finding, Instance, Status, Study
 from apps.radiology.models.uploads import PieceUpload
 
@@ -62,6 +63,7 @@ __all__ = [
     "KeptAside", "Kind", "Mark", "PatientMerge", "PieceUpload", "PriorFetch", "PriorRequest", "Priority",
     "Purpose", "Read", "ReadState", "ReadingPolicy", "Reason", "Region", "Rejection", "RejectionCode",
     "RejectionNote", "ReportDocument", "ReportPolicy", "ReportSection", "ReportTemplate", "Result",
-    "ResultKind", "SavedView", "SecondRead", "SecondReadDecline", "Section", "Shape", "Side", "Status",
-    "Study", "StudyLock", "Verdict", "differences", "rank_of",
+    "ResultKind", "SavedView", "SecondRead", "SecondReadDecline", "Section", "ShadowAnalysis",
+    "ShadowFinding", "ShadowRun", "ShadowState", "Shape", "Side", "Status", "Study", "StudyLock",
+    "Verdict", "differences", "rank_of",
 ]  # fmt: skip

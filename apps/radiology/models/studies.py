@@ -196,6 +196,10 @@ class Analysis(models.Model):
 
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="analyses")
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
+    variant = models.CharField(
+        max_length=20, blank=True, default="", db_default="",
+        help_text="The form of the model that computed it: onnx, int8 or torch; empty where none was kept.",
+    )  # fmt: skip
     pixel_sha256 = models.CharField(max_length=64)
     at = models.DateTimeField()
 

@@ -72,8 +72,9 @@ def _store(judged: Sequence[Outcome]) -> None:
         instance, answer = one.instance, one.answer
         if answer is not None and (instance.pk, answer.version_id) not in there:
             analysis = Analysis(
-                instance=instance, version_id=answer.version_id, pixel_sha256=instance.pixel_sha256, at=at
-            )
+                instance=instance, version_id=answer.version_id, variant=answer.form,
+                pixel_sha256=instance.pixel_sha256, at=at,
+            )  # fmt: skip
             made.append((analysis, answer))
     Analysis.objects.bulk_create(analysis for analysis, _ in made)
     Finding.objects.bulk_create(
