@@ -31,7 +31,7 @@ from apps.radiology.models import (
     Result,
     Study,
 )
-from apps.radiology.services import dispatches
+from apps.radiology.services import dispatches, send
 from apps.radiology.services.patients import move_study
 from apps.radiology.tasks import make_reports, send_reports
 from tests.clients import program
@@ -167,7 +167,7 @@ def test_who_takes_the_call_and_says_nothing_is_hung_up_on(sign, study, received
 
 
 def test_without_the_schedule_it_would_be_sent_again_at_once(stow, sign, study, monkeypatch) -> None:
-    monkeypatch.setattr(dispatches, "WAITS", [timedelta(0)] * 9)
+    monkeypatch.setattr(send, "WAITS", [timedelta(0)] * 9)
     stow.answers = [503, 503]
     sign(study)
     work()
@@ -177,13 +177,13 @@ def test_without_the_schedule_it_would_be_sent_again_at_once(stow, sign, study, 
 
 
 def test_given_up_it_is_seen_and_sent_again_by_a_person(stow, sign, study, radiologist, other) -> None:
-    stow.answers = [400] * len(dispatches.WAITS) + [400]
+    stow.answers = [400] * len(send.WAITS) + [400]
     sign(study)
     make_reports.run()
-    for _ in range(len(dispatches.WAITS) + 3):
+    for _ in range(len(send.WAITS) + 3):
         make_due()
         send_reports.run()
-    assert len(stow.heard) == len(dispatches.WAITS) + 1
+    assert len(stow.heard) == len(send.WAITS) + 1
     [check] = [one for one in run_checks(everything=True) if one.name == "reports to PACS"]
     assert (check.ok, check.message.split(":")[0]) == (False, "1 object could not be delivered to a PACS")
     page = radiologist.get("/radiology/deliveries/?state=not+delivered").content.decode()
@@ -202,7 +202,7 @@ def test_a_sender_that_died_is_followed_by_another(stow, sign, study, monkeypatc
     sign(study)
     make_reports.run()
     with monkeypatch.context() as patch:
-        patch.setattr(dispatches, "DispatchAttempt", None)
+        patch.setattr(send, "DispatchAttempt", None)
         with pytest.raises(AttributeError):
             send_reports.run()
     send_reports.run()
@@ -217,8 +217,8 @@ def test_two_senders_do_not_send_the_same_at_once(stow, sign, study) -> None:
     sign(study)
     make_reports.run()
     pk = Dispatch.objects.get().pk
-    assert dispatches._claim(pk) is not None
-    assert dispatches._claim(pk) is None
+    assert send._claim(pk) is not None
+    assert send._claim(pk) is None
 
 
 def test_what_the_pacs_has_already_is_delivered(pacs, sign, study, monkeypatch) -> None:
@@ -284,7 +284,7 @@ def test_while_it_is_in_doubt_whose_it_is_nothing_leaves(
 
 
 def test_without_the_guard_it_would_leave(stow, sign, study, make_user, monkeypatch) -> None:
-    monkeypatch.setattr(dispatches, "_must_wait", lambda dispatch: False)
+    monkeypatch.setattr(send, "_must_wait", lambda dispatch: False)
     sign(study)
     make_reports.run()
     move_study(study, ("9999", ""), person={}, by=make_user("operator"))
