@@ -14,8 +14,8 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role
 from apps.fraud.backtest_figures import figures_of, seconds_per_million
+from apps.fraud.backtest_forms import PeriodForm
 from apps.fraud.models import Backtest, BacktestState
-from apps.fraud.rule_forms import PeriodForm
 from apps.fraud.rulebook import backtest_for, backtests_of, version_for
 from apps.fraud.services.backtests import cancel_backtest, start_backtest
 

@@ -19,7 +19,6 @@ from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.fraud.case_pdf import as_pdf
 from apps.fraud.models import CASE_TEXT_MAX, Case
-from apps.fraud.rule_forms import without_card_numbers
 from apps.fraud.services.cases import (
     add_evidence,
     ask_closing,
@@ -27,6 +26,7 @@ from apps.fraud.services.cases import (
     open_case,
     settle_closing,
 )
+from apps.fraud.text_forms import without_card_numbers
 
 ANALYST = role_required(Role.FRAUD_ANALYST)
 PAGE_ROWS = 50

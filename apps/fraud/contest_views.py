@@ -19,8 +19,8 @@ from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.fraud.models import MESSAGE_MAX, Contest, ContestOutcome
 from apps.fraud.plain import plain_reasons
-from apps.fraud.rule_forms import without_card_numbers
 from apps.fraud.services.contests import settle_contest
+from apps.fraud.text_forms import without_card_numbers
 
 ANALYST = role_required(Role.FRAUD_ANALYST)
 PAGE_ROWS = 50

@@ -35,13 +35,13 @@ from apps.fraud.models import (
     ListName,
     WorkItem,
 )
-from apps.fraud.rule_forms import without_card_numbers
 from apps.fraud.selectors import decision_for
 from apps.fraud.services.acts import block_card, put_on_list, release, undo_act
 from apps.fraud.services.cases import add_alert, open_case
 from apps.fraud.services.contacts import record_contact
 from apps.fraud.services.dispositions import UNDO, dispose, dispose_again, undo
 from apps.fraud.services.work import take_item, take_next
+from apps.fraud.text_forms import without_card_numbers
 
 ANALYST = role_required(Role.FRAUD_ANALYST)
 

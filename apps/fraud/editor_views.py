@@ -17,13 +17,14 @@ from apps.audit.services import record
 from apps.core.errors import LynceusError
 from apps.fraud.facts import FIELDS
 from apps.fraud.rule_checks import completions
-from apps.fraud.rule_forms import BaseRules, RuleFormSet, VersionForm, as_initial, without_card_numbers
+from apps.fraud.rule_forms import BaseRules, RuleFormSet, VersionForm, as_initial
 from apps.fraud.rulebook import backtest_for, version_for, version_in_service
 from apps.fraud.rulecheck import FaultyRules, check_rules
 from apps.fraud.rules import CompiledRule
 from apps.fraud.services.backtests import start_backtest
 from apps.fraud.services.dry_run import EVENTS_MAX, RECENT_MAX, DryRun, try_on_events, try_on_recent
 from apps.fraud.services.rulesets import save_version
+from apps.fraud.text_forms import without_card_numbers
 from apps.fraud.validation import check_events, parse_body
 from ml.fraud.features import FEATURE_NAMES
 

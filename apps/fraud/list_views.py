@@ -15,9 +15,10 @@ from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role
 from apps.core.errors import LynceusError
 from apps.fraud.models import ListKind, ListName
-from apps.fraud.rule_forms import EntryForm, without_card_numbers
+from apps.fraud.rule_forms import EntryForm
 from apps.fraud.rulebook import entries_of, entry_for
 from apps.fraud.services.acts import put_by_hand, take_off
+from apps.fraud.text_forms import without_card_numbers
 from apps.fraud.told import told_of
 
 SHOWN_MAX = 100

@@ -12,7 +12,7 @@ from apps.accounts.models import Role
 from apps.fraud.cardguard import holds_card_number
 from apps.fraud.expressions import Fault, compiled
 from apps.fraud.facts import FIELDS, KINDS
-from apps.fraud.rule_forms import NO_CARD_NUMBER
+from apps.fraud.text_forms import NO_CARD_NUMBER
 from ml.fraud.features import FEATURE_NAMES
 
 

@@ -7,10 +7,10 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
-from django.http import QueryDict
 
 from apps.accounts.models import Site
 from apps.core.clock import now
+from apps.fraud.backtest_forms import PERIODS
 from apps.fraud.cardguard import REFERENCES, holds_card_number
 from apps.fraud.expressions import LENGTH_MAX
 from apps.fraud.facts import FIELDS
@@ -19,8 +19,7 @@ from apps.fraud.models import ListKind, ListName
 from apps.fraud.rulecheck import BASELINE_MAX, RULES_MAX, TEXT_MAX, FaultyRules, RuleFault
 from apps.fraud.rules import Rule
 from apps.fraud.selectors import sources_of
-
-NO_CARD_NUMBER = "This looks like a card number, which is not kept here."
+from apps.fraud.text_forms import NO_CARD_NUMBER
 
 
 class RuleForm(forms.Form):
@@ -116,22 +115,8 @@ RuleFormSet = cast(
 )  # fmt: skip
 
 
-def without_card_numbers(data: QueryDict) -> None:
-    """Take out of what a page would show again whatever looks like a card number, once it was refused."""
-    for name, value in data.items():
-        if isinstance(value, str) and holds_card_number(value):
-            data[name] = ""
-
-
 def as_initial(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**rule, "state": "shadow" if rule["shadow"] else "live"} for rule in rules]
-
-
-PERIODS = (("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "year"), ("3650", "ten years"))
-
-
-class PeriodForm(forms.Form):
-    days = forms.TypedChoiceField(choices=PERIODS, coerce=int, initial="90", label="Backtest on the last")
 
 
 class VersionForm(forms.Form):

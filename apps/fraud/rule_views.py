@@ -9,8 +9,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role
+from apps.fraud.backtest_forms import PeriodForm
 from apps.fraud.models import RuleSet
-from apps.fraud.rule_forms import PeriodForm
 from apps.fraud.rulebook import (
     activations_of,
     approvers_of,

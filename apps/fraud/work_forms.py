@@ -16,7 +16,7 @@ from apps.fraud.iso import minor_digits
 from apps.fraud.models import Desk, Move
 from apps.fraud.money import REPORTING_CURRENCY
 from apps.fraud.queue import State, WorkFilter, analysts_of
-from apps.fraud.rule_forms import NO_CARD_NUMBER
+from apps.fraud.text_forms import NO_CARD_NUMBER
 
 ITEMS_MAX = 200
 DIGITS = minor_digits(REPORTING_CURRENCY)

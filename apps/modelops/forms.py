@@ -7,11 +7,11 @@ from typing import Any
 from django import forms
 
 from apps.accounts.models import Site
-from apps.core.words import counted
 from apps.modelops.models import DatasetSnapshot, TrainingJob
 from apps.modelops.registry import Domain
 from apps.modelops.selectors import datasets_of
 from apps.modelops.services.folds import FOLDS_MAX, FOLDS_MIN
+from apps.modelops.summaries import name_of
 
 SEED_MAX = 2**31 - 1
 PREFIX = "param_"
@@ -114,8 +114,3 @@ def _sentence(text: str) -> str:
 def _plain(value: Any) -> str:
     """0.00001 rather than 1e-05."""
     return f"{value:.8f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-
-
-def name_of(dataset: Any) -> str:
-    n = dataset.summary.get("n")
-    return f"{dataset.name} ({counted(n, 'example')})" if isinstance(n, int) else dataset.name

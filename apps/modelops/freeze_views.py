@@ -12,11 +12,11 @@ from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, Site
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.modelops.forms import name_of
 from apps.modelops.models import DatasetSnapshot, Freeze
 from apps.modelops.news import base_in_service, brought_datasets, news_of
 from apps.modelops.registry import Domain, domain_named
 from apps.modelops.services.freezes import request_freeze
+from apps.modelops.summaries import name_of
 
 
 class FreezeForm(forms.Form):

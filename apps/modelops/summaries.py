@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.core.words import counted
 from ml.common.gate import LOCKED
 
 
@@ -78,3 +79,9 @@ def _value(value: Any) -> Any:
 
 def _text(value: str | Sequence[Any]) -> str:
     return value if isinstance(value, str) else ", ".join(str(one) for one in value)
+
+
+def name_of(dataset: Any) -> str:
+    """A dataset in a list to choose from, with how many examples it has."""
+    n = dataset.summary.get("n")
+    return f"{dataset.name} ({counted(n, 'example')})" if isinstance(n, int) else dataset.name

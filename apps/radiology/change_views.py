@@ -16,6 +16,7 @@ from apps.audit.services import record
 from apps.radiology.changes import (
     aside_at,
     aside_for,
+    changes_of,
     correction_for,
     proposals_at,
     rejection_for,
@@ -33,7 +34,6 @@ from apps.radiology.services.corrections import accept_correction, refuse_correc
 from apps.radiology.services.rejections import undo_rejection
 from apps.radiology.shortcuts import study_or_404
 from apps.radiology.store import aside_path, film_path, over_http
-from apps.radiology.views import changes_of
 from ml.radiology.dicom import read_header
 
 DECIDE = (Role.RADIOLOGIST, Role.OPERATOR)

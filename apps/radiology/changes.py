@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, QuerySet
@@ -22,6 +23,7 @@ from apps.radiology.models import (
 )
 
 LIST_MAX = 200
+HISTORY_SHOWN = 10
 OTHERS_SHOWN = 20
 
 
@@ -143,3 +145,14 @@ def other_studies_of(study: Study) -> QuerySet[Study]:
 def identity_history(study: Study) -> QuerySet[IdentityChange]:
     """The latest first. A read signed before the first of them was signed under another identity."""
     return study.identity_changes.select_related("by").order_by("-pk")
+
+
+def changes_of(found: Study) -> dict[str, Any]:
+    """What the live part of the study page says about whose it is."""
+    return {
+        "proposals": proposals_of(found),
+        "aside": aside_of(found),
+        "rejections": rejections_of(found),
+        "history": identity_history(found)[:HISTORY_SHOWN],
+        "seen": found.changed_at.isoformat(),
+    }

@@ -16,7 +16,7 @@ from apps.core.errors import LynceusError
 from apps.radiology.models import PieceUpload
 from apps.radiology.services.pieces import PIECE_BYTES, add_piece, begin_upload
 from apps.radiology.store import incoming, over_http
-from apps.radiology.views import answer_of
+from apps.radiology.upload_views import answer_of
 
 BLOCK = 1 << 18
 

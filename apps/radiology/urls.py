@@ -14,6 +14,7 @@ from apps.radiology import (
     report_views,
     result_views,
     shadow_views,
+    upload_views,
     views,
     worklist_views,
 )
@@ -27,7 +28,7 @@ urlpatterns = [
     path("views/<int:view_id>/delete/", desk_views.delete_view, name="delete_view"),
     path("studies/<uuid:public_id>/read/hand-over/", desk_views.hand_over, name="hand_over"),
     path("studies/<uuid:public_id>/late-films/seen/", desk_views.late_films_seen, name="late_films_seen"),
-    path("upload/", views.upload, name="upload"),
+    path("upload/", upload_views.upload, name="upload"),
     path("uploads/", piece_views.begin, name="begin_upload"),
     path("uploads/<uuid:public_id>/", piece_views.upload, name="piece_upload"),
     path("studies/<uuid:public_id>/", views.study, name="study"),

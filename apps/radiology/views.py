@@ -1,4 +1,4 @@
-"""The radiologist's pages: the live worklist, sending films, one study."""
+"""The radiologist's pages: one study, its films, what became of them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ from uuid import UUID
 from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET
 
 from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, User
 from apps.audit.services import record
-from apps.core.errors import LynceusError
-from apps.radiology.changes import aside_of, identity_history, other_studies_of, proposals_of, rejections_of
+from apps.radiology.changes import changes_of, other_studies_of
 from apps.radiology.filmviewer import address_of, next_address, priors_of
 from apps.radiology.handed import handed_of
 from apps.radiology.late import late_films_of, mark_of
 from apps.radiology.models import Finding, Instance, Side, Status, Study, Verdict
 from apps.radiology.peers import prior_fetches_of
 from apps.radiology.reads import lines_of, lock_on, may_see_ai, read_of, reads_concurrently
-from apps.radiology.received import Outcome
 from apps.radiology.regions import as_text, drawn_by
 from apps.radiology.report_panel import report_panel
 from apps.radiology.results import results_of
@@ -36,67 +33,11 @@ from apps.radiology.selectors import (
     instances_of,
     latest_analysis,
 )
-from apps.radiology.services.uploads import Receipt, take_uploads
 from apps.radiology.shortcuts import instance_or_404, study_or_404
-from apps.radiology.store import over_http, picture_path
+from apps.radiology.store import picture_path
 from apps.radiology.templatetags.films import film_tone
 from apps.radiology.worklist import next_on_worklist
 from ml.radiology.vocabulary import statement
-
-FILES_MAX = 100
-HISTORY_SHOWN = 10
-SAYS = {
-    Outcome.STORED: ("queued", "Waits for the model."),
-    Outcome.DUPLICATE: ("duplicate", "It was here already."),
-    Outcome.NOTED: ("noted", "A rejection note: the films it names are out of use."),
-    Outcome.REJECTED: ("rejected", "Stored, but a rejection note took it out of use."),
-    Outcome.CORRECTED: ("corrected", "A known film: its patient and study data were corrected."),
-    Outcome.WAITS: ("in_question", "A known film with other data: somebody has to accept the correction."),
-}
-
-
-@require_http_methods(["GET", "POST"])
-@role_required(Role.RADIOLOGIST)
-def upload(request: HttpRequest) -> HttpResponse:
-    if request.method == "GET":
-        return render(request, "radiology/upload.html")
-    user = user_of(request)
-    files = request.FILES.getlist("files")
-    if not files or len(files) > FILES_MAX:
-        raise LynceusError("no_files", f"Send 1 to {FILES_MAX} files in the field 'files'.", status=422)
-    with over_http():
-        receipts = take_uploads(files, user=user)
-    answers = [answer_of(receipt) for receipt in receipts]
-    if request.accepts("text/html"):
-        return render(request, "radiology/upload.html", {"files": answers})
-    return JsonResponse({"files": answers}, status=202)
-
-
-def answer_of(receipt: Receipt) -> dict[str, Any]:
-    """What the page is told of one file."""
-    instance = receipt.instance
-    if receipt.outcome is None:
-        return {
-            "name": receipt.name,
-            "state": "refused",
-            "tone": film_tone("refused"),
-            "code": receipt.code,
-            "message": receipt.message,
-        }
-    state, message = SAYS[receipt.outcome]
-    answer = {
-        "name": receipt.name,
-        "state": state,
-        "tone": film_tone(state),
-        "message": message,
-    }
-    if instance is None or instance.rejected_by:
-        return answer  # nothing that a page shows
-    return {
-        **answer,
-        "url": reverse("radiology:study", args=[instance.study.public_id]),
-        "status_url": reverse("radiology:instance_status", args=[instance.public_id]),
-    }
 
 
 @require_GET
@@ -169,17 +110,6 @@ def panel_of(found: Study, user: User) -> dict[str, Any]:
         **handed_of(found, user),
         **second_read_panel(found, user),
         **report_panel(found, user, read),
-    }
-
-
-def changes_of(found: Study) -> dict[str, Any]:
-    """What the live part of the study page says about whose it is."""
-    return {
-        "proposals": proposals_of(found),
-        "aside": aside_of(found),
-        "rejections": rejections_of(found),
-        "history": identity_history(found)[:HISTORY_SHOWN],
-        "seen": found.changed_at.isoformat(),
     }
 
 

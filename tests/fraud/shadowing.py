@@ -1,9 +1,10 @@
-"""A second version of the fraud model, and how it is put in shadow."""
+"""A second version of the fraud model, how it is put in shadow, and what it would say from the first on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from apps.accounts.models import User
@@ -15,6 +16,7 @@ from apps.fraud.models import (
 from apps.fraud.services.shadow import start_shadow
 from apps.modelops.models import ModelVersion, TrainingJob
 from apps.modelops.places import artefact_folder
+from tests.fraud.test_promotion import vectors
 
 
 @pytest.fixture
@@ -44,3 +46,15 @@ def begin(site, ml_admin) -> Callable[[ModelVersion], ShadowRun]:
 
 def scores() -> list[float | None]:
     return list(ShadowScore.objects.order_by("decision").values_list("score", flat=True))
+
+
+def as_if_it_had_served(version: ModelVersion) -> list[float]:
+    """What a network that saw every vector from the first on says of each."""
+    model = inference.predictor_of(version.artefact_hash)
+    hidden, scores = None, []
+    for vector in vectors():
+        [margin] = model.tree_margins(vector[None, :-1])
+        logit, hidden = model.gru.step(vector[:-1], margin, hidden)
+        [score] = model.probabilities(np.array([margin + np.float32(logit)], np.float32))
+        scores.append(float(score))
+    return scores

@@ -1,78 +1,31 @@
-"""Rules asked of history: the same facts as when deciding, known labels only, slice by slice, to the end."""
+"""Rules asked of history: the same facts as when deciding, and known labels only."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pytest
 from django.db import connection
-from django.test import Client
 
-from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.fraud import backtest as sums
-from apps.fraud import tasks
-from apps.fraud.backtest import OF_ALL, OF_RULE, OF_SIDE
+from apps.fraud.backtest import OF_ALL, OF_SIDE
 from apps.fraud.backtest_figures import figures_of
 from apps.fraud.facts import FIELDS
 from apps.fraud.models import Backtest, BacktestState, Decision, Mode
 from apps.fraud.services import backtests, columns
-from apps.fraud.services.backtests import ring_stalled, start_backtest
 from apps.fraud.vectors import Column
 from ml.fraud.features import FEATURE_NAMES
+from tests.fraud.backtesting import LARGE, NEW_CARD, ONLINE, begun, of_rule, run
+from tests.fraud.backtesting import analyst as analyst
+from tests.fraud.backtesting import decided as decided
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_rule_pages import RULE, fields
 
 pytestmark = pytest.mark.decision
-LARGE = {"code": "large", "when": "amount_minor >= 2000", "action": "review", "text": "x", "value": "",
-         "baseline": "", "shadow": False}  # fmt: skip
-ONLINE = {**LARGE, "code": "online", "when": 'channel == "ecom"', "action": "decline"}
-NEW_CARD = {**LARGE, "code": "new_card", "when": "card_history == 0 and amount_minor > 0"}
-
-
-@pytest.fixture
-def analyst(client: Client, author) -> Client:
-    client.force_login(author)
-    return client
-
-
-@pytest.fixture
-def decided(post) -> None:
-    """Two frauds, one of them caught by both rules; one good payment stopped; two of which nobody spoke."""
-    at = now() - timedelta(minutes=50)
-    payments = [
-        ("fraud-both", 5000, "ecom"), ("fraud-small", 100, "pos"), ("good-large", 3000, "pos"),
-        ("unknown-online", 900, "ecom"), ("unknown-small", 200, "pos"),
-    ]  # fmt: skip
-    post([
-        event(name, amount_minor=amount, channel=channel, card_token=f"card-{name}",
-              occurred_at=(at + timedelta(minutes=place)).isoformat())
-        for place, (name, amount, channel) in enumerate(payments)
-    ])  # fmt: skip
-    drain_all()
-    said = [{"event_id": name, "fraud": name.startswith("fraud"), "source": "issuer"}
-            for name, _, _ in payments if not name.startswith("unknown")]  # fmt: skip
-    # First taken for good, then for fraud: the last word holds.
-    post([{"event_id": "fraud-both", "fraud": False, "source": "cardholder"}], door="labels")
-    assert post(said, door="labels").status_code == 202
-
-
-def run(backtest: Backtest) -> Backtest:
-    tasks.run_backtest(backtest.pk)
-    backtest.refresh_from_db()
-    return backtest
-
-
-def begun(site, author, *rules: dict[str, Any], days: int = 90) -> Backtest:
-    return start_backtest(site=site, by=author, rules=rules, version=None, days=days)
-
-
-def of_rule(backtest: Backtest, row: int = 0) -> dict[str, int]:
-    return dict(zip(OF_RULE, backtest.tally["rules"][row], strict=True))
 
 
 def test_it_works(analyst, decided, author) -> None:
@@ -243,110 +196,3 @@ def test_sums_of_before_it_was_counted_are_still_read(site, author, decided) -> 
     done = run(begun(site, author, LARGE))
     done.tally.pop("without_history")
     assert figures_of(done).without_history == 0
-
-
-def test_slice_after_slice_comes_to_the_same(site, author, decided, monkeypatch) -> None:
-    whole = run(begun(site, author, LARGE, ONLINE)).tally
-    monkeypatch.setattr(backtests, "STEP", 2)
-    assert run(begun(site, author, LARGE, ONLINE)).tally == whole
-
-
-def test_a_bell_works_for_some_seconds_and_the_next_goes_on(
-    site, author, decided, monkeypatch, django_capture_on_commit_callbacks
-) -> None:
-    monkeypatch.setattr(backtests, "STEP", 2)
-    rung: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(backtests, "ring", lambda *given: rung.append(given))
-    backtest = begun(site, author, LARGE)
-    assert rung == [(backtests.TASK, backtest.pk)]
-    monkeypatch.setattr(backtests, "ROUND_S", -1.0)
-    assert run(backtest).at_id == backtest.first_id
-    assert len(rung) == 2
-    monkeypatch.setattr(backtests, "ROUND_S", 15.0)
-    assert run(backtest).state == BacktestState.DONE
-
-
-def test_a_slice_counts_once_whoever_works_on_it(site, author, decided) -> None:
-    backtest = begun(site, author, LARGE)
-    rules = backtests.tested(backtest.rules)
-    first, second = (Backtest.objects.select_related("site").get(pk=backtest.pk) for _ in range(2))
-    assert backtests._advance(first, rules)
-    assert not backtests._advance(second, rules)
-    backtest.refresh_from_db()
-    assert backtest.tally["whole"][0] == 5
-
-
-def test_cancelled_it_stops_where_it_is(analyst, site, author, decided, monkeypatch) -> None:
-    monkeypatch.setattr(backtests, "STEP", 2)
-    backtest = begun(site, author, LARGE)
-    advance = backtests._advance
-
-    def cancelled_meanwhile(*given: Any) -> bool:
-        kept = advance(*given)
-        if given[0].at_id == backtest.first_id + 2:
-            assert analyst.post(f"/fraud/rules/backtests/{backtest.public_id}/cancel/").status_code == 302
-        return kept
-
-    monkeypatch.setattr(backtests, "_advance", cancelled_meanwhile)
-    run(backtest)
-    assert (backtest.state, backtest.at_id) == (BacktestState.CANCELLED, backtest.first_id + 2)
-    page = analyst.get(f"/fraud/rules/backtests/{backtest.public_id}/").content.decode()
-    assert "Cancelled at" in page
-    assert analyst.post(f"/fraud/rules/backtests/{backtest.public_id}/cancel/").status_code == 409
-
-
-def test_what_nobody_moves_is_rung_for_once_a_while(site, author, decided, monkeypatch) -> None:
-    rung: list[Any] = []
-    monkeypatch.setattr(backtests, "ring", lambda *given: rung.append(given))
-    backtest = begun(site, author, LARGE)
-    rung.clear()
-    assert ring_stalled() == 0
-    Backtest.objects.update(moved_at=now() - timedelta(minutes=2))
-    assert (ring_stalled(), ring_stalled()) == (1, 0)
-    assert rung == [(backtests.TASK, backtest.pk)]
-
-
-def test_a_fault_on_the_way_is_said(analyst, site, author, decided, monkeypatch) -> None:
-    monkeypatch.setattr(backtests, "read_slice", lambda *_: 1 / 0)
-    backtest = run(begun(site, author, LARGE))
-    page = analyst.get(f"/fraud/rules/backtests/{backtest.public_id}/").content.decode()
-    assert "It could not be worked out: ZeroDivisionError." in page
-    gone = run(begun(site, author, {**LARGE, "when": "a_feature_of_old > 1"}))
-    assert (gone.state, gone.fault[:30]) == (BacktestState.FAILED, "A rule can no longer be said: ")
-
-
-def test_no_more_than_some_at_once(analyst, site, author, decided) -> None:
-    for _ in range(backtests.RUNNING_MAX):
-        begun(site, author, LARGE)
-    refused = analyst.post("/fraud/rules/1/backtest/", {"days": "30"})
-    assert refused.status_code == 409
-    assert Backtest.objects.count() == backtests.RUNNING_MAX
-    again = analyst.post("/fraud/rules/new/", fields(RULE, do="backtest", days="30"))
-    assert (again.status_code, "wait for one" in again.content.decode()) == (422, True)
-
-
-def test_only_the_days_that_are_asked_for(site, author, decided) -> None:
-    Decision.objects.filter(transaction__event_id="fraud-both").update(decided_at=now() - timedelta(days=20))
-    assert run(begun(site, author, LARGE, days=7)).tally["whole"][0] == 4
-    assert run(begun(site, author, LARGE, days=30)).tally["whole"][0] == 5
-
-
-def test_nothing_decided_is_done_at_once(analyst, site) -> None:
-    started = analyst.post("/fraud/rules/1/backtest/", {"days": "7"}, follow=True)
-    assert "Nothing was decided in that time" in started.content.decode()
-    assert analyst.post("/fraud/rules/1/backtest/", {"days": "8"}).status_code == 302
-    assert Backtest.objects.count() == 1
-
-
-def test_another_sites_is_not_found_and_not_counted(site, author, decided) -> None:
-    other = Site.objects.create(slug="south", name="South")
-    person = User.objects.create_user("a@b.example", site=other, role="fraud_analyst")
-    stranger = Client()
-    stranger.force_login(person)
-    theirs = begun(site, author, LARGE)
-    for door in ("", "progress/"):
-        assert stranger.get(f"/fraud/rules/backtests/{theirs.public_id}/{door}").status_code == 404
-    assert stranger.post(f"/fraud/rules/backtests/{theirs.public_id}/cancel/").status_code == 404
-    assert stranger.get(f"/fraud/rules/backtests/{uuid4()}/").status_code == 404
-    assert stranger.get(f"/fraud/rules/new/?backtest={theirs.public_id}").status_code == 200
-    assert run(begun(other, person, LARGE)).tally["whole"][0] == 0

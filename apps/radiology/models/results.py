@@ -20,7 +20,7 @@ class ResultKind(models.TextChoices):
 class Result(models.Model):
     """One DICOM object of ours. Its file lies in the film store under `file_sha256`, beside the films.
 
-    `basis` is what it rests on, as `apps.radiology.results.basis_of` puts it: where that is another now, the
+    `basis` is what it rests on, as `basis_of` puts it: where that is another now, the
     object is no longer given out, superseded already or not.
     """
 

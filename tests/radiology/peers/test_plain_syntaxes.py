@@ -34,7 +34,7 @@ from tests.integration.running import eventually, free_port
 from tests.radiology.conftest import DIGITAL_X_RAY, film
 from tests.radiology.reads.conftest import press, study
 from tests.radiology.reports.conftest import sign
-from tests.radiology.reports.test_sending import _listens, enter
+from tests.radiology.reports.receivers import enter, listens
 
 __all__ = ["press", "sign", "study"]
 
@@ -63,7 +63,7 @@ def archive(tmp_path: Path) -> Iterator[Callable[..., Archive]]:
         found.folder.mkdir()
         command = [program("storescp"), "-od", str(found.folder), "-aet", "PACS", *options, str(found.port)]
         running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        eventually(lambda: _listens(found.port))
+        eventually(lambda: listens(found.port))
         return found
 
     yield start

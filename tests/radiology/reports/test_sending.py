@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import io
 import socket
-import subprocess
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pydicom
 import pytest
 from django.test import Client
 
-from apps.accounts.models import Site
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
-from apps.core.encryption import encrypt
 from apps.core.status import run_checks
 from apps.core.sweep import sweep_all
 from apps.radiology import scu, sending
@@ -27,75 +21,14 @@ from apps.radiology.models import (
     Dispatch,
     DispatchAttempt,
     Read,
-    RejectionNote,
-    Result,
-    Study,
 )
-from apps.radiology.services import dispatches
-from apps.radiology.services.patients import move_study
+from apps.radiology.services import send
 from apps.radiology.tasks import make_reports, send_reports
-from tests.clients import program
-from tests.fraud.listener import Listener
-from tests.integration.running import eventually, free_port
+from tests.integration.running import free_port
 from tests.radiology.reports.conftest import document
-from tests.radiology.results.conftest import read, settle
-
-__all__ = ["read"]
-
-
-@pytest.fixture
-def pacs(site: Site, tmp_path: Path) -> Iterator[Path]:
-    """DCMTK's storescp, entered as a destination; the folder it stores into."""
-    port, folder = free_port(), tmp_path / "pacs"
-    folder.mkdir()
-    command = [program("storescp"), "-od", str(folder), "-aet", "PACS", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    eventually(lambda: _listens(port))
-    enter(site, name="PACS", AETitle="PACS", host="127.0.0.1", port=port)
-    yield folder
-    process.terminate()
-    process.wait(30)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as knock:
-        return knock.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture
-def stow(site: Site) -> Iterator[Listener]:
-    """A STOW-RS server of somebody else, entered as a destination with a bearer token."""
-    server = Listener()
-    to = enter(site, name="Archive", stow_url=server.url)
-    to.bearer = encrypt("a secret", bound_to=to.seal)
-    to.save()
-    yield server
-    server.server.shutdown()
-
-
-def enter(site: Site, **given: Any) -> Destination:
-    destination = Destination(site=site, **given)
-    destination.full_clean()
-    destination.save()
-    return destination
-
-
-def work() -> None:
-    """What the worker does, as often as it is rung for."""
-    make_reports.run()
-    send_reports.run()
-
-
-def checked_by(client: Client, study: Study) -> None:
-    """A second read is asked for, given and signed."""
-    door = f"/radiology/studies/{study.public_id}"
-    client.post(f"{door}/second-read/")
-    for button in ("", "commit/", "sign/"):
-        assert client.post(f"{door}/read/{button}", {"verdict-0": "absent", "text": ""}).status_code == 302
-
-
-def make_due() -> None:
-    Dispatch.objects.update(due_at=now() - timedelta(seconds=1))
+from tests.radiology.reports.receivers import enter, make_due, work
+from tests.radiology.reports.receivers import pacs as pacs
+from tests.radiology.reports.receivers import stow as stow
 
 
 def test_it_works(pacs, stow, sign, study) -> None:
@@ -167,7 +100,7 @@ def test_who_takes_the_call_and_says_nothing_is_hung_up_on(sign, study, received
 
 
 def test_without_the_schedule_it_would_be_sent_again_at_once(stow, sign, study, monkeypatch) -> None:
-    monkeypatch.setattr(dispatches, "WAITS", [timedelta(0)] * 9)
+    monkeypatch.setattr(send, "WAITS", [timedelta(0)] * 9)
     stow.answers = [503, 503]
     sign(study)
     work()
@@ -177,13 +110,13 @@ def test_without_the_schedule_it_would_be_sent_again_at_once(stow, sign, study, 
 
 
 def test_given_up_it_is_seen_and_sent_again_by_a_person(stow, sign, study, radiologist, other) -> None:
-    stow.answers = [400] * len(dispatches.WAITS) + [400]
+    stow.answers = [400] * len(send.WAITS) + [400]
     sign(study)
     make_reports.run()
-    for _ in range(len(dispatches.WAITS) + 3):
+    for _ in range(len(send.WAITS) + 3):
         make_due()
         send_reports.run()
-    assert len(stow.heard) == len(dispatches.WAITS) + 1
+    assert len(stow.heard) == len(send.WAITS) + 1
     [check] = [one for one in run_checks(everything=True) if one.name == "reports to PACS"]
     assert (check.ok, check.message.split(":")[0]) == (False, "1 object could not be delivered to a PACS")
     page = radiologist.get("/radiology/deliveries/?state=not+delivered").content.decode()
@@ -202,7 +135,7 @@ def test_a_sender_that_died_is_followed_by_another(stow, sign, study, monkeypatc
     sign(study)
     make_reports.run()
     with monkeypatch.context() as patch:
-        patch.setattr(dispatches, "DispatchAttempt", None)
+        patch.setattr(send, "DispatchAttempt", None)
         with pytest.raises(AttributeError):
             send_reports.run()
     send_reports.run()
@@ -217,8 +150,8 @@ def test_two_senders_do_not_send_the_same_at_once(stow, sign, study) -> None:
     sign(study)
     make_reports.run()
     pk = Dispatch.objects.get().pk
-    assert dispatches._claim(pk) is not None
-    assert dispatches._claim(pk) is None
+    assert send._claim(pk) is not None
+    assert send._claim(pk) is None
 
 
 def test_what_the_pacs_has_already_is_delivered(pacs, sign, study, monkeypatch) -> None:
@@ -234,95 +167,6 @@ def _status(code: int) -> Any:
     status = pydicom.Dataset()
     status.Status = code
     return status
-
-
-@pytest.fixture
-def our_own_door(live_server: Any, site: Site, other_site: Site, other_token: str) -> Destination:
-    """Another site's STOW-RS door: it takes films and rejection notes, and no reports."""
-    to = enter(site, name="South", stow_url=f"{live_server.url}/dicom-web/studies")
-    to.bearer = encrypt(other_token, bound_to=to.seal)
-    to.save()
-    return to
-
-
-def test_a_retraction_follows_the_report(our_own_door, sign, study, press, other_site) -> None:
-    sign(study)
-    work()
-    assert DispatchAttempt.objects.get().said.startswith("415 0x")  # our door takes no reports
-    press(study, "add", addendum="Another patient's film.", retracts="on")
-    make_due()
-    work()
-    note = RejectionNote.objects.get(site=other_site)
-    assert note.code == "113037"
-    first, second = Dispatch.objects.order_by("pk")
-    assert first.is_superseded  # and not sent any more
-    assert second.delivered_at is not None
-    assert first.tries.count() == second.tries.count() == 1
-
-
-def test_a_wrong_token_is_no_delivery(our_own_door, sign, study) -> None:
-    Destination.objects.update(bearer=encrypt("wrong", bound_to=our_own_door.seal))
-    sign(study)
-    work()
-    assert DispatchAttempt.objects.get().said == "401"
-    assert Dispatch.objects.get().delivered_at is None
-
-
-def test_while_it_is_in_doubt_whose_it_is_nothing_leaves(
-    stow, sign, study, make_user, press, radiologist
-) -> None:
-    sign(study)
-    make_reports.run()
-    move_study(study, ("9999", ""), person={}, by=make_user("operator"))
-    send_reports.run()
-    assert stow.heard == []
-    assert "held: signed under other data" in radiologist.get("/radiology/deliveries/").content.decode()
-    press(study, "add", addendum="It is of the patient 9999.")
-    work()
-    assert len(stow.heard) == 1
-    assert b"9999" in stow.heard[0][1]
-
-
-def test_without_the_guard_it_would_leave(stow, sign, study, make_user, monkeypatch) -> None:
-    monkeypatch.setattr(dispatches, "_must_wait", lambda dispatch: False)
-    sign(study)
-    make_reports.run()
-    move_study(study, ("9999", ""), person={}, by=make_user("operator"))
-    send_reports.run()
-    assert b"4711" in stow.heard[0][1]
-
-
-def test_what_the_model_found_leaves_only_after_sign_off(stow, read, press, sign) -> None:
-    study = read(Effusion=(0.9, 0.5)).study
-    Destination.objects.update(sends_results=True)
-    settle()
-    assert Result.objects.count() == 2
-    press(study)
-    press(study, "commit")
-    work()
-    assert not Dispatch.objects.exists()
-    press(study, "sign")
-    work()
-    assert Dispatch.objects.filter(result__isnull=False, delivered_at__isnull=False).count() == 2
-    assert len(stow.heard) == 3
-
-
-def test_results_that_come_after_the_signature_follow(stow, read, sign) -> None:
-    study = read(Effusion=(0.9, 0.5)).study
-    Destination.objects.update(sends_results=True)
-    sign(study)
-    assert not Dispatch.objects.filter(result__isnull=False).exists()
-    settle()
-    work()
-    assert Dispatch.objects.filter(result__isnull=False, delivered_at__isnull=False).count() == 2
-
-
-def test_who_did_not_ask_for_them_gets_none(stow, read, sign) -> None:
-    study = read(Effusion=(0.9, 0.5)).study
-    settle()
-    sign(study)
-    work()
-    assert len(stow.heard) == 1
 
 
 @pytest.mark.parametrize(
@@ -347,28 +191,3 @@ def test_an_operator_enters_a_whole_destination(given, site, client: Client, mak
     assert "very secret" not in page
     client.post(f"/admin/radiology/destination/{made.pk}/change/", form | {"stow_url": made.stow_url})
     assert bytes(Destination.objects.get().bearer) == bytes(made.bearer)
-
-
-def test_nothing_is_sent_where_none_is_entered(sign, study, radiologist) -> None:
-    sign(study)
-    work()
-    assert not Dispatch.objects.exists()
-    assert "No PACS takes reports" in radiologist.get("/radiology/deliveries/").content.decode()
-
-
-def test_a_second_read_stays_in_the_house(pacs, sign, study, other) -> None:
-    first = sign(study)
-    checked_by(other, study)
-    assert Read.objects.filter(state="final").count() == 2
-    assert [one.document.read for one in Dispatch.objects.all()] == [first]
-
-
-def test_without_the_question_an_archive_would_have_two_reports(
-    pacs, sign, study, other, monkeypatch
-) -> None:
-    monkeypatch.setattr(
-        dispatches, "SecondRead", Mock(**{"objects.filter.return_value.exists": lambda: False})
-    )
-    sign(study)
-    checked_by(other, study)
-    assert Dispatch.objects.count() == 2
