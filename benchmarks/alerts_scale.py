@@ -67,7 +67,7 @@ def _desk(place: Place) -> Callable[[int], Any]:
 
     from apps.accounts.models import Role, Site, User
     from apps.fraud.models import DeskBudget, Source
-    from apps.fraud.services.budget import work_out_budgets
+    from apps.fraud.work.services.budget import work_out_budgets
     from benchmarks.alerts_rows import fill
 
     site = Site.objects.get(slug="demo")

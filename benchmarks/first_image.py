@@ -32,11 +32,11 @@ PATIENCE_MS = 60_000
 STORE = """
 import django, json, sys; django.setup()
 from pathlib import Path
-from apps.radiology.decoding import picture_apart
+from apps.radiology.common.decoding import picture_apart
 from apps.radiology.models import DicomNode, Instance
-from apps.radiology.services.ingest import ingest_instance
-from apps.radiology.services.senders import node_sender
-from apps.radiology.store import film_path, incoming, write_picture
+from apps.radiology.intake.services.ingest import ingest_instance
+from apps.radiology.common.services.senders import node_sender
+from apps.radiology.common.store import film_path, incoming, write_picture
 sender = node_sender(DicomNode.objects.select_related("site").first())
 pages = []
 for file in sorted(Path(sys.argv[1]).iterdir()):

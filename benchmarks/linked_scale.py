@@ -91,7 +91,7 @@ def _fill(payments: int) -> Any:
 
 
 def _asked(source: Any, where: str, payments: int, repeats: int) -> dict[str, Any]:
-    from apps.fraud.linked import linked_to
+    from apps.fraud.alerts.linked import linked_to
     from apps.fraud.models import Transaction
 
     rows = Transaction.objects.order_by("-pk").filter(device_id__gt="")

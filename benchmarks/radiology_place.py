@@ -97,7 +97,7 @@ def artefact(place: Place) -> Path:
     """The folder of the model in service."""
     code = (
         "import django; django.setup()\n"
-        "from apps.modelops.selectors import artefact_dir, champion\n"
+        "from apps.modelops.common.selectors import artefact_dir, champion\n"
         "print(artefact_dir(champion('radiology')))"
     )
     return Path(python(place, "-c", code).strip())

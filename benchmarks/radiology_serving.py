@@ -36,9 +36,9 @@ INGEST = """
 import django, sys; django.setup()
 from pathlib import Path
 from apps.radiology.models import DicomNode
-from apps.radiology.services.ingest import ingest_instance
-from apps.radiology.services.senders import node_sender
-from apps.radiology.store import incoming
+from apps.radiology.intake.services.ingest import ingest_instance
+from apps.radiology.common.services.senders import node_sender
+from apps.radiology.common.store import incoming
 sender = node_sender(DicomNode.objects.select_related("site").get())
 for file in sorted(Path(sys.argv[1]).iterdir()):
     with incoming() as path:
@@ -50,8 +50,8 @@ AGAIN = """
 import django; django.setup()
 from apps.core.bell import ring
 from apps.radiology.models import Analysis, Instance
-from apps.radiology.services.studies import TASK
-from apps.radiology.store import picture_path
+from apps.radiology.studies.services.studies import TASK
+from apps.radiology.common.store import picture_path
 Analysis.objects.all().delete()
 for one in Instance.objects.select_related("site"):
     picture_path(one.site, one.file_sha256).unlink(missing_ok=True)

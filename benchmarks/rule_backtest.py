@@ -77,8 +77,8 @@ RULES = [
 
 def backtests_of(site: Any, by: Any, rules: list[dict[str, Any]]) -> dict[str, Any]:
     """One backtest over the last DAYS of what is there, as a row of the table."""
+    from apps.fraud.backtests.services.backtests import run_backtest, start_backtest
     from apps.fraud.models import BacktestState
-    from apps.fraud.services.backtests import run_backtest, start_backtest
 
     begun = start_backtest(site=site, by=by, rules=rules, version=None, days=DAYS)
     start, used = time.perf_counter(), time.process_time()
@@ -96,7 +96,7 @@ def backtests_of(site: Any, by: Any, rules: list[dict[str, Any]]) -> dict[str, A
 
 def rule_backtest(site: Any, by: Any) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """The measure and the rows, of what is in the database; Django is set up."""
-    from apps.fraud.builtin_rules import RULES as BUILT_IN
+    from apps.fraud.rules.builtin_rules import RULES as BUILT_IN
 
     rows = [backtests_of(site, by, rules) for rules in (list(BUILT_IN), many(20), many(100))]
     return {"rule_backtest_s_per_million": rows[1]["s_per_million"]}, rows

@@ -23,9 +23,9 @@ from django.db import transaction  # noqa: E402
 
 from apps.accounts.models import User  # noqa: E402
 from apps.fraud.models import Decision  # noqa: E402
+from apps.modelops.common.selectors import champion  # noqa: E402
 from apps.modelops.models import ModelVersion  # noqa: E402
-from apps.modelops.selectors import champion  # noqa: E402
-from apps.modelops.services import gate, promotion  # noqa: E402
+from apps.modelops.promotion.services import gate, promotion  # noqa: E402
 from apps.radiology.models import Analysis  # noqa: E402
 from benchmarks.swap_replay import REPLAYS  # noqa: E402
 from ml.common.gate import GateLine, GateReport  # noqa: E402

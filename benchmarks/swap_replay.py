@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from apps.fraud import inference as fraud
 from apps.fraud.models import Decision, Mode
+from apps.fraud.serving import inference as fraud
+from apps.modelops.common.selectors import artefact_dir
 from apps.modelops.models import ModelVersion
-from apps.modelops.selectors import artefact_dir
-from apps.radiology.decoding import reduce_apart
-from apps.radiology.inference import load_predictor
+from apps.radiology.analysis.inference import load_predictor
+from apps.radiology.common.decoding import reduce_apart
+from apps.radiology.common.store import film_path
 from apps.radiology.models import Analysis, Instance
-from apps.radiology.store import film_path
 from ml.fraud.contracts import KeptVector
 
 SAME = {"fraud": 1e-6, "radiology": 1e-4}  # films went through the network with others beside them

@@ -127,7 +127,7 @@ def _desk() -> tuple[Any, Callable[[int], None]]:
 
 def _counted() -> dict[str, float]:
     from apps.fraud.models import CountedHour
-    from apps.fraud.services.counts import count_due
+    from apps.fraud.watch.services.counts import count_due
 
     start = time.perf_counter()
     while count_due(budget_s=60):

@@ -8,13 +8,13 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from apps.core.errors import LynceusError, problem_response
-from apps.fraud.alert_api import router as alert_router
-from apps.fraud.api import router as fraud_router
-from apps.fraud.disposition_api import router as disposition_router
-from apps.fraud.rule_api import router as rule_router
-from apps.fraud.watch_api import router as watch_router
-from apps.fraud.work_api import router as work_router
-from apps.radiology.api import router as radiology_router
+from apps.fraud.api.alert_api import router as alert_router
+from apps.fraud.api.api import router as fraud_router
+from apps.fraud.api.disposition_api import router as disposition_router
+from apps.fraud.api.rule_api import router as rule_router
+from apps.fraud.api.watch_api import router as watch_router
+from apps.fraud.api.work_api import router as work_router
+from apps.radiology.api.api import router as radiology_router
 
 api = NinjaAPI(
     title="Lynceus",

@@ -15,8 +15,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 _django: Any = get_wsgi_application()  # its types and a2wsgi's do not know each other
 _threads: Any = WSGIMiddleware(_django, workers=threads())
 
-from apps.fraud.inference import warm  # noqa: E402 - needs the apps to be ready
-from apps.fraud.shortcut import Receive, Scope, Send, shortcut  # noqa: E402
+from apps.fraud.api.shortcut import Receive, Scope, Send, shortcut  # noqa: E402
+from apps.fraud.serving.inference import warm  # noqa: E402 - needs the apps to be ready
 
 
 async def pages(scope: Scope, receive: Receive, send: Send) -> None:

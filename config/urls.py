@@ -24,7 +24,7 @@ urlpatterns = [
     path("fraud/", include("apps.fraud.urls")),
     path("models/", include("apps.modelops.urls")),
     path("radiology/", include("apps.radiology.urls")),
-    path("dicom-web/", include("apps.radiology.dicomweb_urls")),
+    path("dicom-web/", include("apps.radiology.api.dicomweb_urls")),
     path("api/v1/", api.urls),
 ]
 handler400 = "apps.core.views.error_400"

@@ -17,16 +17,16 @@ from django.db.models import F
 
 from apps.accounts.models import Site, User
 from apps.core.clock import now
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.common.services.draws import throw
+from apps.radiology.common.services.senders import Sender
 from apps.radiology.models import SIGNED, Instance, Priority, Purpose, Read, SecondRead, Study
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.draws import throw
-from apps.radiology.services.hand_over import hand_over
-from apps.radiology.services.locks import release_lock
-from apps.radiology.services.orders import change_order
-from apps.radiology.services.reads import begin_read, commit_read, keep_draft
-from apps.radiology.services.second_reads import request_second_read
-from apps.radiology.services.senders import Sender
-from apps.radiology.services.studies import sum_up_reads
+from apps.radiology.reading.services.hand_over import hand_over
+from apps.radiology.reading.services.reads import begin_read, commit_read, keep_draft
+from apps.radiology.reading.services.second_reads import request_second_read
+from apps.radiology.studies.services.locks import release_lock
+from apps.radiology.studies.services.orders import change_order
+from apps.radiology.studies.services.studies import sum_up_reads
 from demo.films import dated, take_in
 from demo.orders import PLACES, Place
 from demo.simulated_reader import TEXT, read_whole, says

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pydicom
 
+from apps.radiology.common.services.senders import Sender
+from apps.radiology.common.store import incoming
+from apps.radiology.intake.services.ingest import ingest_instance
 from apps.radiology.models import Instance
-from apps.radiology.services.ingest import ingest_instance
-from apps.radiology.services.senders import Sender
-from apps.radiology.store import incoming
 
 TAKEN_BEFORE = timedelta(minutes=12)
 

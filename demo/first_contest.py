@@ -9,7 +9,7 @@ import httpx
 from apps.accounts.models import User
 from apps.core.clock import now
 from apps.fraud.models import Alert, Case
-from apps.fraud.services.cases import add_evidence, open_case
+from apps.fraud.settle.services.cases import add_evidence, open_case
 from demo.seed import accounts
 
 DECLINED = "demo-declined"

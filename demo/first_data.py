@@ -15,13 +15,13 @@ from apps.accounts.models import User
 from apps.accounts.selectors import site_named
 from apps.core.clock import now
 from apps.core.encryption import encrypt
-from apps.fraud import builtin_rules
+from apps.fraud.backtests.services.backtests import start_backtest
+from apps.fraud.common.selectors import waiting_for
 from apps.fraud.models import Desk
-from apps.fraud.selectors import waiting_for
-from apps.fraud.services.backtests import start_backtest
-from apps.fraud.services.budget import set_capacity
+from apps.fraud.rules import builtin_rules
+from apps.fraud.work.services.budget import set_capacity
+from apps.radiology.copies.services.exports import request_export
 from apps.radiology.models import Destination, Export, Study
-from apps.radiology.services.exports import request_export
 from demo import seed
 from demo.films import dated
 from demo.first_contest import contest_and_open_a_case

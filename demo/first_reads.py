@@ -5,10 +5,10 @@ from __future__ import annotations
 from apps.accounts.models import User
 from apps.core.clock import now
 from apps.radiology.models import Channel, Communication, Read, Study
-from apps.radiology.reads import Said
-from apps.radiology.services.communications import Told, mark_critical, tell_communication
-from apps.radiology.services.reads import add_addendum, begin_read, commit_read, keep_draft, sign_read
-from apps.radiology.services.report_text import Written, choose_template, keep_sections
+from apps.radiology.reading.services.communications import Told, mark_critical, tell_communication
+from apps.radiology.reading.services.reads import add_addendum, begin_read, commit_read, keep_draft, sign_read
+from apps.radiology.reading.services.report_text import Written, choose_template, keep_sections
+from apps.radiology.studies.reads import Said
 from demo.seed import accounts
 
 TEXTS = {

@@ -15,16 +15,16 @@ from django.db import transaction
 
 from apps.accounts.models import Site, User
 from apps.core.clock import held_at, now
+from apps.fraud.decide.services.drain import drain_shard
+from apps.fraud.decide.services.ingest import ingest_transactions
+from apps.fraud.lifecycle.services.make_labels import make_labels
 from apps.fraud.models import Alert, AlertStatus, FraudType, Ground, Source, Verdict, WorkItem
-from apps.fraud.schemas import LabelIn
-from apps.fraud.services.dispositions import UNDO, Said, dispose
-from apps.fraud.services.drain import drain_shard
-from apps.fraud.services.gather import gather_alerts
-from apps.fraud.services.ingest import ingest_transactions
-from apps.fraud.services.labels import store_labels
-from apps.fraud.services.make_labels import make_labels
-from apps.fraud.services.work import take_item
-from apps.fraud.validation import check_events
+from apps.fraud.serving.services.labels import store_labels
+from apps.fraud.settle.services.dispositions import UNDO, Said, dispose
+from apps.fraud.wire.schemas import LabelIn
+from apps.fraud.wire.validation import check_events
+from apps.fraud.work.services.gather import gather_alerts
+from apps.fraud.work.services.work import take_item
 from demo.seed import SOURCE
 
 if TYPE_CHECKING:

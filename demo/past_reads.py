@@ -16,6 +16,10 @@ from django.db.models import F
 
 from apps.accounts.models import Site, User
 from apps.core.clock import now
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.common.services.draws import throw
+from apps.radiology.common.services.senders import Sender
+from apps.radiology.lifecycle.services.freeze_reads import freeze_reads
 from apps.radiology.models import (
     Discrepancy,
     Instance,
@@ -25,12 +29,8 @@ from apps.radiology.models import (
     SecondRead,
     Study,
 )
-from apps.radiology.services.adjudicate import Settlement, adjudicate, open_case
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.compare import compare_due_studies
-from apps.radiology.services.draws import throw
-from apps.radiology.services.freeze_reads import freeze_reads
-from apps.radiology.services.senders import Sender
+from apps.radiology.quality.services.adjudicate import Settlement, adjudicate, open_case
+from apps.radiology.quality.services.compare import compare_due_studies
 from demo.films import dated, take_in
 from demo.simulated_reader import read_whole
 

@@ -58,8 +58,8 @@ def _weights() -> None:
 
 
 def _first_model(domain: str, simulate: str, site: str, wanted: str) -> None:
+    from apps.modelops.common.selectors import champion
     from apps.modelops.models import DatasetSnapshot
-    from apps.modelops.selectors import champion
 
     if champion(domain) is not None:
         return

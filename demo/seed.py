@@ -13,10 +13,10 @@ from django.db import transaction
 from apps.accounts.models import ApiClient, Role, Site, User
 from apps.accounts.selectors import needs_second_factor
 from apps.accounts.services import enrol_totp, hash_token, rotate_secret, totp_secret
-from apps.fraud.services.sources import ensure_source, rotate_source_secret, valid_secrets
+from apps.fraud.wire.services.sources import ensure_source, rotate_source_secret, valid_secrets
 from apps.modelops.models import RetrainingPolicy
 from apps.modelops.registry import all_domains
-from apps.modelops.services.retraining import set_policy
+from apps.modelops.retraining.services.retraining import set_policy
 from apps.radiology.models import DicomNode
 
 SOURCE = "demo-acquirer"

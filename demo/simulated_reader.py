@@ -9,8 +9,8 @@ import numpy as np
 
 from apps.accounts.models import User
 from apps.radiology.models import Read, Study
-from apps.radiology.reads import Said
-from apps.radiology.services.reads import begin_read, commit_read, keep_draft, sign_read
+from apps.radiology.reading.services.reads import begin_read, commit_read, keep_draft, sign_read
+from apps.radiology.studies.reads import Said
 
 MISSED, OVERCALLED, UNSURE, PERSUADED = 0.09, 0.03, 0.02, 0.4
 TEXT = "SYNTHETIC report."

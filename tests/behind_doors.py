@@ -22,8 +22,8 @@ from apps.fraud.models import (
     RuleSet,
     Source,
 )
-from apps.fraud.services.cases import open_case
-from apps.fraud.services.lists import add_entry
+from apps.fraud.rules.services.lists import add_entry
+from apps.fraud.settle.services.cases import open_case
 from apps.modelops.models import (
     Alarm,
     CrossValidation,

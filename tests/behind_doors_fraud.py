@@ -6,7 +6,9 @@ from uuid import uuid4
 
 from apps.accounts.models import Site, User
 from apps.core.clock import now
-from apps.fraud.backtest import Tally
+from apps.fraud.backtests.backtest import Tally
+from apps.fraud.decide.services.drain import drain_shard
+from apps.fraud.decide.services.ingest import ingest_transactions
 from apps.fraud.models import (
     Alert,
     Backtest,
@@ -19,10 +21,8 @@ from apps.fraud.models import (
     Source,
     Verdict,
 )
-from apps.fraud.services.drain import drain_shard
-from apps.fraud.services.gather import gather_alerts
-from apps.fraud.services.ingest import ingest_transactions
-from apps.fraud.validation import check_events
+from apps.fraud.wire.validation import check_events
+from apps.fraud.work.services.gather import gather_alerts
 from apps.modelops.models import (
     ModelVersion,
 )

@@ -11,8 +11,10 @@ from apps.core.clock import now
 from apps.modelops.models import (
     ModelVersion,
 )
-from apps.radiology.exports import archive_path
-from apps.radiology.headers import as_json
+from apps.radiology.common.headers import as_json
+from apps.radiology.common.store import aside_path, film_path, write_picture
+from apps.radiology.copies.exports import archive_path
+from apps.radiology.documents.results import basis_of
 from apps.radiology.models import (
     Analysis,
     Correction,
@@ -34,8 +36,6 @@ from apps.radiology.models import (
     ResultKind,
     Study,
 )
-from apps.radiology.results import basis_of
-from apps.radiology.store import aside_path, film_path, write_picture
 from ml.radiology.contracts import InstanceHeader
 from tests.radiology.conftest import film_file
 

@@ -12,7 +12,7 @@ from django.test import Client
 from apps.accounts.models import User
 from apps.accounts.services import enrol_totp
 from apps.modelops.models import ModelVersion
-from apps.modelops.services import promotion
+from apps.modelops.promotion.services import promotion
 
 CODE_AGAIN = "/accounts/2fa/reauthenticate/"
 

@@ -126,7 +126,7 @@ def test_a_wrong_cell_is_noticed(world: World) -> None:
 
 
 def test_a_read_that_forgets_the_site_is_noticed(world: World, monkeypatch) -> None:
-    from apps.radiology import shortcuts
+    from apps.radiology.common import shortcuts
     from apps.radiology.models import Study
 
     monkeypatch.setattr(

@@ -10,8 +10,8 @@ class FraudConfig(AppConfig):
         from apps.core.metrics import register_gauge
         from apps.core.status import register_check, register_queue_age
         from apps.core.sweep import register_sweeper
-        from apps.fraud.inference import loaded_here
-        from apps.fraud.selectors import (
+        from apps.fraud.backtests.services.backtests import ring_stalled
+        from apps.fraud.common.selectors import (
             dead_deliveries,
             model_in_service,
             parked_transactions,
@@ -19,15 +19,15 @@ class FraudConfig(AppConfig):
             recent_counts,
             recent_latency_ms,
         )
-        from apps.fraud.services.backtests import ring_stalled
-        from apps.fraud.services.budget import ring_stale_budgets
-        from apps.fraud.services.deliver import ring_due
-        from apps.fraud.services.drain import ring_overdue
-        from apps.fraud.services.gather import ring_ungathered
-        from apps.fraud.services.make_labels import ring_labels_due
-        from apps.fraud.services.shadow import ring_shadow
-        from apps.fraud.shadow import waiting_age
-        from apps.fraud.watched import MEASURES
+        from apps.fraud.decide.services.drain import ring_overdue
+        from apps.fraud.lifecycle.services.make_labels import ring_labels_due
+        from apps.fraud.lifecycle.services.shadow import ring_shadow
+        from apps.fraud.lifecycle.shadow import waiting_age
+        from apps.fraud.lifecycle.watched import MEASURES
+        from apps.fraud.serving.inference import loaded_here
+        from apps.fraud.wire.services.deliver import ring_due
+        from apps.fraud.work.services.budget import ring_stale_budgets
+        from apps.fraud.work.services.gather import ring_ungathered
         from apps.modelops.registry import Domain, Include, Phase, register_domain
         from ml.fraud.card import INTENDED_USE, LIMITS
         from ml.fraud.config import PRESETS, TrainConfig
@@ -38,8 +38,8 @@ class FraudConfig(AppConfig):
                 title="Card fraud",
                 trainer="ml.fraud.train:train",
                 fold_trainer="ml.fraud.folds:train_fold",
-                evaluator="apps.fraud.evaluation:evaluate",
-                scorer="apps.fraud.scoring:score",
+                evaluator="apps.fraud.lifecycle.evaluation:evaluate",
+                scorer="apps.fraud.lifecycle.scoring:score",
                 presets=PRESETS,
                 check_params=TrainConfig.from_params,
                 config=TrainConfig,
@@ -54,8 +54,8 @@ class FraudConfig(AppConfig):
                 operating_page="fraud:operating_point",
                 gate="ml.fraud.gate_evidence:gate",
                 latency_ms=settings.LYNCEUS_GATE_TRANSACTION_MS,
-                exporter="apps.fraud.services.datasets:export_decided",
-                news="apps.fraud.label_news:label_news",
+                exporter="apps.fraud.lifecycle.services.datasets:export_decided",
+                news="apps.fraud.lifecycle.label_news:label_news",
                 cases="ml.fraud.importing:cases_of",
                 includes=(
                     Include("analyst", "Dispositions", "What analysts concluded."),
@@ -69,10 +69,10 @@ class FraudConfig(AppConfig):
                 intended_use=INTENDED_USE,
                 limits=LIMITS,
                 speed="ml.fraud.speed:measure_speed",
-                examples="apps.fraud.version_cases",
+                examples="apps.fraud.lifecycle.version_cases",
                 shadow_page="fraud:shadow",
-                watcher="apps.fraud.model_watch:watch",
-                reliability="apps.fraud.model_watch:reliability",
+                watcher="apps.fraud.lifecycle.model_watch:watch",
+                reliability="apps.fraud.lifecycle.model_watch:reliability",
                 measures=MEASURES,
             )
         )

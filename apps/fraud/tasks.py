@@ -1,13 +1,13 @@
 from celery import shared_task
 
-from apps.fraud.services.backtests import run_backtest as run_some_of_backtest
-from apps.fraud.services.budget import work_out_budgets as work_out
-from apps.fraud.services.counts import count_due
-from apps.fraud.services.deliver import deliver_due
-from apps.fraud.services.drain import drain_shard
-from apps.fraud.services.follow import follow_decisions as follow
-from apps.fraud.services.gather import gather_alerts as gather
-from apps.fraud.services.make_labels import make_labels as label_due
+from apps.fraud.backtests.services.backtests import run_backtest as run_some_of_backtest
+from apps.fraud.decide.services.drain import drain_shard
+from apps.fraud.lifecycle.services.follow import follow_decisions as follow
+from apps.fraud.lifecycle.services.make_labels import make_labels as label_due
+from apps.fraud.watch.services.counts import count_due
+from apps.fraud.wire.services.deliver import deliver_due
+from apps.fraud.work.services.budget import work_out_budgets as work_out
+from apps.fraud.work.services.gather import gather_alerts as gather
 
 
 @shared_task(name="fraud.decide_pending")

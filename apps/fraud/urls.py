@@ -1,23 +1,19 @@
 from django.urls import path
 
-from apps.fraud import (
-    alert_views,
-    backtest_views,
-    bulk_views,
-    case_views,
-    contest_views,
-    disposition_views,
+from apps.fraud.alerts import alert_views
+from apps.fraud.backtests import backtest_views
+from apps.fraud.lifecycle import shadow_views
+from apps.fraud.settle import bulk_views, case_views, contest_views, disposition_views
+from apps.fraud.tuning import (
     editor_views,
     list_views,
     operating_views,
     passing_views,
-    queue_views,
     rule_checks,
     rule_views,
-    shadow_views,
-    watch_views,
-    work_views,
 )
+from apps.fraud.watch import watch_views
+from apps.fraud.work import queue_views, work_views
 
 app_name = "fraud"
 urlpatterns = [

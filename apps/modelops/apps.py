@@ -8,15 +8,15 @@ class ModelopsConfig(AppConfig):
         from apps.core.context import register_notice
         from apps.core.status import register_queue_age
         from apps.core.sweep import register_sweeper
-        from apps.modelops.notices import notice_of_alarms, notice_of_finished
-        from apps.modelops.selectors import queue_age
-        from apps.modelops.services.alarm_news import ring_due
-        from apps.modelops.services.freezes import ring_stalled_freezes
-        from apps.modelops.services.gate import ring_for_waiting_gate_runs
-        from apps.modelops.services.jobs import ring_for_waiting_jobs
-        from apps.modelops.services.leftovers import forget_old_checkpoints
-        from apps.modelops.services.retraining import look_at_policies
-        from apps.modelops.services.watch import ring_for_watch
+        from apps.modelops.common.selectors import queue_age
+        from apps.modelops.datasets.services.freezes import ring_stalled_freezes
+        from apps.modelops.jobs.notices import notice_of_alarms, notice_of_finished
+        from apps.modelops.jobs.services.jobs import ring_for_waiting_jobs
+        from apps.modelops.jobs.services.leftovers import forget_old_checkpoints
+        from apps.modelops.promotion.services.gate import ring_for_waiting_gate_runs
+        from apps.modelops.retraining.services.retraining import look_at_policies
+        from apps.modelops.watch.services.alarm_news import ring_due
+        from apps.modelops.watch.services.watch import ring_for_watch
 
         register_sweeper("modelops", ring_for_waiting_jobs)
         register_sweeper("modelops.gate", ring_for_waiting_gate_runs)

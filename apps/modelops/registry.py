@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from apps.core.errors import LynceusError
-from apps.modelops.watched import Measure
+from apps.modelops.common.watched import Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,10 @@ class Domain:
 
     `intended_use` and `limits` are sentences of its model cards. `speed` is the path of a function
     (folder: Path, expected_hash: str) -> Mapping[str, float] that times an artefact on this machine (`ms_1`,
-    `ms_16`); `examples` that of a module that knows the examples of a dataset (`apps.modelops.cases`).
+    `ms_16`); `examples` that of a module that knows the examples of a dataset (`versions.cases`).
 
     watcher(site: Site, version: ModelVersion) -> Iterable[Fact] says how the version in service does at a
-    site, in facts of `measures` (`apps.modelops.watched`); reliability(site: Site, version: ModelVersion) ->
+    site, in facts of `measures` (`common.watched`); reliability(site: Site, version: ModelVersion) ->
     list of [mean probability, observed share, its low and high end, cases], empty where too little is known.
     """
 

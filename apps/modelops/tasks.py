@@ -1,11 +1,11 @@
 from celery import shared_task
 
-from apps.modelops.services.alarm_news import deliver_due
-from apps.modelops.services.comparisons import work_out
-from apps.modelops.services.freezes import run_freeze
-from apps.modelops.services.gate_process import check_next
-from apps.modelops.services.runner import run_next
-from apps.modelops.services.watch import watch_domain
+from apps.modelops.datasets.services.freezes import run_freeze
+from apps.modelops.jobs.services.runner import run_next
+from apps.modelops.promotion.services.gate_process import check_next
+from apps.modelops.versions.services.comparisons import work_out
+from apps.modelops.watch.services.alarm_news import deliver_due
+from apps.modelops.watch.services.watch import watch_domain
 
 
 # Acknowledged at once and without a time limit: the lease in the database is what guards a long job.

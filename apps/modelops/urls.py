@@ -1,19 +1,12 @@
 from django.urls import path
 
-from apps.modelops import (
-    card_views,
-    compare_views,
-    dataset_views,
-    exchange_views,
-    fold_views,
-    freeze_views,
-    gate_views,
-    job_actions,
-    retraining_views,
-    variant_views,
-    views,
-    watch_views,
-)
+from apps.modelops.datasets import dataset_views, freeze_views
+from apps.modelops.desk import views
+from apps.modelops.jobs import fold_views, job_actions
+from apps.modelops.promotion import gate_views
+from apps.modelops.retraining import retraining_views
+from apps.modelops.versions import card_views, compare_views, exchange_views, variant_views
+from apps.modelops.watch import watch_views
 
 app_name = "modelops"
 urlpatterns = [

@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from apps.accounts.admin import SiteBound
-from apps.radiology.destination_form import DestinationForm
+from apps.radiology.exchange.destination_form import DestinationForm
 from apps.radiology.models import (
     Destination,
     DicomNode,

@@ -12,23 +12,23 @@ class RadiologyConfig(AppConfig):
         from apps.core.status import register_check, register_queue_age
         from apps.core.sweep import register_sweeper
         from apps.modelops.registry import Domain, Include, Phase, register_domain
-        from apps.radiology.communications import notice_of_overdue
-        from apps.radiology.dispatches import undelivered_reports
-        from apps.radiology.selectors import model_in_service, queue_age
-        from apps.radiology.services.analyse import begin, clear_half_received
-        from apps.radiology.services.claims import ring_overdue
-        from apps.radiology.services.communications import escalate_overdue
-        from apps.radiology.services.compare import compare_due_studies
-        from apps.radiology.services.dispatches import ring_sending
-        from apps.radiology.services.documents import ring_documents
-        from apps.radiology.services.exports import ring_exports
-        from apps.radiology.services.pieces import clear_uploads
-        from apps.radiology.services.priors import peers_answer, ring_prior_fetches
-        from apps.radiology.services.quiet import complete_quiet_studies
-        from apps.radiology.services.results import ring_results
-        from apps.radiology.services.shadow import ring_shadow
-        from apps.radiology.shadow import waiting_age
-        from apps.radiology.watched import MEASURES
+        from apps.radiology.analysis.services.analyse import begin, clear_half_received
+        from apps.radiology.analysis.services.claims import ring_overdue
+        from apps.radiology.common.selectors import model_in_service, queue_age
+        from apps.radiology.copies.services.exports import ring_exports
+        from apps.radiology.documents.dispatches import undelivered_reports
+        from apps.radiology.documents.services.dispatches import ring_sending
+        from apps.radiology.documents.services.documents import ring_documents
+        from apps.radiology.documents.services.results import ring_results
+        from apps.radiology.exchange.services.priors import peers_answer, ring_prior_fetches
+        from apps.radiology.intake.services.pieces import clear_uploads
+        from apps.radiology.lifecycle.services.shadow import ring_shadow
+        from apps.radiology.lifecycle.shadow import waiting_age
+        from apps.radiology.lifecycle.watched import MEASURES
+        from apps.radiology.quality.services.compare import compare_due_studies
+        from apps.radiology.reading.services.communications import escalate_overdue
+        from apps.radiology.studies.services.quiet import complete_quiet_studies
+        from apps.radiology.worklist.communications import notice_of_overdue
         from ml.radiology.card import INTENDED_USE, LIMITS
         from ml.radiology.config import PRESETS, TrainConfig
 
@@ -38,8 +38,8 @@ class RadiologyConfig(AppConfig):
                 title="Chest radiographs",
                 trainer="ml.radiology.train:train",
                 fold_trainer="ml.radiology.one_fold:train_fold",
-                evaluator="apps.radiology.evaluation:evaluate",
-                scorer="apps.radiology.scoring:score",
+                evaluator="apps.radiology.lifecycle.evaluation:evaluate",
+                scorer="apps.radiology.lifecycle.scoring:score",
                 presets=PRESETS,
                 check_params=TrainConfig.from_params,
                 config=TrainConfig,
@@ -56,8 +56,8 @@ class RadiologyConfig(AppConfig):
                 ),
                 gate="ml.radiology.gate_evidence:gate",
                 latency_ms=settings.LYNCEUS_GATE_FILM_MS,
-                exporter="apps.radiology.services.freeze_reads:export_reads",
-                news="apps.radiology.read_news:read_news",
+                exporter="apps.radiology.lifecycle.services.freeze_reads:export_reads",
+                news="apps.radiology.lifecycle.read_news:read_news",
                 cases="ml.radiology.importing:cases_of",
                 includes=(
                     Include("signed", "Signed reads"),
@@ -69,10 +69,10 @@ class RadiologyConfig(AppConfig):
                 intended_use=INTENDED_USE,
                 limits=LIMITS,
                 speed="ml.radiology.speed:measure_speed",
-                examples="apps.radiology.version_cases",
+                examples="apps.radiology.lifecycle.version_cases",
                 has_pictures=True,
-                watcher="apps.radiology.model_watch:watch",
-                reliability="apps.radiology.model_watch:reliability",
+                watcher="apps.radiology.lifecycle.model_watch:watch",
+                reliability="apps.radiology.lifecycle.model_watch:reliability",
                 measures=MEASURES,
                 shadow_page="radiology:shadow",
             )

@@ -1,12 +1,12 @@
 from celery import shared_task
 
-from apps.radiology.services.analyse import analyse_instance as analyse
-from apps.radiology.services.documents import make_due_documents
-from apps.radiology.services.fetch import fetch_due_priors
-from apps.radiology.services.follow import follow_analyses as follow
-from apps.radiology.services.make_exports import make_due_exports
-from apps.radiology.services.results import make_due_results
-from apps.radiology.services.send import send_due
+from apps.radiology.analysis.services.analyse import analyse_instance as analyse
+from apps.radiology.copies.services.make_exports import make_due_exports
+from apps.radiology.documents.services.documents import make_due_documents
+from apps.radiology.documents.services.results import make_due_results
+from apps.radiology.exchange.services.fetch import fetch_due_priors
+from apps.radiology.exchange.services.send import send_due
+from apps.radiology.lifecycle.services.follow import follow_analyses as follow
 
 
 @shared_task(name="radiology.analyse_instance")

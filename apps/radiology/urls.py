@@ -1,23 +1,13 @@
 from django.urls import path
 
-from apps.radiology import (
-    change_views,
-    communication_views,
-    desk_views,
-    discrepancy_views,
-    dispatch_views,
-    export_views,
-    patient_views,
-    piece_views,
-    quality_views,
-    read_views,
-    report_views,
-    result_views,
-    shadow_views,
-    upload_views,
-    views,
-    worklist_views,
-)
+from apps.radiology.copies import export_views
+from apps.radiology.documents import result_views
+from apps.radiology.exchange import dispatch_views
+from apps.radiology.intake import change_views, patient_views, piece_views, upload_views
+from apps.radiology.lifecycle import shadow_views
+from apps.radiology.quality import discrepancy_views, quality_views
+from apps.radiology.reading import communication_views, desk_views, read_views, report_views, views
+from apps.radiology.worklist import worklist_views
 
 app_name = "radiology"
 urlpatterns = [

@@ -7,9 +7,9 @@ from django.test import Client
 
 from apps.accounts.models import ApiClient, Site
 from apps.accounts.services import rotate_secret
-from apps.fraud.services.sources import ensure_source, rotate_source_secret
+from apps.fraud.wire.services.sources import ensure_source, rotate_source_secret
+from apps.radiology.common.selectors import node_titled
 from apps.radiology.models import DicomNode
-from apps.radiology.selectors import node_titled
 from tests.conftest import PASSWORD
 
 OPEN, SHUT = True, False

@@ -14,8 +14,8 @@ from django.test import Client
 from apps.core import logging as our_logging
 from apps.core.errors import LynceusError
 from apps.core.logging import configure
+from apps.fraud.decide.services import verdicts
 from apps.fraud.models import Transaction
-from apps.fraud.services import verdicts
 from tests.fraud.conftest import drain_all, event, post, source
 
 __all__ = ["post", "source"]
@@ -81,7 +81,7 @@ def test_what_the_database_refused_is_not_printed(capsys, restored, fails, where
     said = capsys.readouterr().err
     assert "django.db.utils.IntegrityError" in said
     assert "psycopg.errors.CheckViolation" in said
-    assert ("apps/fraud/services/drain.py" in said) is (where == "engine")
+    assert ("apps/fraud/decide/services/drain.py" in said) is (where == "engine")
     assert CARD not in said
 
 

@@ -83,7 +83,7 @@ def test_the_request_that_rang_is_named_in_the_workers_log(worker, post) -> None
 
 @pytest.fixture
 def source(site):
-    from apps.fraud.services.sources import ensure_source
+    from apps.fraud.wire.services.sources import ensure_source
 
     return ensure_source(site=site, slug="acquirer", name="Acquirer")
 

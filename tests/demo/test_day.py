@@ -14,7 +14,7 @@ from django.urls import reverse
 import demo.day as days
 from apps.accounts.models import User
 from apps.core.clock import now
-from apps.radiology import decoding
+from apps.radiology.common import decoding
 from apps.radiology.models import Instance, Priority, Read, SecondRead, Study
 from demo import films
 from demo.day import FILMS, LENGTH, ODD, PREFIX, fill_the_day, plan

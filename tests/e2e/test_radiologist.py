@@ -9,7 +9,7 @@ from pathlib import Path
 import pydicom
 from playwright.sync_api import Page, expect
 
-from apps.radiology.worklist import PAGE_ROWS
+from apps.radiology.worklist.worklist import PAGE_ROWS
 from demo.day import FILMS, PREFIX
 from demo.past_reads import SEED
 from ml.radiology.synthetic import synthetic_film

@@ -10,9 +10,9 @@ from django.test import Client
 
 from apps.core.clock import now
 from apps.fraud import tasks
-from apps.fraud.backtest import OF_RULE
+from apps.fraud.backtests.backtest import OF_RULE
+from apps.fraud.backtests.services.backtests import start_backtest
 from apps.fraud.models import Backtest
-from apps.fraud.services.backtests import start_backtest
 from tests.fraud.conftest import drain_all, event
 
 LARGE = {"code": "large", "when": "amount_minor >= 2000", "action": "review", "text": "x", "value": "",

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 from apps.accounts.models import ApiClient, User
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
-from apps.fraud import inference
+from apps.fraud.decide.services import drain
 from apps.fraud.models import (
     SHARDS,
     Alert,
@@ -28,15 +28,16 @@ from apps.fraud.models import (
     ShardLock,
     Source,
 )
-from apps.fraud.rules import Rule
-from apps.fraud.services import drain, rulesets
-from apps.fraud.services.gather import gather_alerts
-from apps.fraud.services.lists import add_entry
-from apps.fraud.services.rulesets import activate_version, save_version
-from apps.fraud.services.sources import ensure_source, rotate_source_secret
-from apps.modelops import places
+from apps.fraud.rules.rules import Rule
+from apps.fraud.rules.services import rulesets
+from apps.fraud.rules.services.lists import add_entry
+from apps.fraud.rules.services.rulesets import activate_version, save_version
+from apps.fraud.serving import inference
+from apps.fraud.wire.services.sources import ensure_source, rotate_source_secret
+from apps.fraud.work.services.gather import gather_alerts
+from apps.modelops.common import places
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
-from apps.modelops.services.promotion import install_first_champion
+from apps.modelops.promotion.services.promotion import install_first_champion
 from ml.common.contracts import TrainRequest, TrainResult
 from ml.fraud.config import PRESETS
 from ml.fraud.importing import freeze_frame

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.core.clock import now
 from apps.fraud.models import Alert, Decision, Source, Transaction
-from apps.fraud.services.gather import gather_alerts
+from apps.fraud.work.services.gather import gather_alerts
 
 
 def fill(source: Source, cards: int, alerts_a_card: int = 1, first: int = 0) -> None:

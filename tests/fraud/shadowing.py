@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from apps.accounts.models import User
-from apps.fraud import inference
+from apps.fraud.lifecycle.services.shadow import start_shadow
 from apps.fraud.models import (
     ShadowRun,
     ShadowScore,
 )
-from apps.fraud.services.shadow import start_shadow
+from apps.fraud.serving import inference
+from apps.modelops.common.places import artefact_folder
 from apps.modelops.models import ModelVersion, TrainingJob
-from apps.modelops.places import artefact_folder
 from tests.fraud.test_promotion import vectors
 
 

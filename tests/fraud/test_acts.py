@@ -22,11 +22,11 @@ from apps.fraud.models import (
     Source,
     Verdict,
 )
-from apps.fraud.services.acts import release
-from apps.fraud.services.dispositions import Said, dispose
-from apps.fraud.services.sources import valid_secrets
-from apps.fraud.services.work import take_item
+from apps.fraud.settle.services.acts import release
+from apps.fraud.settle.services.dispositions import Said, dispose
 from apps.fraud.tasks import deliver_decisions
+from apps.fraud.wire.services.sources import valid_secrets
+from apps.fraud.work.services.work import take_item
 from tests.fraud.conftest import drain_all, event
 
 pytestmark = pytest.mark.decision

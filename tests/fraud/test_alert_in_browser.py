@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from apps.accounts.models import User
 from apps.core.clock import now
 from apps.fraud.models import Decision, Source
-from apps.fraud.services.gather import gather_alerts
+from apps.fraud.work.services.gather import gather_alerts
 from tests.e2e.test_accessibility import violations
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_labels import say

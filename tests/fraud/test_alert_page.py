@@ -12,10 +12,10 @@ from django.test import Client
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
+from apps.fraud.decide.services.reasons import influences_of
 from apps.fraud.models import Alert, Decision, Evidence, WorkItem
-from apps.fraud.services.gather import gather_alerts
-from apps.fraud.services.reasons import influences_of
-from apps.fraud.services.work import take_item
+from apps.fraud.work.services.gather import gather_alerts
+from apps.fraud.work.services.work import take_item
 from tests.fraud.conftest import come_back, drain_all, event
 from tests.fraud.test_labels import say
 
@@ -203,9 +203,9 @@ def test_another_sites_payment_has_no_door(client, make_user, alerted) -> None:
 
 
 def test_with_the_version_gone_what_is_kept_is_shown(client, analyst, alerted, champion, trained) -> None:
-    from apps.fraud import inference
-    from apps.fraud.services import reasons
-    from apps.modelops import places
+    from apps.fraud.decide.services import reasons
+    from apps.fraud.serving import inference
+    from apps.modelops.common import places
 
     reasons._predictor.cache_clear()
     inference._loaded = None

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from apps.fraud.alert_charts import amounts_chart, places_chart
-from apps.fraud.card_events import CardEvents
-from apps.fraud.issuer import answers_of
-from apps.fraud.liability import bears_loss, money_left
-from apps.fraud.linked import Linked
+from apps.fraud.alerts.alert_charts import amounts_chart, places_chart
+from apps.fraud.alerts.card_events import CardEvents
+from apps.fraud.alerts.issuer import answers_of
+from apps.fraud.alerts.liability import bears_loss, money_left
+from apps.fraud.alerts.linked import Linked
+from apps.fraud.alerts.reason_values import SAID, added_up
+from apps.fraud.alerts.story import story_of
 from apps.fraud.models import Action, Decision, EventType, Transaction
-from apps.fraud.reason_values import SAID, added_up
-from apps.fraud.story import story_of
 from ml.fraud.reasons import GROUPS
 
 AT = datetime(2026, 5, 4, 3, 12, tzinfo=UTC)

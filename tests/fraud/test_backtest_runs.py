@@ -11,9 +11,9 @@ from django.test import Client
 
 from apps.accounts.models import Site, User
 from apps.core.clock import now
+from apps.fraud.backtests.services import backtests
+from apps.fraud.backtests.services.backtests import ring_stalled
 from apps.fraud.models import Backtest, BacktestState, Decision
-from apps.fraud.services import backtests
-from apps.fraud.services.backtests import ring_stalled
 from tests.fraud.backtesting import LARGE, ONLINE, begun, run
 from tests.fraud.backtesting import analyst as analyst
 from tests.fraud.backtesting import decided as decided

@@ -11,13 +11,13 @@ from django.db import connection
 
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
-from apps.fraud import backtest as sums
-from apps.fraud.backtest import OF_ALL, OF_SIDE
-from apps.fraud.backtest_figures import figures_of
-from apps.fraud.facts import FIELDS
+from apps.fraud.backtests import backtest as sums
+from apps.fraud.backtests.backtest import OF_ALL, OF_SIDE
+from apps.fraud.backtests.backtest_figures import figures_of
+from apps.fraud.backtests.services import backtests, columns
+from apps.fraud.backtests.vectors import Column
 from apps.fraud.models import Backtest, BacktestState, Decision, Mode
-from apps.fraud.services import backtests, columns
-from apps.fraud.vectors import Column
+from apps.fraud.rules.facts import FIELDS
 from ml.fraud.features import FEATURE_NAMES
 from tests.fraud.backtesting import LARGE, NEW_CARD, ONLINE, begun, of_rule, run
 from tests.fraud.backtesting import analyst as analyst

@@ -15,8 +15,8 @@ from django.db import connection, transaction
 from apps.core.clock import now
 from apps.core.sql import run as sql
 from apps.fraud import tasks
+from apps.fraud.decide.services import drain, look
 from apps.fraud.models import SHARDS, Decision, ShardLock, Transaction
-from apps.fraud.services import drain, look
 from apps.fraud.tasks import decide_pending
 from tests.fraud.conftest import event
 

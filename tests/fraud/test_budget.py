@@ -10,7 +10,7 @@ from django.test import Client
 from apps.accounts.models import User
 from apps.core.clock import now
 from apps.fraud.models import Alert, Desk, DeskBudget, FraudLabel, OperatingPoint
-from apps.fraud.services.budget import MATURE, ring_stale_budgets, set_capacity, work_out_budgets
+from apps.fraud.work.services.budget import MATURE, ring_stale_budgets, set_capacity, work_out_budgets
 from tests.fraud.queued import fill
 
 

@@ -10,9 +10,9 @@ import pytest
 from django.test import override_settings
 
 from apps.core.clock import now
-from apps.fraud import inference
 from apps.fraud.models import Evidence
-from apps.fraud.services.rebuild import differing, rebuild
+from apps.fraud.serving import inference
+from apps.fraud.serving.services.rebuild import differing, rebuild
 from ml.fraud.features import FEATURE_NAMES
 from tests.fraud.conftest import drain_all, event
 

@@ -12,9 +12,10 @@ import pytest
 from django.apps import apps
 
 from apps.core.clock import now
-from apps.fraud import cardguard, validation
-from apps.fraud.cardguard import Allowed, forbidden, holds_card_number
+from apps.fraud.common import cardguard
+from apps.fraud.common.cardguard import Allowed, forbidden, holds_card_number
 from apps.fraud.models import Source, Transaction
+from apps.fraud.wire import validation
 from tests.fraud.conftest import event
 from tests.fraud.test_webhook import errors_of
 

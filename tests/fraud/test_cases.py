@@ -11,7 +11,7 @@ from pypdf import PdfReader
 
 from apps.core.clock import now
 from apps.fraud.models import Case, CaseEntry
-from apps.fraud.services import cases
+from apps.fraud.settle.services import cases
 
 pytestmark = pytest.mark.decision
 LARGE = 600_000

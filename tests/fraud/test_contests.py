@@ -11,10 +11,10 @@ from django.test import Client
 from apps.accounts.models import ApiClient
 from apps.accounts.services import rotate_secret
 from apps.fraud.models import Contest, Source
-from apps.fraud.plain import KINDS, plain_reasons
-from apps.fraud.services.contacts import record_contact
-from apps.fraud.services.dispositions import dispose
-from apps.fraud.services.work import take_item
+from apps.fraud.settle.services.contacts import record_contact
+from apps.fraud.settle.services.dispositions import dispose
+from apps.fraud.wire.plain import KINDS, plain_reasons
+from apps.fraud.work.services.work import take_item
 from ml.fraud.features import FEATURE_NAMES
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_dispositions import FRAUD

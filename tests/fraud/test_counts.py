@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from apps.accounts.models import Role, Site, User
 from apps.core.clock import now
-from apps.fraud import drift
+from apps.fraud.lifecycle.services.make_labels import make_labels
 from apps.fraud.models import (
     Alert,
     CountedHour,
@@ -28,15 +28,15 @@ from apps.fraud.models import (
     LabelDue,
     Verdict,
 )
-from apps.fraud.schemas import LabelIn
-from apps.fraud.services import counts
-from apps.fraud.services.dispositions import Said, dispose
-from apps.fraud.services.gather import gather_alerts
-from apps.fraud.services.labels import store_labels
-from apps.fraud.services.make_labels import make_labels
-from apps.fraud.services.sources import ensure_source
-from apps.fraud.services.work import take_item
+from apps.fraud.serving.services.labels import store_labels
+from apps.fraud.settle.services.dispositions import Said, dispose
 from apps.fraud.tasks import count_hours
+from apps.fraud.watch import drift
+from apps.fraud.watch.services import counts
+from apps.fraud.wire.schemas import LabelIn
+from apps.fraud.wire.services.sources import ensure_source
+from apps.fraud.work.services.gather import gather_alerts
+from apps.fraud.work.services.work import take_item
 from ml.fraud.drift import BINS
 from tests.fraud.conftest import drain_all, event
 

@@ -15,14 +15,14 @@ from apps.accounts.models import ApiClient, Site
 from apps.accounts.services import rotate_secret
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
-from apps.fraud import inference
+from apps.fraud.decide.services import rescore, verdicts
+from apps.fraud.decide.services.decide import Hurry
+from apps.fraud.decide.services.decide_now import Asked, decide_asked
 from apps.fraud.models import Decision, EventKey, KeyState, LateState, ShardLock, Transaction
-from apps.fraud.predictors import Champion, NoAnswer
-from apps.fraud.services import rescore, verdicts
-from apps.fraud.services.decide import Hurry
-from apps.fraud.services.decide_now import Asked, decide_asked
-from apps.fraud.services.sources import ensure_source
-from apps.fraud.validation import check_events
+from apps.fraud.serving import inference
+from apps.fraud.serving.predictors import Champion, NoAnswer
+from apps.fraud.wire.services.sources import ensure_source
+from apps.fraud.wire.validation import check_events
 from tests.fraud.conftest import drain_all, event, state_of
 from tests.fraud.test_webhook import errors_of
 
@@ -194,7 +194,7 @@ def test_a_commit_that_fails_is_503_and_leaves_nothing(warm, decide_now, post, m
     assert not Transaction.objects.exists()
     assert decide_now(event()).status_code == 200
     with monkeypatch.context() as patch:
-        patch.setattr("apps.fraud.services.ingest.record", broken)
+        patch.setattr("apps.fraud.decide.services.ingest.record", broken)
         assert post(event("e2")).status_code == 503
     assert Transaction.objects.count() == 1
 
@@ -239,7 +239,7 @@ def _on_sqlite_the_writer_is_waited_for(decide_now, monkeypatch) -> bool:
     holder = threading.Thread(target=_holding_the_card, args=(held, release))
     holder.start()
     held.wait(30)
-    monkeypatch.setattr("apps.fraud.services.decide_now.LAST_WAIT_S", 0.02)
+    monkeypatch.setattr("apps.fraud.decide.services.decide_now.LAST_WAIT_S", 0.02)
     answer = decide_now(event("e2"), "40")
     release.set()
     holder.join()

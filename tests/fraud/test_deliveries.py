@@ -14,10 +14,11 @@ from apps.core import destinations
 from apps.core.clock import now
 from apps.core.destinations import Refused, destination_of
 from apps.core.status import run_checks
+from apps.fraud.decide.services import verdicts
 from apps.fraud.models import Decision, Delivery, OutboxRow
-from apps.fraud.services import deliver, verdicts
-from apps.fraud.services.sources import rotate_source_secret, valid_secrets
 from apps.fraud.tasks import deliver_decisions
+from apps.fraud.wire.services import deliver
+from apps.fraud.wire.services.sources import rotate_source_secret, valid_secrets
 from tests.fraud.conftest import drain_all, event
 
 pytestmark = pytest.mark.decision

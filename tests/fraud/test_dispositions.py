@@ -13,6 +13,9 @@ from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.core.errors import LynceusError
+from apps.fraud.lifecycle.services import frozen
+from apps.fraud.lifecycle.services.frozen import decided_frame
+from apps.fraud.lifecycle.services.make_labels import make_labels, ring_labels_due
 from apps.fraud.models import (
     LABELLED,
     Alert,
@@ -27,13 +30,11 @@ from apps.fraud.models import (
     Verdict,
     WorkItem,
 )
-from apps.fraud.services import dispositions, frozen
-from apps.fraud.services.acts import release
-from apps.fraud.services.dispositions import Said, dispose, dispose_again, dispose_many, preview, undo
-from apps.fraud.services.frozen import decided_frame
-from apps.fraud.services.gather import gather_alerts
-from apps.fraud.services.make_labels import make_labels, ring_labels_due
-from apps.fraud.services.work import take_item
+from apps.fraud.settle.services import dispositions
+from apps.fraud.settle.services.acts import release
+from apps.fraud.settle.services.dispositions import Said, dispose, dispose_again, dispose_many, preview, undo
+from apps.fraud.work.services.gather import gather_alerts
+from apps.fraud.work.services.work import take_item
 from ml.fraud.state import TerminalState
 from tests.fraud.conftest import drain_all, state_of
 

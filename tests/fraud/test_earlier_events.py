@@ -11,12 +11,12 @@ import pytest
 
 from apps.accounts.models import Site
 from apps.core.clock import now
-from apps.fraud import inference
+from apps.fraud.decide.services import decide, earlier
+from apps.fraud.decide.services.reasons import reasons_of
 from apps.fraud.models import Decision, Evidence, HeardLater, Transaction
-from apps.fraud.services import decide, earlier
-from apps.fraud.services.reasons import reasons_of
-from apps.fraud.services.sources import ensure_source
-from apps.modelops.places import artefact_folder
+from apps.fraud.serving import inference
+from apps.fraud.wire.services.sources import ensure_source
+from apps.modelops.common.places import artefact_folder
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_promotion import promote  # noqa: F401 - a fixture
 from tests.fraud.test_rebuild import without_state

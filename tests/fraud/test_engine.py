@@ -9,10 +9,10 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 
-from apps.fraud import inference
+from apps.fraud.decide.services import decide, drain, look, verdicts
 from apps.fraud.models import Alert, Decision, Evidence, KeyState, OutboxRow, Transaction
-from apps.fraud.services import decide, drain, look, verdicts
-from apps.modelops.places import artefact_folder
+from apps.fraud.serving import inference
+from apps.modelops.common.places import artefact_folder
 from tests.fraud.conftest import drain_all, event, state_of
 
 pytestmark = pytest.mark.decision

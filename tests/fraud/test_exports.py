@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from apps.audit.models import AuditEvent
-from apps.fraud import exports
-from apps.fraud.exports import INTEGER, NUMBER, TEXT, TIME, Column, export, harmless
+from apps.fraud.watch import exports
+from apps.fraud.watch.exports import INTEGER, NUMBER, TEXT, TIME, Column, export, harmless
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_counts import decided as decided
 from tests.fraud.test_watch import analyst as analyst

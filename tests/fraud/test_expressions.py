@@ -12,8 +12,8 @@ import rule_engine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.fraud.expressions import LENGTH_MAX, TOKENS_MAX, Fault, Kind, compiled
-from apps.fraud.facts import FIELDS, KINDS
+from apps.fraud.rules.expressions import LENGTH_MAX, TOKENS_MAX, Fault, Kind, compiled
+from apps.fraud.rules.facts import FIELDS, KINDS
 from ml.fraud.features import FEATURE_NAMES
 
 FEW = {"hour": Kind.NUMBER, "amount": Kind.NUMBER, "mcc": Kind.TEXT, "country": Kind.TEXT, "seen": Kind.TRUTH}

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from django.core.management import call_command
 
-from apps.fraud.label_news import label_news
-from apps.fraud.services.datasets import freeze_payments
+from apps.fraud.lifecycle.label_news import label_news
+from apps.fraud.lifecycle.services.datasets import freeze_payments
+from apps.modelops.common.places import dataset_folder
 from apps.modelops.models import DatasetSnapshot, HeldOutPeriod
-from apps.modelops.places import dataset_folder
 from ml.fraud.importing import freeze_frame, load_frozen
 from ml.fraud.joining import joined
 from ml.fraud.simulator import simulate
@@ -50,7 +50,7 @@ def test_it_works(site, year) -> None:
 
 
 def test_without_the_record_it_would_teach(site, year, monkeypatch) -> None:
-    monkeypatch.setattr("apps.fraud.services.datasets.periods_held", lambda *_: [])
+    monkeypatch.setattr("apps.fraud.lifecycle.services.datasets.periods_held", lambda *_: [])
     first, second = first_and_second(site, year)
     assert "train" in set(second.loc[first.index[first["split"].isin(["test", "gate"])], "split"])
 
@@ -64,7 +64,7 @@ def test_another_stream_holds_nothing_out(site, year) -> None:
 
 
 def test_what_is_not_included_is_no_label_and_no_silence_either(decided, post, site, make_user) -> None:
-    from apps.fraud.services.datasets import export_decided
+    from apps.fraud.lifecycle.services.datasets import export_decided
 
     decided(paid="approve", bad="approve")
     label(post, "bad", True, source="issuer")
@@ -83,7 +83,7 @@ def test_what_was_brought_along_teaches_with_what_was_decided_here(
     decided, post, site, year, make_user
 ) -> None:
     """Its test and gate go on as such while too little came since; the newest label of a payment counts."""
-    from apps.fraud.services.datasets import export_decided
+    from apps.fraud.lifecycle.services.datasets import export_decided
 
     base = freeze_payments(site, "brought", year, stream="published")
     before = load_frozen(dataset_folder(site, "fraud", "brought"))[0].set_index("event_id")

@@ -10,10 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core.clock import now
+from apps.fraud.lifecycle.services import frozen
 from apps.fraud.models import Decision, PassThrough, PassThroughPolicy, Source
-from apps.fraud.services import frozen
+from apps.modelops.common.places import dataset_folder
 from apps.modelops.models import DatasetSnapshot
-from apps.modelops.places import dataset_folder
 from ml.fraud.importing import load_frozen
 from tests.fraud.conftest import drain_all, event
 

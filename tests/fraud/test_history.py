@@ -15,10 +15,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.accounts.models import Site
+from apps.fraud.lifecycle.services.history import read_history
 from apps.fraud.models import FxRate
-from apps.fraud.services.history import read_history
+from apps.modelops.common.places import dataset_folder
 from apps.modelops.models import DatasetSnapshot
-from apps.modelops.places import dataset_folder
 from ml.fraud.features import FEATURE_NAMES
 from ml.fraud.importing import load_frozen
 from ml.fraud.replay import replay_features, reversals_in

@@ -11,8 +11,8 @@ from django.db import IntegrityError, transaction
 
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
+from apps.fraud.decide.services import ingest, verdicts
 from apps.fraud.models import Decision, EventKey, Evidence, Transaction
-from apps.fraud.services import ingest, verdicts
 from ml.fraud.features import N_FEATURES
 from tests.fraud.conftest import drain_all, event
 
@@ -112,7 +112,7 @@ def test_another_payment_is_not_marked(post, changes) -> None:
 
 
 def test_another_sources_payment_is_not_marked(post, site) -> None:
-    from apps.fraud.services.sources import ensure_source
+    from apps.fraud.wire.services.sources import ensure_source
 
     post(event("e1", network_reference="123456789012"))
     Transaction.objects.update(source=ensure_source(site=site, slug="second", name="Second"))

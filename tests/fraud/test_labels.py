@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 
 from apps.core.clock import now
 from apps.core.errors import LynceusError
+from apps.fraud.decide.services import drain
 from apps.fraud.models import (
     Decision,
     Evidence,
@@ -20,10 +21,10 @@ from apps.fraud.models import (
     TransactionStatus,
     UnheardLabel,
 )
-from apps.fraud.rows import event_of, label_of
-from apps.fraud.schemas import LabelIn
-from apps.fraud.services import drain, labels
-from apps.fraud.services.sources import ensure_source
+from apps.fraud.serving.rows import event_of, label_of
+from apps.fraud.serving.services import labels
+from apps.fraud.wire.schemas import LabelIn
+from apps.fraud.wire.services.sources import ensure_source
 from ml.fraud.features import FEATURE_NAMES
 from ml.fraud.replay import replay
 from ml.fraud.state import TerminalState as Known

@@ -13,10 +13,10 @@ from apps.accounts.models import Site
 from apps.audit.models import AuditEvent
 from apps.audit.selectors import events_of
 from apps.core.clock import now
-from apps.fraud import linked
-from apps.fraud.linked import _newest, _sources, linked_to
+from apps.fraud.alerts import linked
+from apps.fraud.alerts.linked import _newest, _sources, linked_to
 from apps.fraud.models import Decision, Transaction
-from apps.fraud.services.sources import ensure_source
+from apps.fraud.wire.services.sources import ensure_source
 from benchmarks.linked_scale import PAYMENTS
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_labels import say

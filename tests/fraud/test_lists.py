@@ -9,9 +9,9 @@ from django.test import Client
 
 from apps.accounts.models import Site, User
 from apps.fraud.models import Act, Decision, ListEntry, OutboxRow, Transaction
-from apps.fraud.services import acts
-from apps.fraud.services.sources import ensure_source
+from apps.fraud.settle.services import acts
 from apps.fraud.tasks import deliver_decisions
+from apps.fraud.wire.services.sources import ensure_source
 from tests.fraud.conftest import drain_all, event
 
 ENTRY = {"list": "block", "kind": "card_token", "value": "card-0001", "reason": "stolen", "expires_at": ""}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.test import Client
 
+from apps.fraud.decide.services.drain import drain_shard
 from apps.fraud.models import SHARDS
-from apps.fraud.services.drain import drain_shard
 from tests.fraud.conftest import event
 
 

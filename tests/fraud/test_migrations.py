@@ -8,7 +8,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from apps.core.clock import now
 from apps.fraud.models import FraudLabel
-from apps.fraud.services.dispositions import dispose_again
+from apps.fraud.settle.services.dispositions import dispose_again
 from tests.fraud.test_dispositions import FRAUD, LARGE, LEGITIMATE, label_all, settle
 
 REASONS = [

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from apps.core.clock import now
-from apps.fraud import drift
-from apps.fraud.model_watch import reliability
+from apps.fraud.lifecycle.model_watch import reliability
 from apps.fraud.models import Decision, Evidence, HourlyCount
-from apps.fraud.services import counts
+from apps.fraud.watch import drift
+from apps.fraud.watch.services import counts
 from apps.modelops.models import Alarm, WatchReading
 from apps.modelops.tasks import watch
 from tests.fraud.conftest import drain_all, event

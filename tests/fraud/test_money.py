@@ -9,10 +9,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core.clock import now
-from apps.fraud import wire_types
+from apps.fraud.common.money import Rate, format_minor, to_reporting_minor
+from apps.fraud.common.services import rates
 from apps.fraud.models import Decision, FxRate, Source, Transaction
-from apps.fraud.money import Rate, format_minor, to_reporting_minor
-from apps.fraud.services import rates
+from apps.fraud.wire import wire_types
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_decide_now import decide_now, slow_model, token, warm
 from tests.fraud.test_webhook import errors_of
@@ -77,7 +77,7 @@ def test_a_rate_corrected_later_changes_no_earlier_amount(read, post) -> None:
 def test_without_dates_the_newest_rate_would_be_taken_for_all(read, post, monkeypatch) -> None:
     read(HEAD + "USD,2026-03-01,0.90\nUSD,2026-03-10,0.80\n")
     monkeypatch.setattr(rates, "business_day", lambda at: date.max)
-    monkeypatch.setattr("apps.fraud.services.ingest.business_day", lambda at: date.max)
+    monkeypatch.setattr("apps.fraud.decide.services.ingest.business_day", lambda at: date.max)
     post(event("e1", currency="USD", amount_minor=1000, occurred_at="2026-03-02T12:00:00Z"))
     assert Transaction.objects.get().amount_reporting_minor == 800
 

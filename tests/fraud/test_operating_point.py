@@ -12,9 +12,9 @@ from django.test import Client
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.fraud.models import Decision, OperatingPoint, OperatingProposal
-from apps.fraud.operating import held_by
-from apps.fraud.services import operating, rulesets
-from apps.modelops import places
+from apps.fraud.rules.operating import held_by
+from apps.fraud.rules.services import operating, rulesets
+from apps.modelops.common import places
 from ml.common.artefact import open_artefact, write_artefact
 from tests.fraud.conftest import drain_all, event
 

@@ -12,6 +12,8 @@ from django.test import Client
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
+from apps.fraud.common.services.rates import business_day
+from apps.fraud.decide.services import pass_through
 from apps.fraud.models import (
     Decision,
     ListKind,
@@ -21,11 +23,10 @@ from apps.fraud.models import (
     PassThroughDay,
     PassThroughPolicy,
 )
-from apps.fraud.rules import Rule
-from apps.fraud.services import pass_through, rulesets
-from apps.fraud.services.lists import add_entry
-from apps.fraud.services.pass_policies import propose_policy, switch_on
-from apps.fraud.services.rates import business_day
+from apps.fraud.rules.rules import Rule
+from apps.fraud.rules.services import rulesets
+from apps.fraud.rules.services.lists import add_entry
+from apps.fraud.rules.services.pass_policies import propose_policy, switch_on
 from tests.fraud.conftest import drain_all, event
 
 pytestmark = pytest.mark.decision
@@ -98,7 +99,7 @@ def test_it_works(strict, author, second, post, ask) -> None:
 
 
 def test_without_the_second_person_one_would_do(strict, author, monkeypatch) -> None:
-    monkeypatch.setattr("apps.fraud.services.pass_policies.why_not", lambda *_: None)
+    monkeypatch.setattr("apps.fraud.rules.services.pass_policies.why_not", lambda *_: None)
     analyst = client_of(author)
     analyst.post(PAGE, PROPOSED)
     assert analyst.post(PAGE + "1/on/").status_code == 302

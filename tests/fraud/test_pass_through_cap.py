@@ -10,9 +10,9 @@ from django.db import connection, transaction
 
 from apps.accounts.models import Site
 from apps.core.sql import Answered
+from apps.fraud.decide.services import pass_through
 from apps.fraud.models import PassThroughDay
-from apps.fraud.rules import PassingThrough
-from apps.fraud.services import pass_through
+from apps.fraud.rules.rules import PassingThrough
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MANY, AMOUNT, CAP = 8, 300, 1000

@@ -12,8 +12,8 @@ from django.test import Client
 from apps.audit.models import AuditEvent
 from apps.core import storage
 from apps.core.status import run_checks
+from apps.fraud.decide.services import drain, pressure, verdicts
 from apps.fraud.models import Transaction
-from apps.fraud.services import drain, pressure, verdicts
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_decide_now import decide_now, token
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from apps.fraud import inference
 from apps.fraud.models import Decision, Evidence
-from apps.fraud.services import sequence
+from apps.fraud.serving import inference
+from apps.fraud.serving.services import sequence
+from apps.modelops.common.places import artefact_folder
 from apps.modelops.models import ModelVersion, TrainingJob
-from apps.modelops.places import artefact_folder
 from ml.fraud.features import FEATURE_NAMES
 from tests.fraud.conftest import drain_all, event
 from tests.promoting import put_in_service

@@ -16,9 +16,9 @@ from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.fraud.models import Action, Alert, Desk, QueueView, Source, WorkItem, WorkMove
-from apps.fraud.services.budget import set_capacity
-from apps.fraud.services.gather import gather_alerts
-from apps.fraud.services.work import close_alerts, take_item
+from apps.fraud.work.services.budget import set_capacity
+from apps.fraud.work.services.gather import gather_alerts
+from apps.fraud.work.services.work import close_alerts, take_item
 from tests.conftest import PASSWORD
 from tests.fraud.conftest import drain_all, event
 
@@ -194,7 +194,7 @@ def test_what_is_put_off_is_out_of_the_list_until_then(analyst, cards, monkeypat
     assert ids(analyst.get("/fraud/")) == shown([awake])
     assert ids(analyst.get("/fraud/?state=snoozed")) == shown([asleep])
     later = now() + timedelta(hours=5)
-    monkeypatch.setattr("apps.fraud.queue.now", lambda: later)
+    monkeypatch.setattr("apps.fraud.work.queue.now", lambda: later)
     assert ids(analyst.get("/fraud/")) == shown([asleep, awake])
     assert AuditEvent.objects.filter(action="work.snooze", subject=f"item:{asleep.pk}").exists()
 
@@ -281,7 +281,7 @@ def test_another_sites_item_is_not_there(analyst, cards, me) -> None:
 
 
 def test_it_pages_by_key_whatever_comes_meanwhile(analyst, cards, monkeypatch) -> None:
-    monkeypatch.setattr("apps.fraud.queue_views.PAGE_ROWS", 2)
+    monkeypatch.setattr("apps.fraud.work.queue_views.PAGE_ROWS", 2)
     items = cards(LARGE, LARGE, LARGE, LARGE + 1, LARGE + 2)
     order = shown([items[4], items[3], items[2], items[1], items[0]])
     page, listed = analyst.get("/fraud/"), []

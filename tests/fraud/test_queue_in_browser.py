@@ -15,9 +15,9 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from apps.accounts.models import User
 from apps.fraud.models import Desk, WorkItem
-from apps.fraud.services.budget import set_capacity, work_out_budgets
-from apps.fraud.services.moves import escalate_item
-from apps.fraud.services.work import take_item
+from apps.fraud.work.services.budget import set_capacity, work_out_budgets
+from apps.fraud.work.services.moves import escalate_item
+from apps.fraud.work.services.work import take_item
 from tests.browser import launch
 from tests.e2e.test_accessibility import violations
 from tests.fraud.queued import fill

@@ -13,7 +13,7 @@ from django.test import Client
 
 from apps.accounts.models import Site, User
 from apps.fraud.models import Alert, AlertStatus, WorkItem
-from apps.fraud.services.work import close_alerts
+from apps.fraud.work.services.work import close_alerts
 from tests.fraud.queued import fill
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,12 +10,12 @@ import pytest
 from django.test import Client
 
 from apps.core import status
-from apps.fraud import inference
+from apps.fraud.common.selectors import model_in_service
+from apps.fraud.decide.services.drain import drain_shard
 from apps.fraud.models import Decision, Transaction
-from apps.fraud.selectors import model_in_service
-from apps.fraud.services.drain import drain_shard
+from apps.fraud.serving import inference
+from apps.modelops.common.places import artefact_folder
 from apps.modelops.models import Model, ModelVersion, TrainingJob
-from apps.modelops.places import artefact_folder
 from tests.fraud.conftest import event
 from tests.integration.running import eventually
 

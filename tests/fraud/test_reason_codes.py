@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from apps.fraud.models import Decision, FraudLabel, Notice, NoticeKind
-from apps.fraud.reason_codes import CHARGEBACKS, meaning_of
-from apps.fraud.schemas import LabelIn
-from apps.fraud.services import labels
+from apps.fraud.serving.services import labels
+from apps.fraud.wire.reason_codes import CHARGEBACKS, meaning_of
+from apps.fraud.wire.schemas import LabelIn
 from tests.fraud.conftest import drain_all, event
 
 

@@ -12,10 +12,10 @@ from django.core.management import CommandError, call_command
 
 from apps.accounts.models import Site
 from apps.core.clock import now
+from apps.fraud.decide.services.decide import Hurry, decide_transactions
 from apps.fraud.models import HeardLater, KeyState, LateState, Transaction
-from apps.fraud.services import labels
-from apps.fraud.services.decide import Hurry, decide_transactions
-from apps.fraud.services.rebuild import differing, rebuild
+from apps.fraud.serving.services import labels
+from apps.fraud.serving.services.rebuild import differing, rebuild
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_labels import say
 from tests.fraud.test_promotion import promote  # noqa: F401 - a fixture

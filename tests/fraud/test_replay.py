@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.fraud import inference
+from apps.fraud.decide.services import drain
 from apps.fraud.models import SHARDS, Decision, Evidence
-from apps.fraud.services import drain
-from apps.modelops.places import artefact_folder
+from apps.fraud.serving import inference
+from apps.modelops.common.places import artefact_folder
 from tests.fraud.conftest import event
 
 pytestmark = pytest.mark.decision

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection, transaction
 
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
-from apps.fraud import inference
+from apps.fraud.decide.services import drain, verdicts
 from apps.fraud.models import (
     Decision,
     Evidence,
@@ -21,9 +21,9 @@ from apps.fraud.models import (
     Rescore,
     Transaction,
 )
-from apps.fraud.rows import event_of
-from apps.fraud.services import drain, verdicts
-from apps.fraud.services.rebuild import differing, rebuild
+from apps.fraud.serving import inference
+from apps.fraud.serving.rows import event_of
+from apps.fraud.serving.services.rebuild import differing, rebuild
 from tests.fraud.conftest import drain_all, event, state_of
 from tests.fraud.test_decide_now import _holding_the_card, decide_now, slow_model, token, warm  # noqa: F401
 

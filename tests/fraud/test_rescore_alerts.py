@@ -20,10 +20,10 @@ from apps.fraud.models import (
     OperatingPoint,
     Rescore,
 )
-from apps.fraud.services import lists
-from apps.fraud.services.deliver import deliver_due
-from apps.fraud.services.gather import gather_alerts
-from apps.fraud.services.rulesets import moved, revision_locked
+from apps.fraud.rules.services import lists
+from apps.fraud.rules.services.rulesets import moved, revision_locked
+from apps.fraud.wire.services.deliver import deliver_due
+from apps.fraud.work.services.gather import gather_alerts
 from tests.fraud.conftest import drain_all, event
 
 pytestmark = pytest.mark.decision

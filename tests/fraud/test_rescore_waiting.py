@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apps.core.clock import now
+from apps.fraud.decide.services import drain
 from apps.fraud.models import (
     SHARDS,
     HeardLater,
@@ -16,9 +17,9 @@ from apps.fraud.models import (
     ShardLock,
     UnheardLabel,
 )
-from apps.fraud.services import drain, labels
-from apps.fraud.services.rebuild import differing, rebuild
-from apps.modelops.places import artefact_folder
+from apps.fraud.serving.services import labels
+from apps.fraud.serving.services.rebuild import differing, rebuild
+from apps.modelops.common.places import artefact_folder
 from tests.fraud.conftest import come_back, drain_all, event
 from tests.fraud.test_labels import say
 

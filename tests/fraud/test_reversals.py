@@ -13,6 +13,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core.clock import now
+from apps.fraud.decide.services import drain
+from apps.fraud.decide.services.decide import Hurry, decide_transactions
 from apps.fraud.models import (
     Decision,
     Evidence,
@@ -22,10 +24,9 @@ from apps.fraud.models import (
     Reversal,
     Transaction,
 )
-from apps.fraud.rows import event_of, reversal_of
-from apps.fraud.services import drain, reversals
-from apps.fraud.services.decide import Hurry, decide_transactions
-from apps.fraud.services.rebuild import differing, rebuild
+from apps.fraud.serving.rows import event_of, reversal_of
+from apps.fraud.serving.services import reversals
+from apps.fraud.serving.services.rebuild import differing, rebuild
 from ml.fraud.features import FEATURE_NAMES
 from ml.fraud.replay import replay
 from ml.fraud.state import CardState as Known

@@ -11,11 +11,11 @@ from django.test import Client
 from apps.accounts.models import ApiClient, Site, User
 from apps.accounts.services import rotate_secret
 from apps.core.clock import now
+from apps.fraud.backtests.services.backtests import start_backtest
 from apps.fraud.models import OperatingPoint
-from apps.fraud.rules import Rule
-from apps.fraud.services.backtests import start_backtest
-from apps.fraud.services.lists import end_entry
-from apps.fraud.services.pass_policies import propose_policy, switch_on
+from apps.fraud.rules.rules import Rule
+from apps.fraud.rules.services.lists import end_entry
+from apps.fraud.rules.services.pass_policies import propose_policy, switch_on
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
 
 DOORS = ("rules", "lists", "backtests", "operating-points", "pass-through")

@@ -10,10 +10,10 @@ from django.test import Client
 
 from apps.accounts.models import Site
 from apps.audit.models import AuditEvent
-from apps.fraud.expressions import Kind
-from apps.fraud.facts import FIELDS
 from apps.fraud.models import Decision, RuleSet, Transaction
-from apps.fraud.services import dry_run
+from apps.fraud.rules.expressions import Kind
+from apps.fraud.rules.facts import FIELDS
+from apps.fraud.tuning.services import dry_run
 from ml.fraud.features import FEATURE_NAMES
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_rule_pages import RULE, fields

@@ -8,7 +8,7 @@ from django.test import Client
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.fraud.models import Decision, RuleActivation
-from apps.fraud.services import rulesets
+from apps.fraud.rules.services import rulesets
 from tests.fraud.conftest import drain_all, event
 
 NOW = {"without_shadow": "yes"}  # put in service without having been in shadow

@@ -11,20 +11,21 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from apps.fraud import builtin_rules, inference
+from apps.fraud.decide.services import verdicts
+from apps.fraud.decide.services.decide import Hurry, decide_transactions
+from apps.fraud.decide.services.ingest import ingest_transactions
+from apps.fraud.decide.services.seen import observed
 from apps.fraud.models import (
     Decision,
     Outcome,
     Transaction,
 )
-from apps.fraud.predictors import NoAnswer
-from apps.fraud.rules import Rule, Rules
-from apps.fraud.services import verdicts
-from apps.fraud.services.decide import Hurry, decide_transactions
-from apps.fraud.services.ingest import ingest_transactions
-from apps.fraud.services.rulesets import activate_version, active_rules, save_version
-from apps.fraud.services.seen import observed
-from apps.fraud.validation import check_events
+from apps.fraud.rules import builtin_rules
+from apps.fraud.rules.rules import Rule, Rules
+from apps.fraud.rules.services.rulesets import activate_version, active_rules, save_version
+from apps.fraud.serving import inference
+from apps.fraud.serving.predictors import NoAnswer
+from apps.fraud.wire.validation import check_events
 from ml.fraud.features import N_FEATURES
 from tests.fraud.conftest import drain_all, event
 

@@ -22,10 +22,10 @@ from apps.fraud.models import (
     RuleRevision,
     RuleSet,
 )
-from apps.fraud.rulebook import version_for
-from apps.fraud.services import lists, rulesets
-from apps.fraud.services.lists import add_entry
-from apps.fraud.services.rulesets import activate_version, active_rules, save_version
+from apps.fraud.rules.rulebook import version_for
+from apps.fraud.rules.services import lists, rulesets
+from apps.fraud.rules.services.lists import add_entry
+from apps.fraud.rules.services.rulesets import activate_version, active_rules, save_version
 from tests.fraud.conftest import event
 from tests.fraud.test_rules import decide, rule
 
@@ -39,7 +39,7 @@ def test_an_entry_counts_until_it_expires(listed, post, monkeypatch) -> None:
     listed("block", "device_id", "d1", expires_at=now() + timedelta(hours=1))
     [before] = decide(post, event("e1", device_id="d1"))
     later = now() + timedelta(hours=2)
-    monkeypatch.setattr("apps.fraud.listed.now", lambda: later)
+    monkeypatch.setattr("apps.fraud.common.listed.now", lambda: later)
     _, after = decide(post, event("e2", device_id="d1"))
     assert (before.outcome, after.outcome) == ("decline", "approve")
 

@@ -12,7 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core.clock import now
-from apps.fraud import scoring
+from apps.fraud.lifecycle import scoring
 from apps.fraud.models import Decision
 from ml.common.contracts import ProgressEvent
 from tests.fraud.conftest import drain_all, event

@@ -10,7 +10,7 @@ from django.test import Client
 
 from apps.accounts.models import Site, User
 from apps.fraud.models import Alert, AlertStatus, Disposition, WorkItem
-from apps.fraud.services.work import take_item
+from apps.fraud.work.services.work import take_item
 from tests.fraud.queued import fill
 from tests.fraud.test_dispositions import FIELDS
 

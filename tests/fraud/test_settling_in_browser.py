@@ -10,10 +10,10 @@ import pytest
 from django.test import Client
 
 from apps.fraud.models import ContactAttempt, Contest, Disposition, Source, WorkItem
-from apps.fraud.services.acts import block_card
-from apps.fraud.services.cases import add_evidence, ask_closing, open_case
-from apps.fraud.services.dispositions import dispose
-from apps.fraud.services.work import take_item
+from apps.fraud.settle.services.acts import block_card
+from apps.fraud.settle.services.cases import add_evidence, ask_closing, open_case
+from apps.fraud.settle.services.dispositions import dispose
+from apps.fraud.work.services.work import take_item
 from tests.e2e.test_accessibility import violations
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_contests import contest

@@ -11,7 +11,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core import sql
-from apps.fraud import inference
+from apps.fraud.decide.services.pass_through import CODE as PASSED_THROUGH
+from apps.fraud.lifecycle.services import follow
+from apps.fraud.lifecycle.services.follow import follow_decisions
+from apps.fraud.lifecycle.shadow import agreement_of, correlation, waiting_age
 from apps.fraud.models import (
     Decision,
     Evidence,
@@ -20,11 +23,8 @@ from apps.fraud.models import (
     ShadowRun,
     ShadowScore,
 )
-from apps.fraud.rules import Rule
-from apps.fraud.services import follow
-from apps.fraud.services.follow import follow_decisions
-from apps.fraud.services.pass_through import CODE as PASSED_THROUGH
-from apps.fraud.shadow import agreement_of, correlation, waiting_age
+from apps.fraud.rules.rules import Rule
+from apps.fraud.serving import inference
 from ml.fraud.contracts import KeptVector
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.shadowing import as_if_it_had_served, scores, version_of

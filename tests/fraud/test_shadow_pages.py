@@ -7,10 +7,10 @@ from django.test import Client
 from playwright.sync_api import expect
 
 from apps.audit.models import AuditEvent
+from apps.fraud.lifecycle.services.follow import follow_decisions
+from apps.fraud.lifecycle.shadow import agreement_of, open_run
 from apps.fraud.models import Decision, ShadowRun, ShadowScore
-from apps.fraud.rules import Rule
-from apps.fraud.services.follow import follow_decisions
-from apps.fraud.shadow import agreement_of, open_run
+from apps.fraud.rules.rules import Rule
 from apps.modelops.models import RunEnd
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.shadowing import begin as begin

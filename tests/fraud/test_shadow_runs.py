@@ -6,17 +6,17 @@ import pytest
 
 from apps.audit.models import AuditEvent
 from apps.core.errors import LynceusError
+from apps.fraud.lifecycle.services import shadow
+from apps.fraud.lifecycle.services.follow import follow_decisions
+from apps.fraud.lifecycle.services.shadow import end_shadow
+from apps.fraud.lifecycle.shadow import open_run, waiting_age
 from apps.fraud.models import (
     ShadowMemory,
     ShadowRun,
     ShadowScore,
 )
-from apps.fraud.services import shadow
-from apps.fraud.services.follow import follow_decisions
-from apps.fraud.services.shadow import end_shadow
-from apps.fraud.shadow import open_run, waiting_age
+from apps.modelops.common.places import artefact_folder
 from apps.modelops.models import RunEnd
-from apps.modelops.places import artefact_folder
 from tests.fraud.shadowing import begin as begin
 from tests.fraud.shadowing import challenger as challenger
 from tests.fraud.shadowing import ml_admin as ml_admin

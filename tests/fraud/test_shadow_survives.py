@@ -8,6 +8,11 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from apps.fraud.decide.services.decide import decide_transactions
+from apps.fraud.decide.services.ingest import shard_of
+from apps.fraud.lifecycle.services import follow
+from apps.fraud.lifecycle.services.follow import follow_decisions
+from apps.fraud.lifecycle.shadow import waiting_age
 from apps.fraud.models import (
     Decision,
     ShadowCount,
@@ -17,11 +22,6 @@ from apps.fraud.models import (
     Source,
     Transaction,
 )
-from apps.fraud.services import follow
-from apps.fraud.services.decide import decide_transactions
-from apps.fraud.services.follow import follow_decisions
-from apps.fraud.services.ingest import shard_of
-from apps.fraud.shadow import waiting_age
 from tests.fraud.conftest import event
 from tests.fraud.shadowing import as_if_it_had_served, scores
 from tests.fraud.shadowing import begin as begin

@@ -14,7 +14,7 @@ from django.db import connections
 from django.test import Client
 from prometheus_client import REGISTRY
 
-from apps.fraud import doors, shortcut
+from apps.fraud.api import doors, shortcut
 from apps.fraud.models import Transaction
 from tests.fraud.conftest import event
 from tests.fraud.test_decide_now import token

@@ -15,8 +15,8 @@ from django.db.models import QuerySet
 from apps.core import webhooks
 from apps.core.clock import now
 from apps.fraud.models import Decision, Delivery, OutboxRow, Source, Transaction
-from apps.fraud.services import deliver
 from apps.fraud.tasks import deliver_decisions
+from apps.fraud.wire.services import deliver
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_deliveries import make_due
 

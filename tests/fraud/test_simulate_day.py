@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 
 from apps.fraud.management.commands import simulate_day
 from apps.fraud.models import Decision, FraudLabel, Transaction
-from apps.fraud.playing import Sender
+from apps.fraud.wire.playing import Sender
 from ml.fraud.day import day_of
 from tests.fraud.conftest import drain_all
 

@@ -12,8 +12,8 @@ from apps.accounts.models import Site
 from apps.audit.models import AuditEvent
 from apps.fraud.admin import SourceAdmin
 from apps.fraud.models import Source, SourceSecret
-from apps.fraud.services import sources
-from apps.fraud.services.sources import valid_secrets
+from apps.fraud.wire.services import sources
+from apps.fraud.wire.services.sources import valid_secrets
 from tests.fraud.conftest import event
 
 pytestmark = pytest.mark.decision

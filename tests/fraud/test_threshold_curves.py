@@ -10,10 +10,10 @@ import pytest
 from django.test import Client
 
 from apps.core.clock import now
+from apps.fraud.common.recent import MATURE, final_days, recent_scores, weeks
 from apps.fraud.models import Decision, FraudLabel, Transaction
-from apps.fraud.operating import held_by
-from apps.fraud.operating_curves import weekly
-from apps.fraud.recent import MATURE, final_days, recent_scores, weeks
+from apps.fraud.rules.operating import held_by
+from apps.fraud.tuning.operating_curves import weekly
 from ml.fraud.contracts import Thresholds
 from ml.fraud.curves import threshold_curve
 from ml.fraud.heldout import HeldOut
@@ -147,6 +147,6 @@ def test_before_anything_is_final_the_held_out_days_stand_alone(admin, champion,
 
 
 def test_a_large_site_is_sampled_evenly(site, champion, in_service, monkeypatch) -> None:
-    monkeypatch.setattr("apps.fraud.recent.SAMPLE", 3)
+    monkeypatch.setattr("apps.fraud.common.recent.SAMPLE", 3)
     found = recent_scores(site, champion.artefact_hash)
     assert (found.scale, len(found.at_us)) == (2, 3)

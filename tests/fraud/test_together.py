@@ -13,10 +13,10 @@ import pytest
 from django.db import OperationalError, connection
 
 from apps.core.errors import LynceusError
+from apps.fraud.decide.services import together
+from apps.fraud.decide.services.decide_now import Asked
 from apps.fraud.models import Decision, Transaction
-from apps.fraud.services import together
-from apps.fraud.services.decide_now import Asked
-from apps.fraud.validation import check_events
+from apps.fraud.wire.validation import check_events
 from tests.fraud.conftest import event
 from tests.integration.running import eventually
 

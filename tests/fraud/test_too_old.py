@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from apps.core.clock import now
+from apps.fraud.decide.services.decide import Hurry, decide_transactions
+from apps.fraud.decide.services.seen import observed
 from apps.fraud.models import Decision, Evidence, KeyState, LateState, Transaction
-from apps.fraud.services.decide import Hurry, decide_transactions
-from apps.fraud.services.rebuild import differing, rebuild
-from apps.fraud.services.seen import observed
-from apps.fraud.services.sequence import latest_vectors
+from apps.fraud.serving.services.rebuild import differing, rebuild
+from apps.fraud.serving.services.sequence import latest_vectors
 from ml.fraud import contracts
 from tests.fraud.conftest import drain_all, event
 

@@ -11,10 +11,10 @@ from django.test import Client
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
-from apps.fraud import operating, rules
 from apps.fraud.models import Decision, OperatingPoint, OperatingProposal
-from apps.fraud.operating import held_by
-from apps.fraud.services import operating as service
+from apps.fraud.rules import operating, rules
+from apps.fraud.rules.operating import held_by
+from apps.fraud.rules.services import operating as service
 from tests.fraud.conftest import drain_all, event
 
 pytestmark = pytest.mark.decision

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.fraud.expressions import Fault, Kind, compiled
-from apps.fraud.vectors import Column, condition, text_column
+from apps.fraud.backtests.vectors import Column, condition, text_column
+from apps.fraud.rules.expressions import Fault, Kind, compiled
 from tests.fraud.test_expressions import CONDITIONS, FEW, VALUES
 
 FAILING = st.tuples(

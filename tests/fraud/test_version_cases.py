@@ -8,9 +8,9 @@ import pytest
 from django.urls import reverse
 
 from apps.accounts.models import Site
-from apps.fraud.version_cases import described, links
+from apps.fraud.lifecycle.version_cases import described, links
+from apps.modelops.common.places import dataset_folder
 from apps.modelops.models import DatasetSnapshot
-from apps.modelops.places import dataset_folder
 from tests.behind_doors import make_things
 
 

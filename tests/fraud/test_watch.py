@@ -15,12 +15,12 @@ from django.test.utils import CaptureQueriesContext
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
-from apps.fraud import watch, watch_now
-from apps.fraud.events import Chosen, cursor_of, events_of
 from apps.fraud.models import Decision, Disposition, FraudLabel, HourlyCount, Mode, Outcome
-from apps.fraud.services import counts
-from apps.fraud.services.dispositions import Said, dispose_again
-from apps.fraud.watch import Period, costs_at, saved_by_bucket, tallies, whole, worth
+from apps.fraud.settle.services.dispositions import Said, dispose_again
+from apps.fraud.watch import watch, watch_now
+from apps.fraud.watch.events import Chosen, cursor_of, events_of
+from apps.fraud.watch.services import counts
+from apps.fraud.watch.watch import Period, costs_at, saved_by_bucket, tallies, whole, worth
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_counts import CANNOT_TELL, FRAUD, LEGITIMATE, REVIEWED, label_all, say, settle
 from tests.fraud.test_counts import decided as decided
@@ -271,7 +271,7 @@ def test_another_sites_are_never_among_them(analyst, judged, client) -> None:
 
 
 def test_drift_is_told_feature_by_feature_with_its_limit(analyst, champion, post, monkeypatch) -> None:
-    from apps.fraud import drift
+    from apps.fraud.watch import drift
 
     monkeypatch.setattr(drift, "ENOUGH", 5)
     post([event(f"e{n}", card_token=f"card-{n}", amount_minor=240_000) for n in range(8)])

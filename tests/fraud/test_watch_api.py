@@ -12,10 +12,10 @@ from apps.accounts.models import ApiClient, Site
 from apps.accounts.services import rotate_secret
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
-from apps.fraud.decision_schemas import ListedOut
-from apps.fraud.services import counts
-from apps.fraud.watch_api import MovedOut, PeriodOut
-from apps.fraud.watch_lists import DRIFT, EVENTS, PERIODS
+from apps.fraud.api.watch_api import MovedOut, PeriodOut
+from apps.fraud.watch.services import counts
+from apps.fraud.watch.watch_lists import DRIFT, EVENTS, PERIODS
+from apps.fraud.wire.decision_schemas import ListedOut
 from tests.fraud.conftest import drain_all, event
 from tests.fraud.test_counts import decided as decided
 from tests.fraud.test_watch import judged as judged
@@ -97,7 +97,7 @@ def test_drift_says_why_there_is_none(read, champion, post) -> None:
 
 
 def test_drift_by_feature(read, champion, post, monkeypatch) -> None:
-    monkeypatch.setattr("apps.fraud.drift.ENOUGH", 1)
+    monkeypatch.setattr("apps.fraud.watch.drift.ENOUGH", 1)
     post(event())
     drain_all()
     counts.count_due()

@@ -10,7 +10,7 @@ from apps.accounts.models import Site
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.fraud.models import Source, SourceSecret, Transaction
-from apps.fraud.services.sources import ensure_source, rotate_source_secret, valid_secrets
+from apps.fraud.wire.services.sources import ensure_source, rotate_source_secret, valid_secrets
 from tests.fraud.conftest import event
 
 pytestmark = pytest.mark.decision

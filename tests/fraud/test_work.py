@@ -12,9 +12,9 @@ from apps.accounts.models import User
 from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.fraud.models import Action, Alert, Desk, Source, WorkItem
-from apps.fraud.services import gather, work
-from apps.fraud.services.gather import gather_alerts, ring_ungathered
-from apps.fraud.services.work import close_alerts, hold_item, release_item, take_item, take_next
+from apps.fraud.work.services import gather, work
+from apps.fraud.work.services.gather import gather_alerts, ring_ungathered
+from apps.fraud.work.services.work import close_alerts, hold_item, release_item, take_item, take_next
 from tests.fraud.conftest import drain_all, event
 
 pytestmark = pytest.mark.decision

@@ -13,8 +13,8 @@ from django.test import Client
 from playwright.sync_api import Page, expect, sync_playwright
 
 from apps.core.clock import now
+from apps.radiology.analysis.services.analyse import analyse_instance
 from apps.radiology.models import Study
-from apps.radiology.services.analyse import analyse_instance
 from tests.browser import launch
 from tests.radiology.conftest import arrive, folders, judged, received, send, token, version  # noqa: F401
 from tests.radiology.conftest import radiologist as radiologist

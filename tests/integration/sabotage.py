@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import django
 
 if TYPE_CHECKING:
-    from apps.fraud.services.ingest import Receipt
+    from apps.fraud.decide.services.ingest import Receipt
 
 
 def none() -> None:
@@ -30,7 +30,7 @@ def commits_before_answering() -> None:
     """It says 202 with everything written, and will commit in a moment."""
     from django.db import transaction
 
-    from apps.fraud import doors
+    from apps.fraud.api import doors
 
     ingest = doors.ingest_transactions
 
@@ -50,8 +50,8 @@ def commits_before_answering() -> None:
 
 def knows_an_event_again() -> None:
     """No key is kept, so that the same event sent again is a new one."""
+    from apps.fraud.decide.services import ingest
     from apps.fraud.models import EventKey
-    from apps.fraud.services import ingest
 
     insert = ingest.insert
     ingest.insert = lambda *groups: insert(
@@ -61,8 +61,8 @@ def knows_an_event_again() -> None:
 
 def claims_with_the_decision() -> None:
     """Claims in a transaction of its own, and dies before it decides."""
+    from apps.fraud.decide.services import drain
     from apps.fraud.models import TransactionStatus
-    from apps.fraud.services import drain
 
     def claim(only=None):  # type: ignore[no-untyped-def]
         if pks := list(drain.ready_rows().values_list("pk", flat=True)[: drain.BATCH]):
@@ -75,7 +75,7 @@ def claims_with_the_decision() -> None:
 
 def dies_before_the_commit() -> None:
     """No guard is gone: the worker dies with everything written and nothing committed."""
-    from apps.fraud.services import drain
+    from apps.fraud.decide.services import drain
 
     decide = drain.decide_transactions
 
@@ -89,7 +89,7 @@ def dies_before_the_commit() -> None:
 
 def says_analysed_first() -> None:
     """A film's status is committed before its findings are, and the worker dies in between."""
-    from apps.radiology.services import analyse, outcomes
+    from apps.radiology.analysis.services import analyse, outcomes
 
     finish = outcomes.finish
 
@@ -103,14 +103,14 @@ def says_analysed_first() -> None:
 
 def dies_before_films_are_stored() -> None:
     """No guard is gone: the worker dies with everything written and nothing committed."""
-    from apps.radiology.services import outcomes
+    from apps.radiology.analysis.services import outcomes
 
     outcomes.sum_up = lambda *study_ids: os.kill(os.getpid(), signal.SIGKILL)
 
 
 def says_503() -> None:
     """What the database does not answer ends as any other error of ours."""
-    from apps.fraud import doors
+    from apps.fraud.api import doors
 
     doors._stored_or_503 = contextlib.nullcontext
 
@@ -130,7 +130,7 @@ def checks_the_model() -> None:
 
 def loads_slowly() -> None:
     """No guard is gone: a version takes so long to load that requests come meanwhile."""
-    from apps.fraud import inference
+    from apps.fraud.serving import inference
 
     load = inference._load
 
@@ -145,8 +145,8 @@ def names_what_answered() -> None:
     """The version is read where the decision is written, and not taken from the predictor that scored."""
     import dataclasses
 
-    from apps.fraud import inference
-    from apps.modelops.selectors import champion
+    from apps.fraud.serving import inference
+    from apps.modelops.common.selectors import champion
 
     loads_slowly()
     score = inference.score
@@ -161,7 +161,7 @@ def names_what_answered() -> None:
 
 def keeps_the_one_before() -> None:
     """The one before is let go of first, and the next one loaded then."""
-    from apps.fraud import inference
+    from apps.fraud.serving import inference
 
     loads_slowly()
     loaded = inference.loaded

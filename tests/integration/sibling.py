@@ -15,9 +15,9 @@ from safetensors.numpy import load, save
 
 django.setup()
 
+from apps.modelops.common.places import artefact_folder  # noqa: E402
+from apps.modelops.common.selectors import artefact_dir, champion  # noqa: E402
 from apps.modelops.models import ModelVersion, TrainingJob  # noqa: E402
-from apps.modelops.places import artefact_folder  # noqa: E402
-from apps.modelops.selectors import artefact_dir, champion  # noqa: E402
 from ml.common.artefact import npz_bytes, open_artefact, write_artefact  # noqa: E402
 from ml.fraud.rnn import Gru  # noqa: E402
 

@@ -10,11 +10,11 @@ from django.test import Client
 
 from apps.accounts.models import Site, User
 from apps.modelops import registry
+from apps.modelops.common.places import dataset_folder
+from apps.modelops.datasets.services.datasets import register_dataset
+from apps.modelops.jobs.services import jobs
+from apps.modelops.jobs.services.jobs import request_training
 from apps.modelops.models import DatasetSnapshot, ModelVersion, TrainingJob
-from apps.modelops.places import dataset_folder
-from apps.modelops.services import jobs
-from apps.modelops.services.datasets import register_dataset
-from apps.modelops.services.jobs import request_training
 from ml.common.artefact import write_artefact
 from tests.modelops.domain import watcher
 from tests.modelops.domain.trainer import register

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 
 from apps.audit.models import AuditEvent
 from apps.modelops.models import Alarm
-from apps.modelops.services import alarms
-from apps.modelops.services.alarms import acknowledge, close_alarm, open_alarm
+from apps.modelops.watch.services import alarms
+from apps.modelops.watch.services.alarms import acknowledge, close_alarm, open_alarm
 
 SAID = {"value": 0.2, "limit": 0.1, "sentence": "Drift is 0.2, beyond 0.1."}
 

@@ -14,11 +14,12 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.audit.models import AuditEvent
 from apps.core.errors import LynceusError
-from apps.modelops import archive, archive_keys, places
+from apps.modelops.common import places
+from apps.modelops.datasets.services.datasets import register_dataset
 from apps.modelops.models import ImportedVersion, Model, ModelVersion, Promotion
-from apps.modelops.services import exchange
-from apps.modelops.services.datasets import register_dataset
-from apps.modelops.services.promotion import ask_to_promote
+from apps.modelops.promotion.services.promotion import ask_to_promote
+from apps.modelops.versions import archive, archive_keys
+from apps.modelops.versions.services import exchange
 from ml.common.artefact import open_artefact
 from tests.modelops.conftest import METRICS
 from tests.modelops.test_version import address_of

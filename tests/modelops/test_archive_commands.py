@@ -7,8 +7,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from apps.modelops import archive_keys
 from apps.modelops.models import ModelVersion
+from apps.modelops.versions import archive_keys
 from tests.modelops.test_archive import FILES, exported, forget, mine, send  # noqa: F401
 
 

@@ -6,8 +6,8 @@ import pytest
 from celery import current_app
 
 from apps.core import sweep
+from apps.modelops.jobs.services import jobs
 from apps.modelops.models import TrainingJob
-from apps.modelops.services import jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)  # nobody listens where the tests look for a broker
 BELL = "modelops.run_next_job"

@@ -74,7 +74,7 @@ def test_curves_are_drawn_from_the_artefact(admin, make_version, chart) -> None:
 
 
 def test_a_card_of_a_damaged_artefact_says_so(admin, make_version) -> None:
-    from apps.modelops.selectors import artefact_dir
+    from apps.modelops.common.selectors import artefact_dir
 
     version = make_version(**MADE)
     (artefact_dir(version) / "manifest.json").write_text("{}")

@@ -8,12 +8,12 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.modelops import registry
+from apps.modelops.common.places import dataset_folder
+from apps.modelops.common.selectors import champion
 from apps.modelops.management.commands.evaluate import FIELDS
 from apps.modelops.management.commands.train import progress_line
 from apps.modelops.models import TrainingJob
-from apps.modelops.places import dataset_folder
-from apps.modelops.selectors import champion
-from apps.modelops.services.promotion import install_first_champion
+from apps.modelops.promotion.services.promotion import install_first_champion
 
 
 def test_it_works(make_version, site, tmp_path, capsys) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from django.urls import reverse
 
-from apps.modelops.services import comparisons
 from apps.modelops.tasks import compare_versions
+from apps.modelops.versions.services import comparisons
 from ml.common.scored import FILE
 from tests.ml.common.test_comparing import LABELS, SCORES, WORSE, version
 from tests.modelops.domain import cases
@@ -99,7 +99,7 @@ def test_a_version_without_test_scores_is_named_and_no_worker_asked(admin, pair,
 
 
 def test_a_damaged_artefact_is_told_and_tried_again_when_asked(admin, pair, rung) -> None:
-    from apps.modelops.selectors import artefact_dir
+    from apps.modelops.common.selectors import artefact_dir
 
     (artefact_dir(pair[1]) / FILE).write_bytes(b"else")
     compare_versions(*(one.pk for one in pair))

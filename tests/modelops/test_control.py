@@ -9,13 +9,13 @@ from django.urls import reverse
 
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
+from apps.modelops.common.places import checkpoint_folder, scratch_folder
+from apps.modelops.common.selectors import artefact_dir
+from apps.modelops.jobs.services import jobs, runner
+from apps.modelops.jobs.services.control import request_cancel, request_pause
+from apps.modelops.jobs.services.leftovers import KEPT, forget_old_checkpoints
+from apps.modelops.jobs.services.runner import run_next
 from apps.modelops.models import TrainingJob
-from apps.modelops.places import checkpoint_folder, scratch_folder
-from apps.modelops.selectors import artefact_dir
-from apps.modelops.services import jobs, runner
-from apps.modelops.services.control import request_cancel, request_pause
-from apps.modelops.services.leftovers import KEPT, forget_old_checkpoints
-from apps.modelops.services.runner import run_next
 from ml.common.artefact import open_artefact
 
 Status = TrainingJob.Status

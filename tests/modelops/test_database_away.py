@@ -11,9 +11,9 @@ import pytest
 from django.db import connection
 from psycopg import sql
 
+from apps.modelops.common.selectors import artefact_dir
+from apps.modelops.jobs.services.runner import run_next
 from apps.modelops.models import TrainingJob
-from apps.modelops.selectors import artefact_dir
-from apps.modelops.services.runner import run_next
 from ml.common.artefact import open_artefact
 from tests.modelops.test_jobs import expire_lease
 from tests.modelops.test_supervisor_death import is_held, job, lock, supervise, until

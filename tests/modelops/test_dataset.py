@@ -6,8 +6,8 @@ import pytest
 from django.urls import reverse
 
 from apps.core.errors import LynceusError
+from apps.modelops.datasets.services.datasets import new_dataset_folder
 from apps.modelops.models import DatasetSnapshot
-from apps.modelops.services.datasets import new_dataset_folder
 
 SUMMARY = {
     "n": 1200, "n_fraud": 34, "events_sha256": "ab" * 32, "splits": {"test": 300, "train": 900},

@@ -9,10 +9,10 @@ from django.db import connection
 from django.urls import reverse
 
 from apps.core.errors import LynceusError
-from apps.modelops.devices import device_of, slot_for
+from apps.modelops.jobs.devices import device_of, slot_for
+from apps.modelops.jobs.services import jobs
+from apps.modelops.jobs.services.jobs import request_training
 from apps.modelops.models import TrainingJob
-from apps.modelops.services import jobs
-from apps.modelops.services.jobs import request_training
 from tests.modelops.test_jobs import expire_lease
 
 Status = TrainingJob.Status

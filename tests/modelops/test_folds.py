@@ -12,13 +12,13 @@ from django.urls import reverse
 
 from apps.audit.models import AuditEvent
 from apps.core.errors import LynceusError
-from apps.modelops.folds import spreads_of, status_of
+from apps.modelops.common.selectors import jobs_of_folds, unfinished_job
+from apps.modelops.jobs.folds import spreads_of, status_of
+from apps.modelops.jobs.services import jobs, runner
+from apps.modelops.jobs.services.control import request_pause
+from apps.modelops.jobs.services.folds import cancel_folds, request_folds
+from apps.modelops.jobs.services.runner import run_next
 from apps.modelops.models import CrossValidation, ModelVersion, TrainingJob
-from apps.modelops.selectors import jobs_of_folds, unfinished_job
-from apps.modelops.services import jobs, runner
-from apps.modelops.services.control import request_pause
-from apps.modelops.services.folds import cancel_folds, request_folds
-from apps.modelops.services.runner import run_next
 
 Status = TrainingJob.Status
 

@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from apps.modelops.services import jobs
-from apps.modelops.services.folds import request_folds
+from apps.modelops.jobs.services import jobs
+from apps.modelops.jobs.services.folds import request_folds
 from tests.e2e.test_accessibility import violations
 from tests.radiology.test_in_browser import LOOKS, opened
 

@@ -10,10 +10,10 @@ from django.urls import reverse
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.core.sweep import sweep_all
+from apps.modelops.common.selectors import champion
+from apps.modelops.datasets.services import freezes
+from apps.modelops.datasets.services.freezes import Overtaken, run_freeze
 from apps.modelops.models import DatasetSnapshot, Freeze
-from apps.modelops.selectors import champion
-from apps.modelops.services import freezes
-from apps.modelops.services.freezes import Overtaken, run_freeze
 from apps.modelops.tasks import freeze_dataset
 from tests.promoting import put_in_service
 
@@ -188,7 +188,7 @@ def test_two_datasets_side_by_side(admin, dataset, stranger) -> None:
 
 
 def test_a_dataset_that_changed_is_not_compared(admin, dataset, site) -> None:
-    from apps.modelops.places import dataset_folder
+    from apps.modelops.common.places import dataset_folder
 
     work(admin, "spring")
     (dataset_folder(site, "testing", "small") / "manifest.json").write_text("[]")

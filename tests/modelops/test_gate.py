@@ -10,12 +10,13 @@ from django.urls import reverse
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.modelops.gate_selectors import uses_of_locked_part
+from apps.modelops.common.gate_selectors import uses_of_locked_part
+from apps.modelops.jobs.services import jobs
+from apps.modelops.jobs.services.jobs import LeaseLost
 from apps.modelops.models import GateRun, TrainingJob
-from apps.modelops.services import gate, jobs
-from apps.modelops.services.gate_process import check_next, run_gate
-from apps.modelops.services.jobs import LeaseLost
-from apps.modelops.services.promotion import install_first_champion
+from apps.modelops.promotion.services import gate
+from apps.modelops.promotion.services.gate_process import check_next, run_gate
+from apps.modelops.promotion.services.promotion import install_first_champion
 from ml.common.gate import GateReport
 from tests.modelops.test_version import address_of
 

@@ -8,10 +8,10 @@ import re
 import pytest
 from django.urls import reverse
 
+from apps.modelops.jobs.services import jobs
+from apps.modelops.jobs.services.control import request_cancel
 from apps.modelops.models import TrainingJob
-from apps.modelops.services import jobs
-from apps.modelops.services.control import request_cancel
-from apps.modelops.services.promotion import install_first_champion
+from apps.modelops.promotion.services.promotion import install_first_champion
 
 URL = "/models/"
 

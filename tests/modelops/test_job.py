@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.audit.models import AuditEvent
+from apps.modelops.jobs.services import jobs
 from apps.modelops.models import JobEvent, TrainingJob
-from apps.modelops.services import jobs
 
 Status = TrainingJob.Status
 
@@ -128,7 +128,7 @@ def test_only_what_starts_a_phase_or_measures_is_kept(admin, running) -> None:
 
 
 def test_a_job_that_measured_very_often_reads_the_newest(admin, running, monkeypatch) -> None:
-    monkeypatch.setattr("apps.modelops.selectors.EVENTS_MAX", 1)
+    monkeypatch.setattr("apps.modelops.common.selectors.EVENTS_MAX", 1)
     loss = admin.get(address_of(running, "job_curves"), {"chart": "train.loss"}).json()
     assert loss["series"][0]["points"] == [[2, 0.5]]
 

@@ -12,10 +12,10 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page, expect
 
+from apps.modelops.common.places import job_folder
+from apps.modelops.jobs.services.control import request_cancel
+from apps.modelops.jobs.services.runner import run_next
 from apps.modelops.models import TrainingJob
-from apps.modelops.places import job_folder
-from apps.modelops.services.control import request_cancel
-from apps.modelops.services.runner import run_next
 from tests.e2e.test_accessibility import violations
 from tests.fraud.test_queue_in_browser import aside
 from tests.integration.running import eventually

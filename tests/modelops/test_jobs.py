@@ -9,10 +9,10 @@ from django.db.models import QuerySet
 
 from apps.core.clock import now
 from apps.core.errors import LynceusError
+from apps.modelops.common.selectors import queue_age
+from apps.modelops.jobs.services import jobs
+from apps.modelops.jobs.services.control import request_cancel
 from apps.modelops.models import JobEvent, ModelVersion, TrainingJob
-from apps.modelops.selectors import queue_age
-from apps.modelops.services import jobs
-from apps.modelops.services.control import request_cancel
 from ml.common.artefact import write_artefact
 
 Status = TrainingJob.Status

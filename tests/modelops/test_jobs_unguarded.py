@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.db.models import F
 
+from apps.modelops.jobs.services import jobs
 from apps.modelops.models import ModelVersion, TrainingJob
-from apps.modelops.services import jobs
 from ml.common.artefact import write_artefact
 from tests.modelops.test_jobs import expire_lease
 

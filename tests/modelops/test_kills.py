@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from apps.modelops.common.places import checkpoint_folder, dataset_folder
+from apps.modelops.datasets.services.datasets import register_dataset
+from apps.modelops.jobs.services.control import request_resume
+from apps.modelops.jobs.services.jobs import request_training
+from apps.modelops.jobs.services.runner import run_next
 from apps.modelops.models import DatasetSnapshot, ModelVersion, TrainingJob
-from apps.modelops.places import checkpoint_folder, dataset_folder
-from apps.modelops.services.control import request_resume
-from apps.modelops.services.datasets import register_dataset
-from apps.modelops.services.jobs import request_training
-from apps.modelops.services.runner import run_next
 from tests.films import tiny_dataset
 from tests.modelops.domain.forks import forking
 from tests.modelops.domain.killer import KILL_AT, WORDS

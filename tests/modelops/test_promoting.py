@@ -12,11 +12,11 @@ from apps.accounts import second_factor
 from apps.accounts.services import enrol_totp
 from apps.audit.models import AuditEvent
 from apps.core.errors import LynceusError
-from apps.modelops import gate_views
+from apps.modelops.common.selectors import artefact_dir, champion
 from apps.modelops.models import Model, PromotionRequest, TrainingJob
-from apps.modelops.selectors import artefact_dir, champion
-from apps.modelops.services import promotion
-from apps.modelops.services.promotion import install_first_champion
+from apps.modelops.promotion import gate_views
+from apps.modelops.promotion.services import promotion
+from apps.modelops.promotion.services.promotion import install_first_champion
 from tests.modelops.test_gate import checked
 from tests.modelops.test_version import address_of
 from tests.promoting import CODE_AGAIN, code_of, put_in_service, signed_in, signed_in_with_code

@@ -10,10 +10,10 @@ from django.db import connection
 from django.urls import reverse
 
 from apps.accounts import second_factor
-from apps.modelops import gate_views
+from apps.modelops.common.selectors import artefact_dir
 from apps.modelops.models import GateRun, Model, PromotionRequest
-from apps.modelops.selectors import artefact_dir
-from apps.modelops.services import gate, promotion
+from apps.modelops.promotion import gate_views
+from apps.modelops.promotion.services import gate, promotion
 from tests.modelops.test_gate import checked
 from tests.modelops.test_promoting import ada, asked, bo, decide, passed, places
 from tests.modelops.test_version import address_of

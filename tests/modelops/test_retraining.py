@@ -14,7 +14,9 @@ from apps.accounts.models import User
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.core.sweep import sweep_all
-from apps.modelops import retraining_reasons
+from apps.modelops.datasets.services.freezes import run_freeze
+from apps.modelops.jobs.services import jobs
+from apps.modelops.jobs.services.runner import run_next
 from apps.modelops.models import (
     Freeze,
     GateRun,
@@ -25,9 +27,8 @@ from apps.modelops.models import (
     RetrainingPolicy,
     TrainingJob,
 )
-from apps.modelops.services import jobs, retraining
-from apps.modelops.services.freezes import run_freeze
-from apps.modelops.services.runner import run_next
+from apps.modelops.retraining import retraining_reasons
+from apps.modelops.retraining.services import retraining
 from tests.modelops.domain import exporter
 
 URL = "/models/testing/retraining/"

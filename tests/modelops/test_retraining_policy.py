@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apps.core.clock import now
-from apps.modelops import retraining_reasons
 from apps.modelops.models import Retraining, RetrainingPolicy, TrainingJob
-from apps.modelops.services.alarms import close_alarm, open_alarm
+from apps.modelops.retraining import retraining_reasons
+from apps.modelops.watch.services.alarms import close_alarm, open_alarm
 from tests.modelops.test_retraining import URL, end, frozen, keep, look, policy, told  # noqa: F401
 
 

@@ -10,14 +10,14 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core.errors import LynceusError
+from apps.modelops.common.places import checkpoint_folder, half_made, scratch_folder
+from apps.modelops.common.selectors import artefact_dir, champion, curves_of, events_of
+from apps.modelops.jobs.services import jobs, runner
+from apps.modelops.jobs.services.control import request_cancel
+from apps.modelops.jobs.services.runner import run_next
 from apps.modelops.management.commands import train
 from apps.modelops.models import ModelVersion, TrainingJob
-from apps.modelops.places import checkpoint_folder, half_made, scratch_folder
-from apps.modelops.selectors import artefact_dir, champion, curves_of, events_of
-from apps.modelops.services import jobs, runner
-from apps.modelops.services.control import request_cancel
-from apps.modelops.services.promotion import install_first_champion
-from apps.modelops.services.runner import run_next
+from apps.modelops.promotion.services.promotion import install_first_champion
 from ml.common.artefact import open_artefact, write_artefact
 from tests.promoting import put_in_service
 

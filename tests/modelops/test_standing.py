@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from apps.modelops.jobs.standing import sentence_of
 from apps.modelops.models import TrainingJob
 from apps.modelops.registry import domain_named
-from apps.modelops.standing import sentence_of
 
 
 def says(losses: list[float], name: str = "val_loss", status: str = "running") -> str:

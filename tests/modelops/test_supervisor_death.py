@@ -20,11 +20,11 @@ from django.conf import settings
 
 from apps.core.clock import now
 from apps.core.sweep import sweep_all
+from apps.modelops.common.places import job_folder
+from apps.modelops.common.selectors import artefact_dir
+from apps.modelops.jobs.services import child
+from apps.modelops.jobs.services.runner import run_next
 from apps.modelops.models import ModelVersion, TrainingJob
-from apps.modelops.places import job_folder
-from apps.modelops.selectors import artefact_dir
-from apps.modelops.services import child
-from apps.modelops.services.runner import run_next
 from ml.common.artefact import open_artefact
 from tests.modelops.test_jobs import expire_lease
 

@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from apps.audit.models import AuditEvent
 from apps.modelops.models import ModelVersion
-from apps.modelops.services import variants as service
-from apps.modelops.variants import variants_of
+from apps.modelops.versions.services import variants as service
+from apps.modelops.versions.variants import variants_of
 from tests.modelops.conftest import METRICS
 
 ROW = {"mb": 12.3, "ms_1": 4.0, "ms_16": 50.0, "cpu_s_per_1000": 6.1, "auc": 0.9, "auc_loss": 0.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import reverse
 
-from apps.modelops.services.promotion import install_first_champion
+from apps.modelops.promotion.services.promotion import install_first_champion
 from apps.modelops.templatetags.training import figure
 from tests.modelops.conftest import METRICS
 

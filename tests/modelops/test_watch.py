@@ -9,13 +9,13 @@ import pytest
 from apps.accounts.models import Site
 from apps.core.clock import now
 from apps.core.errors import LynceusError
-from apps.modelops import watched
+from apps.modelops.common import watched
+from apps.modelops.common.watched import Fact
 from apps.modelops.models import Alarm, WatchReading, WatchRound
 from apps.modelops.registry import domain_named
-from apps.modelops.services import watch as service
-from apps.modelops.services.watch import limits_of, ring_for_watch, set_limits
 from apps.modelops.tasks import watch
-from apps.modelops.watched import Fact
+from apps.modelops.watch.services import watch as service
+from apps.modelops.watch.services.watch import limits_of, ring_for_watch, set_limits
 from tests.modelops.domain import watcher
 from tests.promoting import put_in_service
 

@@ -12,8 +12,8 @@ from django.test import Client
 from playwright.sync_api import Page, expect
 
 from apps.core.clock import now
+from apps.modelops.common.watched import Fact
 from apps.modelops.models import ModelVersion, WatchReading
-from apps.modelops.watched import Fact
 from tests.e2e.test_accessibility import violations
 from tests.modelops.test_watch import drift, look
 from tests.radiology.test_in_browser import LOOKS, opened

@@ -16,11 +16,11 @@ from standardwebhooks import Webhook
 from apps.audit.models import AuditEvent
 from apps.core import destinations
 from apps.core.clock import now
+from apps.modelops.common.watched import Fact
 from apps.modelops.models import Alarm, AlarmNews, WatchReading
-from apps.modelops.services.alarm_news import ring_due
 from apps.modelops.tasks import deliver_alarms
-from apps.modelops.watched import Fact
-from apps.modelops.watching import pooled
+from apps.modelops.watch.services.alarm_news import ring_due
+from apps.modelops.watch.watching import pooled
 from tests.fraud.listener import Listener
 from tests.modelops.domain import watcher
 from tests.modelops.test_watch import drift, look

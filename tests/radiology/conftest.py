@@ -21,15 +21,15 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from apps.accounts.models import ApiClient, Site, User
 from apps.accounts.services import rotate_secret
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
-from apps.radiology import decoding
-from apps.radiology.inference import Answer
+from apps.radiology.analysis.inference import Answer
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.analysis.services.claims import claim
+from apps.radiology.analysis.services.outcomes import Outcome, finish
+from apps.radiology.common import decoding
+from apps.radiology.common.services.senders import Sender
+from apps.radiology.common.store import incoming
+from apps.radiology.intake.services.ingest import ingest_instance
 from apps.radiology.models import Instance, ReadingPolicy, Status, Study
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.claims import claim
-from apps.radiology.services.ingest import ingest_instance
-from apps.radiology.services.outcomes import Outcome, finish
-from apps.radiology.services.senders import Sender
-from apps.radiology.store import incoming
 from ml.radiology.contracts import FindingScore
 
 DIGITAL_X_RAY = "1.2.840.10008.5.1.4.1.1.1.1"

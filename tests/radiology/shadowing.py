@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import User
+from apps.modelops.common.places import artefact_folder
 from apps.modelops.models import ModelVersion, TrainingJob
-from apps.modelops.places import artefact_folder
-from apps.radiology import inference
-from apps.radiology.decoding import reduce_apart
-from apps.radiology.inference import Champion
+from apps.radiology.analysis import inference
+from apps.radiology.analysis.inference import Champion
+from apps.radiology.analysis.services import analyse
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.common.decoding import reduce_apart
+from apps.radiology.common.store import film_path
+from apps.radiology.lifecycle.services import follow
+from apps.radiology.lifecycle.services.shadow import start_shadow
 from apps.radiology.models import Analysis, Instance, ShadowAnalysis, ShadowRun
-from apps.radiology.services import analyse, follow
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.shadow import start_shadow
-from apps.radiology.store import film_path
 from ml.common.artefact import write_artefact
 from ml.radiology.contracts import ACCEPTED, FindingScore, GateVerdict, ImagePrediction
 

@@ -11,14 +11,14 @@ from django.db import connection
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from apps.core.clock import now
-from apps.radiology import decoding
-from apps.radiology.inference import Champion
+from apps.radiology.analysis.inference import Champion
+from apps.radiology.analysis.services import analyse
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.analysis.services.claims import claim, overdue, ring_overdue
+from apps.radiology.analysis.services.outcomes import Outcome, finish
+from apps.radiology.common import decoding
+from apps.radiology.common.store import film_path, picture_path
 from apps.radiology.models import Analysis, Finding, Instance, Status, Study
-from apps.radiology.services import analyse
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.claims import claim, overdue, ring_overdue
-from apps.radiology.services.outcomes import Outcome, finish
-from apps.radiology.store import film_path, picture_path
 from apps.radiology.tasks import analyse_instance as task
 from ml.radiology.contracts import ACCEPTED, GateVerdict, ImagePrediction, InstanceHeader
 from ml.radiology.imagegate import OUTSIDE

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from apps.accounts.models import ApiClient
 from apps.accounts.services import rotate_secret
 from apps.audit.models import AuditEvent
+from apps.radiology.analysis.services.analyse import analyse_instance
 from apps.radiology.models import Study
-from apps.radiology.services.analyse import analyse_instance
 from tests.radiology.conftest import as_file, film
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from apps.audit.models import AuditEvent
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.analysis.services.claims import overdue
+from apps.radiology.common.store import aside_path
+from apps.radiology.intake.services import aside
 from apps.radiology.models import Instance, KeptAside, Study
-from apps.radiology.services import aside
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.claims import overdue
-from apps.radiology.store import aside_path
 from tests.radiology.conftest import as_file, film
 from tests.radiology.test_corrections import again
 

@@ -12,10 +12,11 @@ from django.conf import settings
 from pydicom.uid import UID, AllTransferSyntaxes
 from pynetdicom import AE
 
-from apps.radiology import listener, scu
-from apps.radiology.listener import start_listener
+from apps.radiology.documents.services.results import CLASS_OF
+from apps.radiology.exchange import scu
+from apps.radiology.intake import listener
+from apps.radiology.intake.listener import start_listener
 from apps.radiology.models import DOCUMENT_CLASS
-from apps.radiology.services.results import CLASS_OF
 from ml.radiology.parsing import _check_readable
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/conformance.md").read_text()

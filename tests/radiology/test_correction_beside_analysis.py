@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from apps.radiology.analysis.services import outcomes
+from apps.radiology.analysis.services.claims import claim
 from apps.radiology.models import Instance, Status, Study
-from apps.radiology.services import outcomes
-from apps.radiology.services.claims import claim
 from tests.radiology.conftest import as_file, film
 from tests.radiology.test_corrections import again
 

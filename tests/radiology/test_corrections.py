@@ -10,11 +10,11 @@ from pydicom.dataset import Dataset
 
 from apps.accounts.models import ApiClient
 from apps.audit.models import AuditEvent
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.common.services.senders import node_sender
+from apps.radiology.common.store import film_path
+from apps.radiology.intake.services import resends
 from apps.radiology.models import Correction, IdentityChange, Instance, Status, Study
-from apps.radiology.services import resends
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.senders import node_sender
-from apps.radiology.store import film_path
 from ml.radiology.contracts import DicomRefused
 from tests.radiology.conftest import as_file, film
 
@@ -140,7 +140,7 @@ def test_a_trusted_source_corrects_at_once_and_another_does_not(arrive) -> None:
 
 
 def test_without_the_question_of_trust_anybody_would_correct(arrive, monkeypatch) -> None:
-    monkeypatch.setattr("apps.radiology.services.corrections._follows", lambda *_: True)
+    monkeypatch.setattr("apps.radiology.intake.services.corrections._follows", lambda *_: True)
     data = film()
     arrive(data)
     arrive(again(data, **OTHER))

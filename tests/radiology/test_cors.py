@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.radiology import cors
+from apps.radiology.api import cors
 
 VIEWER, OTHER = "https://viewer.example.org", "https://other.example.org"
 ALLOWED = "Access-Control-Allow-Origin"

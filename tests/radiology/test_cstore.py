@@ -18,10 +18,10 @@ from pynetdicom.sop_class import (
 
 from apps.accounts.models import Site
 from apps.audit.models import AuditEvent
-from apps.radiology import listener
-from apps.radiology.listener import start_listener
+from apps.radiology.common.store import film_path
+from apps.radiology.intake import listener
+from apps.radiology.intake.listener import start_listener
 from apps.radiology.models import DicomNode, Instance, Study
-from apps.radiology.store import film_path
 from tests.integration.running import eventually
 from tests.radiology.conftest import film
 
@@ -94,7 +94,7 @@ def test_an_inactive_node_is_a_stranger(associate) -> None:
 
 
 def test_without_the_check_a_stranger_would_get_in(associate, monkeypatch) -> None:
-    monkeypatch.setattr("apps.radiology.listener._calling", lambda event: "MODALITY")
+    monkeypatch.setattr("apps.radiology.intake.listener._calling", lambda event: "MODALITY")
     assert associate("STRANGER").is_established
 
 
@@ -136,7 +136,7 @@ def test_success_is_said_only_after_the_commit(status_of, stored, monkeypatch) -
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("the server closed the connection")
 
-    monkeypatch.setattr("apps.radiology.services.ingest.record", fail)
+    monkeypatch.setattr("apps.radiology.intake.services.ingest.record", fail)
     data = film()
     assert status_of(data) == 0xA700
     assert not Study.objects.exists()
@@ -151,7 +151,7 @@ def test_a_database_that_is_away_is_out_of_resources_and_no_success(associate, s
     def away(*args: Any) -> None:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr("apps.radiology.listener.node_titled", away)
+    monkeypatch.setattr("apps.radiology.intake.listener.node_titled", away)
     assert association.send_c_store(film()).Status == 0xA700
     assert stored() == []
     assert associate().is_rejected
@@ -161,7 +161,7 @@ def test_a_full_disk_is_out_of_resources(status_of, monkeypatch) -> None:
     def full(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("apps.radiology.services.ingest.keep", full)
+    monkeypatch.setattr("apps.radiology.intake.services.ingest.keep", full)
     assert status_of(film()) == 0xA700
     assert not Study.objects.exists()
 

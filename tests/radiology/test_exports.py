@@ -18,11 +18,11 @@ from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.core.sweep import sweep_all
 from apps.radiology import tasks
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.copies.services import make_exports
 from apps.radiology.models import Export, ExportFilm, ExportState, FilmState, Instance, Study
-from apps.radiology.reads import Said
-from apps.radiology.services import make_exports
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.reads import begin_read, commit_read, keep_draft, sign_read
+from apps.radiology.reading.services.reads import begin_read, commit_read, keep_draft, sign_read
+from apps.radiology.studies.reads import Said
 from tests.radiology.conftest import as_file, film
 from tests.radiology.test_rejections import QUALITY, note
 
@@ -156,7 +156,7 @@ def test_what_cannot_be_exported_is_422(radiologist, studies, form) -> None:
 
 
 def test_more_films_than_may_be_are_refused(radiologist, studies, monkeypatch) -> None:
-    monkeypatch.setattr("apps.radiology.services.exports.FILMS_MAX", 0)
+    monkeypatch.setattr("apps.radiology.copies.services.exports.FILMS_MAX", 0)
     answer = radiologist.post("/radiology/exports/", {"project": "x", "study": studies[0].StudyInstanceUID})
     assert answer.status_code == 422
     assert "At most 0 films" in answer.content.decode()

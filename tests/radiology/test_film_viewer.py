@@ -7,8 +7,8 @@ import re
 import pytest
 from pydicom.uid import generate_uid
 
+from apps.radiology.analysis.services.analyse import analyse_instance
 from apps.radiology.models import Instance
-from apps.radiology.services.analyse import analyse_instance
 
 
 @pytest.fixture

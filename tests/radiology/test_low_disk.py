@@ -14,9 +14,9 @@ from django.test import Client
 
 from apps.core import storage
 from apps.core.status import run_checks
-from apps.radiology import store
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.common import store
 from apps.radiology.models import Instance, Status, Study
-from apps.radiology.services.analyse import analyse_instance
 from tests.radiology.conftest import film, film_file
 from tests.radiology.test_cstore import associate, port, status_of  # noqa: F401
 from tests.radiology.test_stow import stow  # noqa: F401

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from apps.core.clock import now
+from apps.modelops.common.places import dataset_folder
 from apps.modelops.models import Alarm, WatchReading
-from apps.modelops.places import dataset_folder
-from apps.modelops.services import costs
-from apps.modelops.services.costs import spent_on
 from apps.modelops.tasks import watch
-from apps.radiology.model_watch import reliability
+from apps.modelops.watch.services import costs
+from apps.modelops.watch.services.costs import spent_on
+from apps.radiology.lifecycle.model_watch import reliability
 from apps.radiology.models import Comparison, Instance, Status, Study
 
 numbers = count()

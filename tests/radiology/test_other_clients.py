@@ -14,8 +14,8 @@ import pytest
 from django.db import connection
 from pydicom.uid import RLELossless
 
+from apps.radiology.common.store import film_path
 from apps.radiology.models import DicomNode, Instance, Study
-from apps.radiology.store import film_path
 from tests.clients import program
 from tests.integration.running import ROOT, free_port
 from tests.radiology.conftest import as_file, film

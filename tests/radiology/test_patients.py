@@ -8,8 +8,9 @@ import pytest
 from django.test import Client
 
 from apps.audit.models import AuditEvent
+from apps.radiology.intake.services import ingest
 from apps.radiology.models import IdentityChange, PatientMerge, Study
-from apps.radiology.services import identity, ingest
+from apps.radiology.studies.services import identity
 from tests.radiology.conftest import as_file, film
 from tests.radiology.test_corrections import OTHER, again
 from tests.radiology.test_rejections import SAFETY, note

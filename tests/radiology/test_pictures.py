@@ -9,10 +9,10 @@ from dicomweb_client.api import DICOMwebClient
 from PIL import Image
 
 from apps.audit.models import AuditEvent
-from apps.radiology import pictures
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.api import pictures
+from apps.radiology.common.store import picture_path, thumbnail_path
 from apps.radiology.models import Instance
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.store import picture_path, thumbnail_path
 from tests.radiology.conftest import as_file, film
 from tests.radiology.dicomweb import content, instance_of, parts, series_of, study_of, uids
 from tests.radiology.test_wado_frames import frames_of

@@ -9,10 +9,10 @@ import pytest
 from django.test import Client
 
 from apps.core.clock import now
+from apps.radiology.common.store import film_path
+from apps.radiology.intake.services import pieces
+from apps.radiology.intake.services.pieces import clear_uploads, piece_path
 from apps.radiology.models import Instance, PieceUpload
-from apps.radiology.services import pieces
-from apps.radiology.services.pieces import clear_uploads, piece_path
-from apps.radiology.store import film_path
 from tests.radiology.conftest import film_file
 from tests.radiology.test_zips import zipped
 
@@ -100,7 +100,7 @@ def test_limits(radiologist, settings, monkeypatch) -> None:
 
 
 def test_a_piece_larger_than_may_be_is_refused_unread(radiologist, monkeypatch, stored) -> None:
-    monkeypatch.setattr("apps.radiology.piece_views.PIECE_BYTES", 100)
+    monkeypatch.setattr("apps.radiology.intake.piece_views.PIECE_BYTES", 100)
     url = begin(radiologist, 1000).json()["url"]
     assert piece(radiologist, url, bytes(101), 0).status_code == 413
     assert radiologist.get(url).json()["received"] == 0

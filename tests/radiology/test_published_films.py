@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
+from apps.radiology.analysis.services.analyse import analyse_instance
 from apps.radiology.models import Instance, Status
-from apps.radiology.services.analyse import analyse_instance
 from tests.radiology.conftest import film_file
 
 ROOT = Path(__file__).resolve().parents[2]

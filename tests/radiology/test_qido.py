@@ -11,9 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from pydicom.dataset import Dataset
 
 from apps.audit.models import AuditEvent
-from apps.radiology import matching, qido
-from apps.radiology.selectors import study_by_uid
-from apps.radiology.services.patients import merge_patients
+from apps.radiology.api import matching, qido
+from apps.radiology.common.selectors import study_by_uid
+from apps.radiology.intake.services.patients import merge_patients
 from tests.radiology.dicomweb import JSON, instance_of, read, series_of, study_of
 from tests.radiology.test_rejections import QUALITY, note
 

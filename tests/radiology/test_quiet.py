@@ -11,9 +11,9 @@ from django.test import Client
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.core.sweep import sweep_all
+from apps.radiology.analysis.services.analyse import analyse_instance
 from apps.radiology.models import Status, Study
-from apps.radiology.services import quiet
-from apps.radiology.services.analyse import analyse_instance
+from apps.radiology.studies.services import quiet
 from tests.radiology.conftest import as_file, film
 from tests.radiology.test_corrections import again
 

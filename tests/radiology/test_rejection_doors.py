@@ -11,11 +11,11 @@ from django.db import connection
 from pydicom.dataset import Dataset
 
 from apps.accounts.models import Site
+from apps.radiology.common.services.senders import Sender
+from apps.radiology.common.store import incoming
+from apps.radiology.intake.services import ingest, rejections
+from apps.radiology.intake.services.ingest import ingest_instance
 from apps.radiology.models import Instance
-from apps.radiology.services import ingest, rejections
-from apps.radiology.services.ingest import ingest_instance
-from apps.radiology.services.senders import Sender
-from apps.radiology.store import incoming
 from ml.radiology.rejection import KEY_OBJECT_SELECTION
 from tests.radiology.conftest import as_file, film
 from tests.radiology.test_cstore import associate, port  # noqa: F401

@@ -10,13 +10,13 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from apps.audit.models import AuditEvent
-from apps.radiology import selectors
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.analysis.services.claims import overdue
+from apps.radiology.common import selectors
+from apps.radiology.common.services.senders import Sender
+from apps.radiology.common.store import film_path, incoming
+from apps.radiology.intake.services.ingest import ingest_instance
 from apps.radiology.models import Instance, Rejection, RejectionNote, Status, Study
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.claims import overdue
-from apps.radiology.services.ingest import ingest_instance
-from apps.radiology.services.senders import Sender
-from apps.radiology.store import film_path, incoming
 from ml.radiology.rejection import KEY_OBJECT_SELECTION
 from tests.radiology.conftest import as_file, film, film_file
 from tests.radiology.test_corrections import again

@@ -11,12 +11,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from PIL import Image
 
-from apps.modelops import places
+from apps.modelops.common import places
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
-from apps.modelops.services.variants import choose_variant
-from apps.radiology import inference, scoring
+from apps.modelops.versions.services.variants import choose_variant
+from apps.radiology.analysis import inference
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.lifecycle import scoring
 from apps.radiology.models import Analysis, Finding, Status
-from apps.radiology.services.analyse import analyse_instance
 from tests import films
 from tests.promoting import put_in_service
 from tests.radiology.conftest import film_file

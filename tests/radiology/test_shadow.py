@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from apps.modelops import places
+from apps.modelops.common import places
 from apps.modelops.models import ModelVersion
-from apps.radiology import inference
-from apps.radiology.decoding import reduce_apart
-from apps.radiology.inference import Answer
+from apps.radiology.analysis import inference
+from apps.radiology.analysis.inference import Answer
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.analysis.services.claims import claim
+from apps.radiology.analysis.services.outcomes import Outcome, finish
+from apps.radiology.common.decoding import reduce_apart
+from apps.radiology.common.store import film_path
+from apps.radiology.lifecycle.services import follow
+from apps.radiology.lifecycle.services.follow import follow_analyses
+from apps.radiology.lifecycle.shadow import waiting_age
 from apps.radiology.models import Analysis, Finding, Instance, ShadowAnalysis, ShadowFinding, Status
-from apps.radiology.services import follow
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.claims import claim
-from apps.radiology.services.follow import follow_analyses
-from apps.radiology.services.outcomes import Outcome, finish
-from apps.radiology.shadow import waiting_age
-from apps.radiology.store import film_path
 from apps.radiology.tasks import follow_analyses as task
 from ml.radiology.contracts import FindingScore, GateVerdict
 from tests import films

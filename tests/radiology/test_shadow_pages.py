@@ -10,13 +10,13 @@ from playwright.sync_api import expect
 
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
+from apps.radiology.lifecycle.services.follow import follow_analyses
+from apps.radiology.lifecycle.shadow import open_run
+from apps.radiology.lifecycle.shadow_cases import moved_studies
+from apps.radiology.lifecycle.shadow_figures import in_sight, raised_of, rows_by_finding, studies_of
+from apps.radiology.lifecycle.shadow_reads import against_reads
 from apps.radiology.models import Comparison, Instance, RejectionNote, ShadowRun, Study
-from apps.radiology.services.follow import follow_analyses
-from apps.radiology.services.studies import sum_up
-from apps.radiology.shadow import open_run
-from apps.radiology.shadow_cases import moved_studies
-from apps.radiology.shadow_figures import in_sight, raised_of, rows_by_finding, studies_of
-from apps.radiology.shadow_reads import against_reads
+from apps.radiology.studies.services.studies import sum_up
 from ml.radiology.contracts import GateVerdict
 from tests.fraud.test_alert_in_browser import looked_at
 from tests.fraud.test_alert_in_browser import session as session

@@ -13,14 +13,14 @@ from django.test.utils import CaptureQueriesContext
 from apps.audit.models import AuditEvent
 from apps.core.errors import LynceusError
 from apps.core.status import queue_ages
+from apps.modelops.common.places import artefact_folder
 from apps.modelops.models import RunEnd
-from apps.modelops.places import artefact_folder
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.lifecycle.services import follow, shadow
+from apps.radiology.lifecycle.services.follow import follow_analyses
+from apps.radiology.lifecycle.services.shadow import end_shadow
+from apps.radiology.lifecycle.shadow import open_run
 from apps.radiology.models import Analysis, ShadowRun, Study
-from apps.radiology.services import follow, shadow
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.follow import follow_analyses
-from apps.radiology.services.shadow import end_shadow
-from apps.radiology.shadow import open_run
 from tests.promoting import put_in_service
 from tests.radiology.shadowing import NO, YES, said, version_of
 from tests.radiology.shadowing import analysed as analysed

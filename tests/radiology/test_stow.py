@@ -16,10 +16,10 @@ from pydicom.uid import RLELossless
 from apps.accounts.models import ApiClient, Site
 from apps.accounts.services import rotate_secret
 from apps.audit.models import AuditEvent
-from apps.radiology import multipart
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.api import multipart
+from apps.radiology.common.store import film_path
 from apps.radiology.models import Instance, Study
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.store import film_path
 from ml.radiology import dicom
 from tests.radiology.conftest import as_file, film, film_file
 

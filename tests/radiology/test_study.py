@@ -12,12 +12,12 @@ from django.test import Client
 from PIL import Image
 
 from apps.audit.models import AuditEvent
-from apps.radiology.inference import Answer
+from apps.radiology.analysis.inference import Answer
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.analysis.services.claims import claim
+from apps.radiology.analysis.services.outcomes import Outcome, finish
+from apps.radiology.common.store import picture_path
 from apps.radiology.models import Instance, Status, Study
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.claims import claim
-from apps.radiology.services.outcomes import Outcome, finish
-from apps.radiology.store import picture_path
 from ml.radiology.contracts import FindingScore
 from ml.radiology.vocabulary import NOT_LOOKED_FOR
 from tests.radiology.conftest import as_file, film

@@ -11,12 +11,12 @@ import pytest
 from apps.core import node
 from apps.core.clock import now
 from apps.modelops.models import HourlyCost
-from apps.radiology import decoding
-from apps.radiology.inference import Champion
+from apps.radiology.analysis.inference import Champion
+from apps.radiology.analysis.services import analyse, claims
+from apps.radiology.analysis.services.analyse import analyse_instance, begin
+from apps.radiology.analysis.services.claims import claim, claim_waiting, take_over
+from apps.radiology.common import decoding
 from apps.radiology.models import Analysis, Finding, Instance, Status
-from apps.radiology.services import analyse, claims
-from apps.radiology.services.analyse import analyse_instance, begin
-from apps.radiology.services.claims import claim, claim_waiting, take_over
 from ml.radiology.contracts import ACCEPTED, FindingScore, GateVerdict, ImagePrediction
 from tests.radiology.test_analysis import expire, huge
 

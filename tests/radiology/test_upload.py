@@ -13,10 +13,10 @@ from django.test import Client
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from apps.audit.models import AuditEvent
+from apps.radiology.common.services.senders import Sender
+from apps.radiology.common.store import clear_incoming, film_path, incoming, incoming_folder
+from apps.radiology.intake.services.ingest import ingest_instance
 from apps.radiology.models import Instance, Status, Study
-from apps.radiology.services.ingest import ingest_instance
-from apps.radiology.services.senders import Sender
-from apps.radiology.store import clear_incoming, film_path, incoming, incoming_folder
 from ml.radiology import parsing
 from ml.radiology.contracts import DicomRefused
 from ml.radiology.dicom import read_header
@@ -185,7 +185,7 @@ def test_nothing_is_kept_where_the_database_fails(received, stored, monkeypatch)
     def fail(*args, **kwargs) -> None:
         raise RuntimeError("the audit row could not be written")
 
-    monkeypatch.setattr("apps.radiology.services.ingest.record", fail)
+    monkeypatch.setattr("apps.radiology.intake.services.ingest.record", fail)
     with pytest.raises(RuntimeError):
         received()
     assert not Study.objects.exists()
@@ -284,7 +284,7 @@ def test_known_again_by_its_uid_and_else_by_the_database(send, monkeypatch) -> N
     """Of the two guards the second alone lets nothing in twice; without both there would be two."""
     content = film_file()
     send(content)
-    monkeypatch.setattr("apps.radiology.services.ingest._known", lambda sender, file: None)
+    monkeypatch.setattr("apps.radiology.intake.services.ingest._known", lambda sender, file: None)
     with pytest.raises(IntegrityError):
         send(content)
     assert Instance.objects.count() == 1

@@ -12,10 +12,10 @@ from PIL import Image
 
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
+from apps.modelops.common.places import dataset_folder
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
-from apps.modelops.places import dataset_folder
+from apps.radiology.lifecycle.version_cases import described, links
 from apps.radiology.models import FrozenLabel
-from apps.radiology.version_cases import described, links
 from ml.radiology.importing import freeze_images, load_frozen
 from ml.radiology.synthetic import LABELS
 from tests import films

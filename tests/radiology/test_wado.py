@@ -18,10 +18,10 @@ from pydicom.uid import (
 from apps.accounts.models import ApiClient
 from apps.accounts.services import rotate_secret
 from apps.audit.models import AuditEvent
-from apps.radiology import pictures, wado
+from apps.radiology.api import pictures, wado
+from apps.radiology.common.store import film_path
+from apps.radiology.intake.services.patients import merge_patients
 from apps.radiology.models import Instance, Study
-from apps.radiology.services.patients import merge_patients
-from apps.radiology.store import film_path
 from tests.radiology.conftest import as_file, film
 from tests.radiology.dicomweb import JSON, content, instance_of, parts, read, series_of, study_of, uids
 from tests.radiology.test_rejections import QUALITY, note

@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 
 from apps.audit.models import AuditEvent
-from apps.radiology import decoding
+from apps.radiology.common import decoding
 from tests.radiology.conftest import as_file, film
 from tests.radiology.dicomweb import content, instance_of, parts, uids
 

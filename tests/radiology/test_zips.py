@@ -9,8 +9,8 @@ import zlib
 
 import pytest
 
+from apps.radiology.intake.services import uploads
 from apps.radiology.models import Study
-from apps.radiology.services import uploads
 from tests.radiology.conftest import film_file
 
 NO_PIXELS = {"PixelData": None}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django import template
 
+from apps.fraud.common.money import REPORTING_CURRENCY, format_minor
 from apps.fraud.models import Transaction
-from apps.fraud.money import REPORTING_CURRENCY, format_minor
 
 register = template.Library()
 

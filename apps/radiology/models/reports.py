@@ -99,7 +99,7 @@ class ReportDocument(models.Model):
     """One version of a signed report as a DICOM object, or the note that takes all of them out of use.
 
     The row is written with the signature, the file by a worker: until then `file_sha256` is empty. `header`
-    is under whose name the file was made, as `apps.radiology.headers.as_json`.
+    is under whose name the file was made, as `apps.radiology.common.headers.as_json`.
     """
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")

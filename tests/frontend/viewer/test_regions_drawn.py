@@ -15,7 +15,7 @@ from playwright.sync_api import Page, Route, expect
 
 from apps.core.clock import now
 from apps.radiology.models import Side, Verdict
-from apps.radiology.reads import Line, Said
+from apps.radiology.studies.reads import Line, Said
 from tests.frontend.films import viewer
 from tests.frontend.viewer.conftest import drag
 from tests.frontend.viewer.test_film_viewer import touch

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core.clock import now
-from apps.modelops import places
+from apps.modelops.common import places
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
 from apps.radiology.models import Rejection, RejectionNote
 from ml.radiology.dicom import read_header

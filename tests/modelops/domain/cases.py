@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.modelops.cases import Described, Link
 from apps.modelops.models import DatasetSnapshot
+from apps.modelops.versions.cases import Described, Link
 from ml.radiology.png import grey_png
 
 KNOWN = {"key": Link("/the/page/", "testers")}

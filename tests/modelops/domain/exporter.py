@@ -11,8 +11,8 @@ import pandas as pd
 
 from apps.accounts.models import Site, User
 from apps.core.clock import now
+from apps.modelops.datasets.services.datasets import new_dataset_folder, register_dataset, told_of_base
 from apps.modelops.models import DatasetSnapshot
-from apps.modelops.services.datasets import new_dataset_folder, register_dataset, told_of_base
 
 SAID = {"signed reads": 12, "preliminary reads": 3}
 

@@ -39,7 +39,7 @@ os._exit(os.WEXITSTATUS(status))
 @contextmanager
 def forking(folder: Path) -> Iterator[Path]:
     """The folder whose manage.py asks for a process, while there is one to ask."""
-    from apps.modelops.services.runner import child_environment
+    from apps.modelops.jobs.services.runner import child_environment
 
     path, environment = folder / "forks.sock", {**os.environ, **child_environment()}
     (folder / "manage.py").write_text(ASK.format(path=str(path)))

@@ -6,7 +6,7 @@ import os
 import signal
 from collections import Counter
 
-from apps.modelops.services.child import _Voice
+from apps.modelops.jobs.services.child import _Voice
 from ml.common.contracts import ProgressEvent
 
 WORDS = "TEST_WORDS"  # the file that words are added to

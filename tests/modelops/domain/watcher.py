@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from apps.accounts.models import Site
+from apps.modelops.common.watched import Fact, Measure, Unit, Worse
 from apps.modelops.models import ModelVersion
-from apps.modelops.watched import Fact, Measure, Unit, Worse
 
 MEASURES = (
     Measure("drift", "Drift", "How far it moved.", Unit.SHARE, Worse.ABOVE, 0.2, enough=50),

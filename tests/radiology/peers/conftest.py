@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 from apps.accounts.models import Site
 from apps.core.clock import now
 from apps.radiology import tasks
+from apps.radiology.exchange.services.priors import ring_prior_fetches
 from apps.radiology.models import DicomNode, DicomPeer, PriorFetch, Study
-from apps.radiology.services.priors import ring_prior_fetches
 from tests.orthanc import TITLE, Orthanc, orthanc_running
 from tests.radiology.conftest import film
 from tests.radiology.test_cstore import port
@@ -83,6 +83,6 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def pass_by(minutes: float) -> None:
         at = now() + timedelta(minutes=minutes)
-        monkeypatch.setattr("apps.radiology.services.priors.now", lambda: at)
+        monkeypatch.setattr("apps.radiology.exchange.services.priors.now", lambda: at)
 
     return pass_by

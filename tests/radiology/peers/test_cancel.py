@@ -10,8 +10,8 @@ import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import DigitalXRayImageStorageForPresentation  # type: ignore[attr-defined]
 
+from apps.radiology.exchange.scu import MOVE, move
 from apps.radiology.models import DicomNode, DicomPeer, Instance
-from apps.radiology.scu import MOVE, move
 from tests.integration.running import free_port
 from tests.radiology.conftest import film
 

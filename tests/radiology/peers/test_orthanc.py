@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydicom.uid import RLELossless
 
-from apps.radiology.contents import files_of
-from apps.radiology.listener import SUCCESS
+from apps.radiology.documents.contents import files_of
+from apps.radiology.exchange.scu import PeerFailed, echo, find, store
+from apps.radiology.intake.listener import SUCCESS
 from apps.radiology.models import DicomPeer, Instance, Study
-from apps.radiology.scu import PeerFailed, echo, find, store
 from tests.radiology.conftest import film
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,7 +69,7 @@ def test_who_is_away_or_refuses_is_told_apart(orthanc, peer) -> None:
 def test_more_matches_than_are_read_are_too_much(orthanc, peer, older, monkeypatch) -> None:
     older("20250101")
     older("20250202")
-    monkeypatch.setattr("apps.radiology.scu.MATCHES_MAX", 1)
+    monkeypatch.setattr("apps.radiology.exchange.scu.MATCHES_MAX", 1)
     with pytest.raises(PeerFailed) as failed:
         find(peer, "STUDY", {"PatientID": "4711", "StudyInstanceUID": ""})
     assert failed.value.code == "too_much"

@@ -24,10 +24,10 @@ from pydicom.uid import (
 )
 from pynetdicom import AE
 
-from apps.radiology import scu
-from apps.radiology.contents import files_of
+from apps.radiology.documents.contents import files_of
+from apps.radiology.exchange import scu
+from apps.radiology.exchange.scu import PeerFailed, store
 from apps.radiology.models import Dispatch, DispatchAttempt, Study
-from apps.radiology.scu import PeerFailed, store
 from apps.radiology.tasks import make_reports, send_reports
 from tests.clients import program
 from tests.integration.running import eventually, free_port

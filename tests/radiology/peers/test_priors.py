@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from apps.audit.models import AuditEvent
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.exchange.services import fetch as fetching
+from apps.radiology.intake.services.patients import merge_patients
 from apps.radiology.models import (
     DicomNode,
     DicomPeer,
@@ -15,9 +18,6 @@ from apps.radiology.models import (
     Status,
     Study,
 )
-from apps.radiology.services import fetch as fetching
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.patients import merge_patients
 from tests.radiology.test_rejections import QUALITY, note
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,7 +68,7 @@ def test_the_model_judges_a_prior_only_where_the_site_wants_it(peer, older, toda
 
 
 def test_without_the_mark_it_would_be_new_work(peer, older, today, look_back, monkeypatch) -> None:
-    monkeypatch.setattr("apps.radiology.services.priors._asked_for", lambda uid, sender: False)
+    monkeypatch.setattr("apps.radiology.exchange.services.priors._asked_for", lambda uid, sender: False)
     older("20250101")
     today()
     look_back()

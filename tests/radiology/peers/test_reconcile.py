@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from apps.radiology.exchange.services import reconcile
 from apps.radiology.models import DicomPeer, Instance, Study
-from apps.radiology.services import reconcile
 from tests.radiology.conftest import film
 
 pytestmark = pytest.mark.django_db(transaction=True)

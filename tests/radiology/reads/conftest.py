@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from apps.radiology.models import Read, Study
-from apps.radiology.reads import labels_to_read
+from apps.radiology.studies.reads import labels_to_read
 
 
 @pytest.fixture

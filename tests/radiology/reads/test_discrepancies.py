@@ -6,7 +6,7 @@ import pytest
 
 from apps.audit.models import AuditEvent
 from apps.radiology.models import Adjudication, CaseOpened, Comparison, Discrepancy, Exposure, Kind
-from apps.radiology.services.compare import compare_due_studies
+from apps.radiology.quality.services.compare import compare_due_studies
 
 
 def door(study, what: str = "") -> str:

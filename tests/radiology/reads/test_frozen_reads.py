@@ -10,9 +10,12 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core.clock import now
+from apps.modelops.common.places import dataset_folder
+from apps.modelops.datasets.services.datasets import check_unchanged
 from apps.modelops.models import DatasetSnapshot, HeldOutCase, ModelVersion, TrainingJob
-from apps.modelops.places import dataset_folder
-from apps.modelops.services.datasets import check_unchanged
+from apps.radiology.lifecycle.read_news import read_news
+from apps.radiology.lifecycle.services.datasets import dealing_of
+from apps.radiology.lifecycle.services.freeze_reads import export_reads, freeze_reads, patient_key, who_of
 from apps.radiology.models import (
     Adjudication,
     Draw,
@@ -24,9 +27,6 @@ from apps.radiology.models import (
     RejectionNote,
     Study,
 )
-from apps.radiology.read_news import read_news
-from apps.radiology.services.datasets import dealing_of
-from apps.radiology.services.freeze_reads import export_reads, freeze_reads, patient_key, who_of
 from ml.radiology.importing import freeze_images, load_frozen
 from ml.radiology.reader_labels import WEIGHT_MAX
 from ml.radiology.splits import part_of, split
@@ -149,7 +149,7 @@ def test_a_film_that_is_in_both_is_there_once(tmp_path) -> None:
 def test_without_the_rules_it_would_be(two, table, monkeypatch) -> None:
     Read.objects.filter(study=two[0]).update(ai_exposure="full")
     monkeypatch.setattr("ml.radiology.reader_labels.why_no_label", lambda read: None)
-    monkeypatch.setattr("apps.radiology.read_labels.why_no_label", lambda read: None)
+    monkeypatch.setattr("apps.radiology.studies.read_labels.why_no_label", lambda read: None)
     freeze()
     assert len(table()) == 2
 
@@ -213,9 +213,9 @@ def test_readers_see_where_their_reads_went_and_why_not(radiologist, other, two,
 
 def test_what_tested_once_does_not_teach_under_another_number(two, table, monkeypatch) -> None:
     """A patient whose films tested gets a number whose part would be train: they are held out."""
-    monkeypatch.setattr("apps.radiology.services.freeze_reads.part_of", lambda who, key: "test")
+    monkeypatch.setattr("apps.radiology.lifecycle.services.freeze_reads.part_of", lambda who, key: "test")
     freeze("first")
-    monkeypatch.setattr("apps.radiology.services.freeze_reads.part_of", lambda who, key: "train")
+    monkeypatch.setattr("apps.radiology.lifecycle.services.freeze_reads.part_of", lambda who, key: "train")
     freeze("second")
     assert set(table("first")["split"]) == {"test"}
     assert set(table("second")["split"]) == {"held"}

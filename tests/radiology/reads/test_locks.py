@@ -13,7 +13,7 @@ from django.test import Client
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.radiology.models import Read, StudyLock
-from apps.radiology.services import locks
+from apps.radiology.studies.services import locks
 from tests.radiology.reads.conftest import page_of
 
 

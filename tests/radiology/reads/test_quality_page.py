@@ -9,9 +9,9 @@ import pytest
 
 from apps.core.clock import now
 from apps.radiology.models import Comparison, Draw, Exposure, Purpose, Read, ReadState, SecondRead, Study
-from apps.radiology.quality import SAMPLE, Asked, compared, rows_by
-from apps.radiology.readers import kappas, signed_studies, waits
-from apps.radiology.services.compare import compare_due_studies
+from apps.radiology.quality.quality import SAMPLE, Asked, compared, rows_by
+from apps.radiology.quality.readers import kappas, signed_studies, waits
+from apps.radiology.quality.services.compare import compare_due_studies
 
 numbers = count()
 

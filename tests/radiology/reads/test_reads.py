@@ -10,11 +10,11 @@ from django.test import Client
 
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.documents.services.results import make_due_results
 from apps.radiology.models import Exposure, Mark, Read, ReadingPolicy, ReadState, Result, Study, StudyLock
-from apps.radiology.reads import Said, lines_of, said_by
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.locks import take_lock
-from apps.radiology.services.results import make_due_results
+from apps.radiology.studies.reads import Said, lines_of, said_by
+from apps.radiology.studies.services.locks import take_lock
 from tests.radiology.conftest import film
 from tests.radiology.reads.conftest import page_of
 
@@ -94,7 +94,7 @@ def test_a_colleagues_commit_opens_nothing_for_me(radiologist, study, press, oth
 
 
 def test_without_the_guard_the_page_would_spoil_the_read(radiologist, study, monkeypatch) -> None:
-    monkeypatch.setattr("apps.radiology.views.may_see_ai", lambda user, study: True)
+    monkeypatch.setattr("apps.radiology.reading.views.may_see_ai", lambda user, study: True)
     assert "page" in what_spoils(radiologist, study)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from apps.core.clock import now
 from apps.radiology.models import Mark, Read, Region, RejectionNote, Study
-from apps.radiology.reads import Said, said_by
-from apps.radiology.regions import REGIONS_MAX, drawn_by, drawn_from
+from apps.radiology.reading.regions import REGIONS_MAX, drawn_by, drawn_from
+from apps.radiology.studies.reads import Said, said_by
 from tests.radiology.reads.conftest import page_of
 
 COLUMNS, ROWS = 80, 96  # of the films made here
@@ -112,7 +112,7 @@ def test_there_is_an_end_to_what_is_drawn(study, press) -> None:
 
 
 def test_without_the_guard_a_region_would_lie_beside_the_film(study, press, monkeypatch) -> None:
-    monkeypatch.setattr("apps.radiology.regions._fits", lambda one, film: True)
+    monkeypatch.setattr("apps.radiology.reading.regions._fits", lambda one, film: True)
     press(study)
     assert press(study, "keep", **sent(box(study, [10, 20], [9000, 41]))).status_code == 200
     assert drawn_by(Read.objects.get())[0].points[1] == (9000, 41)

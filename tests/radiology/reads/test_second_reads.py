@@ -10,7 +10,9 @@ from django.test import Client
 
 from apps.audit.models import AuditEvent
 from apps.core.clock import now
-from apps.radiology import reports, worklist
+from apps.radiology.common.services import draws
+from apps.radiology.common.services.draws import throw
+from apps.radiology.documents import reports
 from apps.radiology.models import (
     Draw,
     Exposure,
@@ -21,12 +23,11 @@ from apps.radiology.models import (
     Study,
     rank_of,
 )
-from apps.radiology.quality import Asked
-from apps.radiology.readers import kappas
-from apps.radiology.services import draws
-from apps.radiology.services.draws import throw
-from apps.radiology.services.quiet import complete_quiet_studies
-from apps.radiology.services.studies import sum_up
+from apps.radiology.quality.quality import Asked
+from apps.radiology.quality.readers import kappas
+from apps.radiology.studies.services.quiet import complete_quiet_studies
+from apps.radiology.studies.services.studies import sum_up
+from apps.radiology.worklist import worklist
 from tests.radiology.reads.conftest import page_of
 
 

@@ -11,8 +11,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from apps.accounts.models import User
+from apps.radiology.common.store import film_path
 from apps.radiology.models import Read, ReportDocument, Study
-from apps.radiology.store import film_path
 from apps.radiology.tasks import make_reports
 from tests.radiology.reads.conftest import other, press, study
 

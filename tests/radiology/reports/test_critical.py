@@ -123,7 +123,7 @@ def test_told_it_is_signed_without_more(marked, study, press, other) -> None:
 
 
 def test_without_the_guard_it_would_be_signed(marked, study, press, monkeypatch) -> None:
-    monkeypatch.setattr("apps.radiology.services.reads.check_communicated", lambda read, without: 0)
+    monkeypatch.setattr("apps.radiology.reading.services.reads.check_communicated", lambda read, without: 0)
     press(study, "commit")
     assert press(study, "sign").status_code == 302
 

@@ -16,9 +16,9 @@ from pydicom.sr._concepts_dict import concepts
 
 from apps.audit.models import AuditEvent
 from apps.core.sweep import sweep_all
+from apps.radiology.common.store import film_path
+from apps.radiology.documents.services import documents
 from apps.radiology.models import Mark, Read, ReportDocument, ReportPolicy
-from apps.radiology.services import documents
-from apps.radiology.store import film_path
 from apps.radiology.tasks import make_reports
 from ml.radiology.rejection import read_rejection
 from ml.radiology.report import PRESENCE, SECTIONS, Marked, Verifier
@@ -190,13 +190,13 @@ def test_qido_lists_it_to_those_to_whom_wado_gives_it(signed, other) -> None:
 
 def test_without_the_question_who_reads_blind_it_would_be_listed(signed, other, monkeypatch) -> None:
     other.post(f"/radiology/studies/{signed.study.public_id}/read/")
-    monkeypatch.setattr("apps.radiology.reports._blind_for", lambda user: Q(pk=None))
+    monkeypatch.setattr("apps.radiology.documents.reports._blind_for", lambda user: Q(pk=None))
     assert listed(other, "instances") == [[document(signed).SOPInstanceUID]]
 
 
 def test_without_the_guard_a_second_reader_would_see_it(signed, other, monkeypatch) -> None:
     other.post(f"/radiology/studies/{signed.study.public_id}/read/")
-    monkeypatch.setattr("apps.radiology.reports.may_see_reports", lambda user, study: True)
+    monkeypatch.setattr("apps.radiology.documents.reports.may_see_reports", lambda user, study: True)
     assert other.get(f"/radiology/reports/{signed.public_id}/").status_code == 200
 
 

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from apps.audit.models import AuditEvent
+from apps.radiology.intake.services.patients import merge_patients, move_study, undo_merge
 from apps.radiology.models import Read, Study
-from apps.radiology.services.patients import merge_patients, move_study, undo_merge
 from apps.radiology.tasks import make_reports
 from tests.radiology.reads.conftest import page_of
 from tests.radiology.reports.conftest import document
@@ -98,7 +98,7 @@ def test_no_document_is_written_under_another_patient(study, sign, make_user) ->
 
 
 def test_without_the_guard_it_would_be(study, sign, make_user, monkeypatch) -> None:
-    monkeypatch.setattr("apps.radiology.services.documents.identity_changed", lambda read: False)
+    monkeypatch.setattr("apps.radiology.documents.services.documents.identity_changed", lambda read: False)
     read = sign(study)
     move_study(study, ("9999", ""), person={}, by=make_user("operator"))
     make_reports.run()
@@ -106,5 +106,5 @@ def test_without_the_guard_it_would_be(study, sign, make_user, monkeypatch) -> N
 
 
 def test_without_the_look_the_report_would_not_say_so(moved, radiologist, monkeypatch) -> None:
-    monkeypatch.setattr("apps.radiology.reports.identity_changed", lambda read: False)
+    monkeypatch.setattr("apps.radiology.documents.reports.identity_changed", lambda read: False)
     assert flagged_at(radiologist, moved) == ["study", "worklist", "changes", "dicom"]

@@ -10,8 +10,8 @@ from django.test import Client
 from pypdf import PdfReader
 
 from apps.audit.models import AuditEvent
+from apps.radiology.intake.services.patients import move_study
 from apps.radiology.models import Communication, Read
-from apps.radiology.services.patients import move_study
 from ml.radiology.vocabulary import forbidden_in
 
 USE = "Research use. Not a medical device."
@@ -70,7 +70,9 @@ def test_neither_says_more_than_was_said(sign, study, radiologist, form) -> None
 
 def test_a_word_that_may_not_be_said_would_be_noticed(sign, study, radiologist, monkeypatch) -> None:
     read = sign(study, text="As before.")
-    monkeypatch.setattr("apps.radiology.reports.texts_of", lambda read: [("findings", "No effusion.")])
+    monkeypatch.setattr(
+        "apps.radiology.documents.reports.texts_of", lambda read: [("findings", "No effusion.")]
+    )
     assert forbidden_in(page_of(radiologist, read)) == ["absence: No effusion"]
 
 

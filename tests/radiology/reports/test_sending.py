@@ -15,14 +15,14 @@ from apps.audit.models import AuditEvent
 from apps.core.clock import now
 from apps.core.status import run_checks
 from apps.core.sweep import sweep_all
-from apps.radiology import scu, sending
+from apps.radiology.exchange import scu, sending
+from apps.radiology.exchange.services import send
 from apps.radiology.models import (
     Destination,
     Dispatch,
     DispatchAttempt,
     Read,
 )
-from apps.radiology.services import send
 from apps.radiology.tasks import make_reports, send_reports
 from tests.integration.running import free_port
 from tests.radiology.reports.conftest import document
@@ -56,7 +56,7 @@ def test_the_outbox_is_written_with_the_signature_or_neither(stow, study, press,
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr("apps.radiology.services.documents.dispatch_document", fail)
+        patch.setattr("apps.radiology.documents.services.documents.dispatch_document", fail)
         with pytest.raises(RuntimeError):
             press(study, "sign")
     assert Read.objects.get().state == "preliminary"

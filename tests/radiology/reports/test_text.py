@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from apps.radiology.documents.reporting import BUILT_IN, said_in, texts_of
 from apps.radiology.models import Mark, Read, ReportTemplate
-from apps.radiology.reporting import BUILT_IN, said_in, texts_of
 from apps.radiology.tasks import make_reports
 from ml.radiology.vocabulary import forbidden_in
 from tests.radiology.reads.conftest import page_of
@@ -82,7 +82,7 @@ def test_a_section_the_reader_takes_over_is_said(study, press) -> None:
 def test_without_the_look_at_the_template_its_text_would_be_said(study, press, monkeypatch) -> None:
     press(study)
     press(study, "template", template="chest_pa")
-    monkeypatch.setattr("apps.radiology.reporting.said_in", lambda offered, text, **how: text)
+    monkeypatch.setattr("apps.radiology.documents.reporting.said_in", lambda offered, text, **how: text)
     assert ("findings", OFFERED) in texts_of(Read.objects.get())
 
 

@@ -9,6 +9,9 @@ import pytest
 
 from apps.accounts.models import Site
 from apps.core.encryption import encrypt
+from apps.radiology.documents.services import dispatches
+from apps.radiology.exchange.services import send
+from apps.radiology.intake.services.patients import move_study
 from apps.radiology.models import (
     Destination,
     Dispatch,
@@ -17,8 +20,6 @@ from apps.radiology.models import (
     RejectionNote,
     Result,
 )
-from apps.radiology.services import dispatches, send
-from apps.radiology.services.patients import move_study
 from apps.radiology.tasks import make_reports, send_reports
 from tests.radiology.reports.receivers import checked_by, enter, make_due, work
 from tests.radiology.reports.receivers import pacs as pacs

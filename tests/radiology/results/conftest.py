@@ -15,12 +15,12 @@ from pydicom.dataset import Dataset
 
 from apps.core.sweep import sweep_all
 from apps.modelops.models import ModelVersion
-from apps.radiology.inference import Answer
+from apps.radiology.analysis.inference import Answer
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.analysis.services.claims import claim
+from apps.radiology.analysis.services.outcomes import Outcome, finish
+from apps.radiology.common.store import film_path
 from apps.radiology.models import Instance, Result, ResultKind, Status
-from apps.radiology.services.analyse import analyse_instance
-from apps.radiology.services.claims import claim
-from apps.radiology.services.outcomes import Outcome, finish
-from apps.radiology.store import film_path
 from apps.radiology.tasks import make_results
 from ml.radiology.contracts import FindingScore
 from tests.radiology.conftest import as_file, film

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core.clock import now
-from apps.radiology import listed_results
+from apps.radiology.documents import listed_results
 from apps.radiology.models import Result, Study
 from tests.radiology.conftest import film
 from tests.radiology.results.conftest import settle

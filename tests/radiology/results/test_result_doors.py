@@ -13,10 +13,11 @@ from django.test import Client
 from pydicom.dataset import Dataset
 
 from apps.audit.models import AuditEvent
-from apps.radiology.inference import Champion
+from apps.radiology.analysis.inference import Champion
+from apps.radiology.analysis.services import analyse
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.intake.services import ingest
 from apps.radiology.models import Analysis, Instance, Result, ResultKind, Status, Study
-from apps.radiology.services import analyse, ingest
-from apps.radiology.services.analyse import analyse_instance
 from ml.radiology import gate
 from ml.radiology.contracts import ACCEPTED, FindingScore, ImagePrediction, InstanceHeader
 from tests.radiology.conftest import as_file, film

@@ -10,8 +10,8 @@ import highdicom.sr
 import pydicom
 
 from apps.audit.models import AuditEvent
+from apps.radiology.common.store import film_path
 from apps.radiology.models import Instance, Result, ResultKind, Study
-from apps.radiology.store import film_path
 from apps.radiology.tasks import make_results
 from ml.radiology.vocabulary import forbidden_in
 from tests.clients import program

@@ -9,10 +9,10 @@ import pytest
 from django.db import connection
 
 from apps.modelops.models import ModelVersion
-from apps.radiology import results
+from apps.radiology.analysis.services.analyse import analyse_instance
+from apps.radiology.documents import results
+from apps.radiology.documents.services import results as making
 from apps.radiology.models import Instance, Result, ResultKind, Status, Study
-from apps.radiology.services import results as making
-from apps.radiology.services.analyse import analyse_instance
 from apps.radiology.tasks import make_results
 from tests.radiology.conftest import film
 from tests.radiology.results.conftest import judge, report, settle, texts

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from apps.core.clock import now
 from apps.core.saved_views import VIEWS_MAX
-from apps.radiology import standing, worklist, worklist_views
 from apps.radiology.models import Read, SavedView, Study, StudyLock
+from apps.radiology.worklist import standing, worklist, worklist_views
 from tests.radiology.worklist.conftest import address, ids, row_of
 
 

@@ -7,9 +7,9 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.audit.models import AuditEvent
-from apps.radiology import handed
 from apps.radiology.models import Exposure, Mark, Read, Study, StudyLock
-from apps.radiology.services import reads
+from apps.radiology.reading import handed
+from apps.radiology.reading.services import reads
 from tests.radiology.worklist.conftest import ids, row_of
 
 HANDED = ("read.handed_over", "read.taken_on")

@@ -6,8 +6,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from apps.audit.models import AuditEvent
+from apps.radiology.intake.services import ingest
 from apps.radiology.models import Study
-from apps.radiology.services import ingest
 from tests.radiology.conftest import film
 from tests.radiology.dicomweb import JSON, read, study_of
 from tests.radiology.test_rejections import QUALITY, note

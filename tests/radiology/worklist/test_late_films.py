@@ -9,8 +9,10 @@ import pytest
 from django.db import connection
 
 from apps.audit.models import AuditEvent
+from apps.radiology.intake.services import ingest
 from apps.radiology.models import Study
-from apps.radiology.services import ingest, late_films, reads
+from apps.radiology.reading.services import reads
+from apps.radiology.studies.services import late_films
 from tests.radiology.conftest import film
 from tests.radiology.worklist.conftest import address, ids, row_of
 

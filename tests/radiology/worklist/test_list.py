@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from apps.radiology.analysis.services.analyse import analyse_instance
 from apps.radiology.models import Study
-from apps.radiology.services.analyse import analyse_instance
 from tests.radiology.conftest import film
 from tests.radiology.worklist.conftest import address, ids
 

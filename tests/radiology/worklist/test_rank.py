@@ -9,9 +9,9 @@ import pytest
 from django.db import connection
 
 from apps.radiology.models import Study, rank_of
-from apps.radiology.services import orders, studies
-from apps.radiology.services.studies import sum_up
-from apps.radiology.worklist import _ranked
+from apps.radiology.studies.services import orders, studies
+from apps.radiology.studies.services.studies import sum_up
+from apps.radiology.worklist.worklist import _ranked
 from tests.radiology.conftest import as_file, film
 from tests.radiology.test_rejections import SAFETY, note
 from tests.radiology.worklist.conftest import ids

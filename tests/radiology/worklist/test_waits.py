@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apps.radiology.models import ReadingPolicy, Study
-from apps.radiology.waits import clock_disagrees, exam_time, wait_of
+from apps.radiology.studies.waits import clock_disagrees, exam_time, wait_of
 
 AT = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 POLICY = ReadingPolicy()

@@ -9,9 +9,9 @@ import pytest
 from django.test import Client
 
 from apps.core.clock import now
-from apps.radiology import worklist_views
+from apps.radiology.analysis.services.analyse import analyse_instance
 from apps.radiology.models import Instance, Study
-from apps.radiology.services.analyse import analyse_instance
+from apps.radiology.worklist import worklist_views
 from tests.radiology.worklist.conftest import address, ids, row_of
 
 SPOILS = re.compile(r"effusion|nodule|0\.83|0\.41|operates at", re.I)

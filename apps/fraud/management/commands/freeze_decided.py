@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
 from apps.core.words import counted
-from apps.fraud.services.datasets import freeze_decided
+from apps.fraud.lifecycle.services.datasets import freeze_decided
 
 
 class Command(BaseCommand):

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.words import counted
-from apps.fraud.services.rates import import_rates
+from apps.fraud.common.services.rates import import_rates
 
 
 class Command(BaseCommand):

@@ -8,9 +8,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
 from apps.core.words import counted
-from apps.fraud.services.datasets import freeze_payments, held_of
-from apps.fraud.services.history import describe, read_history
-from apps.modelops.services.datasets import new_dataset_folder
+from apps.fraud.lifecycle.services.datasets import freeze_payments, held_of
+from apps.fraud.lifecycle.services.history import describe, read_history
+from apps.modelops.datasets.services.datasets import new_dataset_folder
 
 
 class Command(BaseCommand):

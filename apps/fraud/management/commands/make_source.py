@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
-from apps.fraud.services.sources import ensure_source, rotate_source_secret
+from apps.fraud.wire.services.sources import ensure_source, rotate_source_secret
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from apps.core.clock import now
 from apps.core.words import counted
-from apps.fraud.services.evidence import prune_evidence
+from apps.fraud.serving.services.evidence import prune_evidence
 
 
 class Command(BaseCommand):

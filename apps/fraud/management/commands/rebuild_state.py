@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
 from apps.core.words import counted
-from apps.fraud.services.rebuild import differing, rebuild, write
+from apps.fraud.serving.services.rebuild import differing, rebuild, write
 from ml.fraud.memory import CARD
 
 SHOWN = 20

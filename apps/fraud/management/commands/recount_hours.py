@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 
 from apps.core.words import counted
-from apps.fraud.services.counts import count_again, count_due
+from apps.fraud.watch.services.counts import count_again, count_due
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from apps.core.words import counted
-from apps.fraud.services.deliver import requeue_dead
+from apps.fraud.wire.services.deliver import requeue_dead
 
 
 class Command(BaseCommand):

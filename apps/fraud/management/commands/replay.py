@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.errors import LynceusError
 from apps.fraud.models import Decision
-from apps.fraud.services.replay import replay_decision
+from apps.fraud.serving.services.replay import replay_decision
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from apps.core.words import counted
-from apps.fraud.services.drain import requeue_parked
+from apps.fraud.decide.services.drain import requeue_parked
 
 
 class Command(BaseCommand):

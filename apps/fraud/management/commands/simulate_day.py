@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.clock import now
 from apps.core.words import counted
-from apps.fraud.playing import Sender, add_target
-from apps.fraud.validation import EVENTS_MAX
+from apps.fraud.wire.playing import Sender, add_target
+from apps.fraud.wire.validation import EVENTS_MAX
 
 DAY = timedelta(days=1)
 NIGHT = timedelta(hours=8)  # sent at once: hardly anybody pays, and who watches wants to see something

@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.words import counted
-from apps.fraud.playing import Sender, add_target
-from apps.fraud.validation import EVENTS_MAX
+from apps.fraud.wire.playing import Sender, add_target
+from apps.fraud.wire.validation import EVENTS_MAX
 
 Sent = tuple[dict[str, Any], bool]
 LABEL_DELAY = timedelta(days=7)

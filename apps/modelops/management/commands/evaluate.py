@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.errors import LynceusError
+from apps.modelops.common.selectors import artefact_dir, version_named
 from apps.modelops.registry import domain_named, load
-from apps.modelops.selectors import artefact_dir, version_named
 
 FIELDS = (
     "n", "n_excluded", "auc", "ap", "accuracy", "sensitivity", "specificity", "threshold", "cp100", "brier",

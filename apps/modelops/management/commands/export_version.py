@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.errors import LynceusError
-from apps.modelops.archive_keys import own_key
-from apps.modelops.selectors import version_named
-from apps.modelops.services.exchange import export_version
+from apps.modelops.common.selectors import version_named
+from apps.modelops.versions.archive_keys import own_key
+from apps.modelops.versions.services.exchange import export_version
 
 
 class Command(BaseCommand):

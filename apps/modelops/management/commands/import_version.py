@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
+from apps.modelops.common.selectors import dataset_named
 from apps.modelops.models import ModelVersion
-from apps.modelops.selectors import dataset_named
-from apps.modelops.services.exchange import import_version
+from apps.modelops.versions.services.exchange import import_version
 
 
 class Command(BaseCommand):

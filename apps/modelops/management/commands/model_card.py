@@ -6,9 +6,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.errors import LynceusError
-from apps.modelops.card_text import markdown_of
-from apps.modelops.cards import card_of
-from apps.modelops.selectors import version_named
+from apps.modelops.common.selectors import version_named
+from apps.modelops.versions.card_text import markdown_of
+from apps.modelops.versions.cards import card_of
 
 
 class Command(BaseCommand):

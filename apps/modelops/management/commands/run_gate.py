@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.modelops.services.child import end_with_parent
-from apps.modelops.services.gate_process import run_gate
+from apps.modelops.jobs.services.child import end_with_parent
+from apps.modelops.promotion.services.gate_process import run_gate
 
 
 class Command(BaseCommand):

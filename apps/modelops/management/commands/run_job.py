@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.modelops.services import child
+from apps.modelops.jobs.services import child
 
 
 class Command(BaseCommand):

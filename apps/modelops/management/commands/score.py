@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.errors import LynceusError
 from apps.core.words import counted
-from apps.modelops.lines import progress_line
+from apps.modelops.common.lines import progress_line
+from apps.modelops.common.selectors import artefact_dir, version_named
 from apps.modelops.registry import domain_named, load
-from apps.modelops.selectors import artefact_dir, version_named
 from ml.common.artefact import ArtefactError
 from ml.common.contracts import ProgressEvent
 

@@ -11,15 +11,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
 from apps.core.words import counted
-from apps.modelops.folds import Spread, as_json, spreads_of
-from apps.modelops.lines import progress_line
+from apps.modelops.common.lines import progress_line
+from apps.modelops.common.selectors import dataset_named, jobs_of_folds, lease_left_s, unfinished_job
+from apps.modelops.jobs.folds import Spread, as_json, spreads_of
+from apps.modelops.jobs.services.control import request_resume
+from apps.modelops.jobs.services.folds import cancel_folds, request_folds
+from apps.modelops.jobs.services.jobs import request_training, wanted_params
+from apps.modelops.jobs.services.runner import run_next
 from apps.modelops.models import DatasetSnapshot, ModelVersion, TrainingJob
-from apps.modelops.selectors import dataset_named, jobs_of_folds, lease_left_s, unfinished_job
-from apps.modelops.services.control import request_resume
-from apps.modelops.services.folds import cancel_folds, request_folds
-from apps.modelops.services.jobs import request_training, wanted_params
-from apps.modelops.services.promotion import install_first_champion, require_no_champion
-from apps.modelops.services.runner import run_next
+from apps.modelops.promotion.services.promotion import install_first_champion, require_no_champion
 
 LOOK_EVERY_S = 2.0
 

@@ -8,8 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.radiology.listener import start_listener
-from apps.radiology.store import incoming_folder
+from apps.radiology.common.store import incoming_folder
+from apps.radiology.intake.listener import start_listener
 
 
 class Command(BaseCommand):

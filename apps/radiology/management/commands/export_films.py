@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
 from apps.core.words import counted
-from apps.radiology.exports import archive_path, labelled_studies
+from apps.radiology.copies.exports import archive_path, labelled_studies
+from apps.radiology.copies.services.exports import request_export
+from apps.radiology.copies.services.make_exports import LEASE, make_export
 from apps.radiology.models import Export, ExportState, FilmState, Study
-from apps.radiology.services.exports import request_export
-from apps.radiology.services.make_exports import LEASE, make_export
 
 
 class Command(BaseCommand):

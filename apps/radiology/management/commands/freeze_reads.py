@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
 from apps.core.words import counted
-from apps.radiology.services.freeze_reads import freeze_reads
+from apps.radiology.lifecycle.services.freeze_reads import freeze_reads
 
 
 class Command(BaseCommand):

@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
 from apps.core.words import counted
+from apps.radiology.exchange.peers import peers_at
+from apps.radiology.exchange.scu import PeerFailed
+from apps.radiology.exchange.services.reconcile import Comparison, compare, fetch_missing
 from apps.radiology.models import DicomPeer
-from apps.radiology.peers import peers_at
-from apps.radiology.scu import PeerFailed
-from apps.radiology.services.reconcile import Comparison, compare, fetch_missing
 
 DIFFERENT = 2  # exit code
 SAYS = {

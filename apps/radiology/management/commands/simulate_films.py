@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.accounts.selectors import site_named
 from apps.core.errors import LynceusError
 from apps.core.words import counted
-from apps.modelops.services.datasets import new_dataset_folder
-from apps.radiology.services.datasets import dealing_of, register_films
+from apps.modelops.datasets.services.datasets import new_dataset_folder
+from apps.radiology.lifecycle.services.datasets import dealing_of, register_films
 
 
 class Command(BaseCommand):

@@ -1,0 +1,1 @@
+"""What all rooms share: who is asked for, money, codes, card numbers kept out."""

@@ -1,0 +1,1 @@
+"""The one engine, from an event that arrived to its decision."""

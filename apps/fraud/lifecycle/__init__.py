@@ -1,0 +1,1 @@
+"""What model operations ask of the domain: datasets, scoring, labels, shadow."""

@@ -1,0 +1,1 @@
+"""What decides beside the model: rules, lists, thresholds, what is let through."""

@@ -1,0 +1,1 @@
+"""The version in service: rows and states in, scores out, states made again."""

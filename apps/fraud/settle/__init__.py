@@ -1,0 +1,1 @@
+"""What analysts say and do about alerts: verdicts, acts, cases, contests."""

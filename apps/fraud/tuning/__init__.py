@@ -1,0 +1,1 @@
+"""Where a site's rules, lists and thresholds are written and chosen."""

@@ -1,0 +1,1 @@
+"""The overview: decisions counted, drift, events, and any list taken away."""

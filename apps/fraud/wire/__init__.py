@@ -1,0 +1,1 @@
+"""What sources send and are told: its shape, its signature, where answers go."""

@@ -1,0 +1,1 @@
+"""Datasets: frozen, summed up, compared, and what is held out for ever."""

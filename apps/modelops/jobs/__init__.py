@@ -1,0 +1,1 @@
+"""A training job: asked for, queued, run in a subprocess of its own, followed, stopped."""

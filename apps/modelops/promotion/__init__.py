@@ -1,0 +1,1 @@
+"""The gate, the two people, and which version serves."""

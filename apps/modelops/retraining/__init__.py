@@ -1,0 +1,1 @@
+"""Training anew by itself."""

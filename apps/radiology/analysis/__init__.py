@@ -1,0 +1,1 @@
+"""From films to findings: claimed, decoded, gated, predicted, stored."""

@@ -1,0 +1,1 @@
+"""What all rooms share: who is asked for, headers, files on disk, decoding apart."""

@@ -1,0 +1,1 @@
+"""Reports and results as pages, PDFs and DICOM documents, and which are to be sent."""

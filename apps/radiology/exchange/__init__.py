@@ -1,0 +1,1 @@
+"""Lynceus as the one who asks and sends: priors, reports to the PACS, a day compared."""

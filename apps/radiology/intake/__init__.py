@@ -1,0 +1,1 @@
+"""The one way in, and what comes again: corrections, rejections, other patients."""

@@ -1,0 +1,1 @@
+"""How good the model is here: compared with reads, disputes settled."""

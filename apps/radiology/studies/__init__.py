@@ -1,0 +1,1 @@
+"""One study: whose it is, who may see what of it, who holds it, whether it is complete."""

@@ -1,0 +1,1 @@
+"""What needs eyes first, and why."""
