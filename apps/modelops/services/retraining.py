@@ -20,6 +20,7 @@ from apps.core.errors import LynceusError
 from apps.core.words import counted
 from apps.modelops import retraining_reasons as reasons
 from apps.modelops.models import DatasetSnapshot, Freeze, Retraining, RetrainingPolicy, TrainingJob
+from apps.modelops.news import base_in_service
 from apps.modelops.registry import domain_named
 from apps.modelops.selectors import OPEN
 from apps.modelops.services.freezes import request_freeze
@@ -116,7 +117,7 @@ def _start(policy: RetrainingPolicy, held: Retraining) -> None:
         with transaction.atomic():
             freeze = request_freeze(
                 site=policy.site, domain=domain_named(policy.domain), name=_free_name(policy),
-                includes=policy.includes, by=policy.by,
+                includes=policy.includes, by=policy.by, base=base_in_service(policy.site, policy.domain),
             )  # fmt: skip
     except LynceusError as error:
         if error.status == 409:  # somebody was quicker: it is tried again
