@@ -30,6 +30,7 @@ from apps.modelops.models import (
 from apps.modelops.retraining import retraining_reasons
 from apps.modelops.retraining.services import retraining
 from tests.modelops.domain import exporter
+from tests.promoting import put_in_service
 
 URL = "/models/testing/retraining/"
 State = Retraining.State
@@ -284,3 +285,9 @@ def test_one_that_fails_keeps_no_other_from_its_turn(policy, monkeypatch) -> Non
     look()
     assert RetrainingPolicy.objects.get().looked_at is not None
     assert not Retraining.objects.exists()
+
+
+def test_what_was_brought_along_is_frozen_with_it(policy, make_version, dataset) -> None:
+    put_in_service(make_version())
+    look()
+    assert Freeze.objects.get().base == dataset

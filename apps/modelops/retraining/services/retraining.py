@@ -22,6 +22,7 @@ from apps.modelops.common.selectors import OPEN
 from apps.modelops.datasets.services.freezes import request_freeze
 from apps.modelops.jobs.services.jobs import request_training
 from apps.modelops.models import DatasetSnapshot, Freeze, Retraining, RetrainingPolicy, TrainingJob
+from apps.modelops.news import base_in_service
 from apps.modelops.registry import domain_named
 from apps.modelops.retraining import retraining_reasons as reasons
 
@@ -116,7 +117,7 @@ def _start(policy: RetrainingPolicy, held: Retraining) -> None:
         with transaction.atomic():
             freeze = request_freeze(
                 site=policy.site, domain=domain_named(policy.domain), name=_free_name(policy),
-                includes=policy.includes, by=policy.by,
+                includes=policy.includes, by=policy.by, base=base_in_service(policy.site, policy.domain),
             )  # fmt: skip
     except LynceusError as error:
         if error.status == 409:  # somebody was quicker: it is tried again
