@@ -19,10 +19,10 @@ from apps.core.clock import now
 from apps.core.errors import LynceusError
 from apps.core.words import counted
 from apps.modelops.common.selectors import OPEN
+from apps.modelops.datasets.news import base_in_service
 from apps.modelops.datasets.services.freezes import request_freeze
 from apps.modelops.jobs.services.jobs import request_training
 from apps.modelops.models import DatasetSnapshot, Freeze, Retraining, RetrainingPolicy, TrainingJob
-from apps.modelops.news import base_in_service
 from apps.modelops.registry import domain_named
 from apps.modelops.retraining import retraining_reasons as reasons
 
