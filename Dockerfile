@@ -9,6 +9,9 @@ RUN mkdir -p /app/var && chown -R lynceus /app
 USER lynceus
 RUN make install
 COPY --chown=lynceus . .
-RUN DJANGO_SETTINGS_MODULE=config.settings.dev make static
-ENV PATH=/app/.venv/bin:$PATH DJANGO_SETTINGS_MODULE=config.settings.production PYTHONUNBUFFERED=1
+# Development settings make keys of their own: not in the image.
+RUN DJANGO_SETTINGS_MODULE=config.settings.dev LYNCEUS_VAR=/tmp/build make static && rm -r /tmp/build
+# An image holds no repository to ask which code made a model.
+ARG LYNCEUS_COMMIT=""
+ENV PATH=/app/.venv/bin:$PATH DJANGO_SETTINGS_MODULE=config.settings.production PYTHONUNBUFFERED=1 LYNCEUS_COMMIT=$LYNCEUS_COMMIT
 CMD ["honcho", "start", "web"]
