@@ -54,7 +54,7 @@ def swap(domain: str, count: int) -> list[dict[str, Any]]:
     first = champion(domain)
     if first is None:
         raise SystemExit(f"No {domain} model is in service.")
-    second = ModelVersion.objects.filter(model=first.model, number__gt=first.number).order_by("number")[0]
+    second = ModelVersion.objects.filter(model=first.model, number__gt=first.number).latest("number")
     one, other = User.objects.filter(role="ml_admin").order_by("pk")[:2]
     site = first.dataset.site
     let_pass(second)

@@ -27,7 +27,7 @@ for unused in (Group, EmailAddress, Authenticator):
     admin.site.unregister(unused)
 admin.site.disable_action("delete_selected")
 admin.site.has_permission = may_enter_admin  # type: ignore[method-assign]
-admin.site.site_header = "Lynceus: accounts"
+admin.site.site_header = "Lynceus: admin"
 admin.site.site_title = "Lynceus"
 admin.site.index_title = "Accounts and senders"
 

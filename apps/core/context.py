@@ -31,7 +31,7 @@ PLACES = (
     ("modelops:index", "Models", "model", "models", "g m", {"ml_admin"}),
     ("audit:log", "Audit", "audit", "audit", "g l", {"auditor"}),
     ("status", "Status", "status", "status", "g s", {"operator", "ml_admin", "auditor"}),
-    ("admin:index", "Accounts", "user", "accounts", "g k", {"operator"}),
+    ("admin:index", "Admin", "user", "admin", "g k", {"operator", "ml_admin"}),
 )
 
 

@@ -31,7 +31,8 @@ DIGITAL_X_RAY_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
 PREVALENCE = {
     "Consolidation": 0.22, "Effusion": 0.22, "Nodule": 0.22, "Pneumothorax": 0.18, "Cardiomegaly": 0.25,
 }  # fmt: skip
-COLUMNS = ("file", "patient_id", *LABELS, "sex", "age", "view")
+ACQUIRED = ("modality", "manufacturer")
+COLUMNS = ("file", "patient_id", *LABELS, "sex", "age", "view", *ACQUIRED)
 FIXED: dict[str, Any] = {
     "Manufacturer": SYNTHETIC_MANUFACTURER, "ImageComments": "SYNTHETIC: drawn by a program, of no patient",
     "PatientName": "SYNTHETIC^FILM", "PatientBirthDate": "", "AccessionNumber": "", "StudyID": "",
@@ -114,7 +115,8 @@ def _write_one(job: tuple[str, int, int, int]) -> dict[str, Any]:
     film = synthetic_film(seed, index, rows=rows)
     name = f"film-{index:06d}.dcm"
     (Path(folder) / name).write_bytes(film.content)
-    about = {"sex": film.sex, "age": film.age, "view": film.view}
+    about: dict[str, Any] = {"sex": film.sex, "age": film.age, "view": film.view}
+    about |= {"modality": FIXED["Modality"], "manufacturer": FIXED["Manufacturer"]}
     return {"file": name, "patient_id": film.patient_id, **film.labels, **about}
 
 

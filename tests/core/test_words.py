@@ -23,16 +23,21 @@ NO_NOUN = {
 # Numbers that are never one: fixed ones, and those that another sentence is written for where they are.
 NEVER_ONE = {
     "disposition_fields.html: settle.fields.alert.choices|length open alerts",
+    "cross_validation.html: crossed.folds folds",
+    "cross_validations.html: one.folds folds",
     "export.html: kept_days days",
     "exports.html: kept_days days",
     "lookers.html: one.times times",
     "operating_point.html: alone_hours|floatformat:0 hours",
     "quality.html: enough cases",
+    "shadow_calls.html: enough films",
     "rows.html: looked_back|intcomma decisions",
     "work_rows.html: item.alert_count alerts",
     "worklist.html: archive_days days",
     "budget.py: kind days",  # the kind of days
     "freezes.py: domain.name datasets",  # a name
+    "retraining.py: job.pk of this",  # its number
+    "export_version.py: out exists",  # a path
     "cards.py: ages[1] years",
     'comparison.html: points|floatformat:"-1" points',
     "card_events.py: seconds / 86400 days",

@@ -71,7 +71,9 @@ def test_it_works(champion, always_told, one_by_one, ask) -> None:
 
 def test_one_that_wants_a_person_has_them_with_it(champion, always_told, one_by_one, post, ask) -> None:
     one_by_one(*(past(number, 6) for number in range(6)))
-    reason = network_of(post(past(6, 6, amount_minor=LARGE), door="decisions").json())
+    reason = network_of(
+        post(past(6, 6, amount_minor=LARGE), door="decisions", lynceus_deadline_ms="2000").json()
+    )
     assert len(reason["earlier_events"]) == earlier.TOLD
     assert total(reason) == pytest.approx(reason["weight"], abs=1e-12)
     artefact_folder(champion.artefact_hash).unlink()

@@ -1,4 +1,4 @@
-"""Within an installation: a second version of its fraud model, which scores everything otherwise.
+"""Within an installation: one more version of its fraud model, which scores everything otherwise.
 
 python -m tests.integration.sibling
 """
@@ -53,8 +53,13 @@ def main() -> None:
     job = TrainingJob.objects.create(
         site=first.dataset.site, domain="fraud", dataset=first.dataset, preset="tiny", status="succeeded"
     )
+    newest = ModelVersion.objects.filter(model=first.model).latest("number")
     ModelVersion.objects.create(
-        model=first.model, number=2, artefact_hash=artefact_hash, dataset=first.dataset, job=job
+        model=first.model,
+        number=newest.number + 1,
+        artefact_hash=artefact_hash,
+        dataset=first.dataset,
+        job=job,
     )
 
 

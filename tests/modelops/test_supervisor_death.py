@@ -36,7 +36,7 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import django
 django.setup()
-from apps.modelops.services import runner
+from apps.modelops.jobs.services import runner
 {sabotage}
 runner.run_next()
 """
@@ -116,7 +116,7 @@ def test_its_child_ends_and_another_runner_resumes(job, lock, supervise, monkeyp
     rung: list[str] = []
     monkeypatch.setattr(current_app, "send_task", lambda name, *_, **__: rung.append(name))
     assert sweep_all()["modelops"] == 1
-    assert rung == ["modelops.run_next_job"]
+    assert rung.count("modelops.run_next_job") == 1
     version = run_next()
     assert open_artefact(artefact_dir(version)).meta == {"resumed": True}
     job.refresh_from_db()

@@ -35,7 +35,10 @@ def serving(version, site, settings, tmp_path):
     version.save()
     folder = dataset_folder(site, "radiology", "x")
     folder.mkdir(parents=True)
-    told = {"split": ["train"] * 100 + ["test"], "meta:view": [*VIEWS, "LL"], "meta:age": ["050Y"] * 101}
+    told = {
+        "split": ["train"] * 100 + ["test"], "meta:view": [*VIEWS, "LL"], "meta:age": ["050Y"] * 101,
+        "meta:modality": ["DX"] * 101, "meta:Manufacturer": ["North"] * 90 + ["South"] * 11,
+    }  # fmt: skip
     pd.DataFrame(told).to_parquet(folder / "films.parquet")
     return version
 
@@ -61,11 +64,12 @@ def read(site, version):
 
 @pytest.fixture
 def film(site):
-    def make(n: int, view: str = "PA", code: str = "", seconds: int = 4, **about) -> None:
+    def make(n: int, view="PA", code="", seconds=4, maker="North", **about) -> None:
         at = now()
         Instance.objects.bulk_create(
             Instance(study=study, site=site, SOPInstanceUID=f"{study.StudyInstanceUID}.1", Rows=1, Columns=1,
-                     ViewPosition=view, status=Status.NOT_ANALYSED if code else Status.ANALYSED,
+                     ViewPosition=view, Modality="dx", Manufacturer=maker,
+                     status=Status.NOT_ANALYSED if code else Status.ANALYSED,
                      reason_code=code, file_bytes=1, received_at=at,
                      analysed_at=at + timedelta(seconds=seconds))
             for study in studies_of(site, n, PatientAge="050Y", PatientSex="F", **about)
@@ -93,7 +97,7 @@ def test_reads_say_how_good_it_is_against_its_own_test(serving, read) -> None:
     assert (told.value, told.reference, told.n) == (0.5, 0.95, 60)
     assert 0.3 < told.low < 0.5 < told.high < 0.7
     assert found["specificity"].value == 0.95
-    assert told.says == "260 studies read, 60 findings present in them"
+    assert told.says == "260 studies read, findings present in them: 60"
     assert found["brier"].value == pytest.approx((30 * 0.01 + 30 * 0.81 + 190 * 0.01 + 10 * 0.81) / 260)
     assert opened() == ["auc", "brier", "sensitivity"]
     assert Alarm.objects.get(measure="sensitivity").limit == pytest.approx(0.85)
@@ -122,8 +126,8 @@ def test_what_another_version_called_is_not_held_against_it(serving, read, site)
 
 
 def test_films_unlike_the_training_films_and_another_mix_are_noticed(serving, film) -> None:
-    film(40, "AP")
-    film(60, "PA")
+    film(40, "AP", maker="South ")
+    film(60, "PA", maker="South ")
     film(2, code="outside_validated")
     film(50, code="lateral")  # the model never saw these
     found = seen()
@@ -132,10 +136,17 @@ def test_films_unlike_the_training_films_and_another_mix_are_noticed(serving, fi
     assert found["view_mix"].says == "AP 40%, in training 20%; PA 60%, in training 80%"
     assert found["age_mix"].value == 0.0
     assert found["sex_mix"].says == "The training films do not say."
-    assert opened() == []
+    assert found["modality_mix"].value == 0.0
+    assert found["maker_mix"].value == pytest.approx(0.9)
+    assert found["maker_mix"].says == "NORTH 0%, in training 90%; SOUTH 100%, in training 10%"
+    assert opened() == ["maker_mix"]
     film(30, code="outside_validated")
     film(100, "AP")
-    assert (seen()["view_mix"].value, opened()) == (pytest.approx(0.5), ["unusual", "view_mix"])
+    assert (seen()["view_mix"].value, opened()) == (pytest.approx(0.5), ["maker_mix", "unusual", "view_mix"])
+
+
+def test_the_maker_of_a_film_is_kept(received) -> None:
+    assert received(Manufacturer="North Imaging").Manufacturer == "North Imaging"
 
 
 def test_volume_and_latency_and_cost(serving, film, site) -> None:

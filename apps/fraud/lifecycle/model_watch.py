@@ -13,6 +13,7 @@ from django.db.models import OuterRef, Subquery, Sum
 
 from apps.accounts.models import Site
 from apps.core.clock import now
+from apps.core.words import counted
 from apps.fraud.common.selectors import last_verdicts
 from apps.fraud.models import LABELLED, Decision, FraudLabel, HourlyCount, Outcome, Verdict
 from apps.fraud.watch.drift import drift_at
@@ -113,7 +114,7 @@ def _by_matured(matured: Matured, version: ModelVersion) -> Iterator[Fact]:
 
     values = of(slice(None))
     intervals = bootstrap_intervals(of, matured.cards, rounds=ROUNDS, seed=0) if n else {}
-    says = f"{n:,} payments, {frauds:,} of them fraud; {matured.n_unknown:,} declined and unknown"
+    says = f"{counted(n, 'payment')}, {frauds:,} of them fraud; {matured.n_unknown:,} declined and unknown"
     if not n:
         says = f"No payment that this version decided is older than {MATURE.days} days."
     for name, value in values.items():
@@ -129,7 +130,7 @@ def _drift(site: Site) -> Iterator[Fact]:
             yield Fact(name, None, found.n, says=found.why_not)
         return
     score, *features = found.rows
-    says = f"Index {score.psi:.3f}, limit {score.limit:.3f}, of {found.n:,} payments"
+    says = f"Index {score.psi:.3f}, limit {score.limit:.3f}, of {counted(found.n, 'payment')}"
     yield Fact("score_drift", score.psi / score.limit if score.limit else None, found.n, says=says)
     moved = [row.name for row in features if row.drifted]
     says = f"{len(moved)} of {len(features)}" + (f", first {', '.join(moved[:3])}" if moved else "")
@@ -138,7 +139,7 @@ def _drift(site: Site) -> Iterator[Fact]:
 
 def _pace(site: Site) -> Iterator[Fact]:
     total = whole(tallies(site, Period(1)))
-    says = f"{total.n:,} payments of 24 hours"
+    says = f"{counted(total.n, 'payment')} of 24 hours"
     yield Fact("degraded", total.degraded / total.n if total.n else None, total.n, says=says)
     yield Fact("alert_rate", total.alert_rate, total.n, says=says)
     yield Fact("latency", total.percentile_ms(0.99), total.n, says=says)

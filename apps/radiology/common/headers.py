@@ -16,8 +16,8 @@ STUDY = ("AccessionNumber", "StudyDescription", "StudyDate", "StudyTime", "Timez
 IDENTITY = (*PATIENT, *STUDY)
 WHOSE = (*IDENTITY, "StudyInstanceUID")
 INSTANCE = (
-    "SOPClassUID", "SeriesInstanceUID", "TransferSyntaxUID", "Modality", "BodyPartExamined", "ViewPosition",
-    "SeriesDescription", "Rows", "Columns", "NumberOfFrames",
+    "SOPClassUID", "SeriesInstanceUID", "TransferSyntaxUID", "Modality", "Manufacturer", "BodyPartExamined",
+    "ViewPosition", "SeriesDescription", "Rows", "Columns", "NumberOfFrames",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from apps.accounts.models import Site
 from apps.core.clock import now
+from apps.core.words import counted
 from apps.modelops.common.places import dataset_folder
 from apps.modelops.common.selectors import promotion_of
 from apps.modelops.common.watched import Fact
@@ -42,8 +43,9 @@ ROUNDS = 100
 WEEKS = 4
 FILM = (
     "status", "reason_code", "received_at", "analysed_at", "ViewPosition", "study__PatientSex",
-    "study__PatientAge", "study__PatientBirthDate", "study__StudyDate",
+    "study__PatientAge", "study__PatientBirthDate", "study__StudyDate", "Modality", "Manufacturer",
 )  # fmt: skip
+AS_WRITTEN = {"view_mix": "view", "modality_mix": "modality", "maker_mix": "manufacturer"}
 Floats = npt.NDArray[np.float64]
 
 
@@ -141,7 +143,7 @@ def _by_reads(reads: Reads, version: ModelVersion) -> Iterator[Fact]:
         reference = _mean(tested[name][i] for i in columns[name] if values[f"{i} {name}"] is not None)
         yield Fact(
             name, values[name], n.get(name, len(everything)), low, high, reference,
-            f"{len(everything):,} studies read, {positives:,} findings present in them",
+            f"{counted(len(everything), 'study', 'studies')} read, findings present in them: {positives:,}",
         )  # fmt: skip
 
 
@@ -184,7 +186,7 @@ def _unusual(films: Sequence[Mapping[str, Any]]) -> Fact:
     if not n:
         return Fact("unusual", None, says="No film was judged in 7 days.")
     low, high = wilson_interval(outside / n, n)
-    says = f"{outside:,} of {n:,} films of 7 days were turned away for it"
+    says = f"{outside:,} of {counted(n, 'film')} of 7 days turned away for it"
     return Fact("unusual", outside / n, n, low, high, says=says)
 
 
@@ -194,6 +196,8 @@ def _mixes(films: Sequence[Mapping[str, Any]], version: ModelVersion) -> Iterato
         "view_mix": [film["ViewPosition"].upper() for film in those],
         "age_mix": [_age_band(film) for film in those],
         "sex_mix": [SEXES.get(film["study__PatientSex"].upper(), "") for film in those],
+        "modality_mix": [film["Modality"].upper() for film in those],
+        "maker_mix": [film["Manufacturer"].strip().upper() for film in those],
     }
     try:
         then = _training_mixes(version.dataset_id)
@@ -228,8 +232,10 @@ def _training_mixes(dataset_id: int) -> Mapping[str, Counter[str]]:
     table = table[table["split"] == "train"]
     ages = [band_of(age_years(text)) for text in _texts(table, "meta:age")]
     sexes = [SEXES.get(text.upper(), "") for text in _texts(table, "meta:sex")]
-    views = [text.upper() for text in _texts(table, "meta:view")]
-    return {"view_mix": Counter(views), "age_mix": Counter(ages), "sex_mix": Counter(sexes)}
+    found = {"age_mix": Counter(ages), "sex_mix": Counter(sexes)}
+    for name, column in AS_WRITTEN.items():
+        found[name] = Counter(text.upper() for text in _texts(table, f"meta:{column}"))
+    return found
 
 
 def _texts(table: Any, name: str) -> list[str]:
@@ -265,14 +271,14 @@ def _latency(films: Sequence[Mapping[str, Any]]) -> Fact:
     if not took:
         return Fact("latency", None, says="No film in 24 hours.")
     value, low, high = quantile_interval(np.array(took), 0.95)
-    return Fact("latency", value, len(took), low, high, says=f"{len(took):,} films of 24 hours")
+    return Fact("latency", value, len(took), low, high, says=f"{counted(len(took), 'film')} of 24 hours")
 
 
 def _cost(version: ModelVersion) -> Fact:
     """Of this host's workers, whatever site they work for; before they did, as training measured it."""
     n, cpu_s = spent_since(version, now() - DAY)
     if n:
-        return Fact("cost", cpu_s / n, n, says=f"{n:,} films of 24 hours, of every site")
+        return Fact("cost", cpu_s / n, n, says=f"{counted(n, 'film')} of 24 hours, of every site")
     serving = next((one for one in variants_of(version) if one.serves), None)
     if serving is None:
         return Fact("cost", None, says="No film in 24 hours, and training did not measure it.")

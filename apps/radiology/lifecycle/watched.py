@@ -42,6 +42,14 @@ MEASURES = (
         "sex_mix", "Shift of the sexes", "Likewise, by sex.", Unit.SHARE, Worse.ABOVE, 0.3, enough=100,
     ),
     Measure(
+        "modality_mix", "Shift of the modalities", "Likewise, by DICOM modality (CR, DX).",
+        Unit.SHARE, Worse.ABOVE, 0.3, enough=100,
+    ),
+    Measure(
+        "maker_mix", "Shift of the makers", "Likewise, by who made the machine.",
+        Unit.SHARE, Worse.ABOVE, 0.3, enough=100,
+    ),
+    Measure(
         "volume", "Studies of 24 hours, of the usual",
         "Over the mean of the same 24 hours of the four weeks before.",
         Unit.SHARE, Worse.BELOW, 0.3, most=10, enough=40,

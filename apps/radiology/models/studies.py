@@ -140,6 +140,7 @@ class Instance(models.Model):
     SeriesInstanceUID = models.CharField(max_length=64)
     TransferSyntaxUID = models.CharField(max_length=64)
     Modality = models.CharField(max_length=16, blank=True)
+    Manufacturer = models.CharField(max_length=64, blank=True, default="", db_default="")
     BodyPartExamined = models.CharField(max_length=64, blank=True)
     ViewPosition = models.CharField(max_length=64, blank=True)
     SeriesDescription = models.CharField(max_length=256, blank=True)

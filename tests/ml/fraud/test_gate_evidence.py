@@ -15,7 +15,7 @@ import pytest
 from ml.common.contracts import TrainRequest
 from ml.common.control import SHUFFLED
 from ml.common.gate import LOCKED, Contender, GateReport, GateRequest
-from ml.fraud import gate_evidence
+from ml.fraud import fitting, gate_evidence
 from ml.fraud import train as train_module
 from ml.fraud.config import PRESETS
 from ml.fraud.evaluate import card_precision
@@ -126,7 +126,7 @@ def looked_at(monkeypatch, contenders, tmp_path):
         raise Seen(frame)
 
     def look() -> pd.DataFrame:
-        monkeypatch.setattr(train_module, "replay_features", spy)
+        monkeypatch.setattr(fitting, "replay_features", spy)
         with pytest.raises(Seen) as caught:
             train_on(contenders["good"].dataset_dir, tmp_path / "again")
         return caught.value.args[0]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.fraud import splits, train
+from ml.fraud import fitting, splits, train
 from ml.fraud.splits import Period, plan, split_by_time, taught
 
 START = pd.Timestamp("2026-01-01", tz="UTC")
@@ -96,7 +96,7 @@ def trained_on(request_for, monkeypatch) -> set[str]:
         seen.append(frame)
         raise InterruptedError
 
-    monkeypatch.setattr(train, "replay_features", replay)
+    monkeypatch.setattr(fitting, "replay_features", replay)
     with pytest.raises(InterruptedError):
         train.train(request_for(), lambda event: None)
     return set(seen[0]["split"])

@@ -50,6 +50,7 @@ def test_it_works(radiologist, study, read_by, table) -> None:
     """A read's marks, with their reader and time, beside the film they are of; what is unsure is unknown."""
     read = read_by(radiologist, study, Effusion="present", Nodule="unsure")
     Study.objects.update(PatientSex="F", PatientAge="061Y")
+    Instance.objects.update(Manufacturer="North Imaging")
     snapshot = freeze()
     check_unchanged(snapshot)
     rows = table()
@@ -59,6 +60,7 @@ def test_it_works(radiologist, study, read_by, table) -> None:
     assert row["meta:Effusion read by"] == f"user:{read.reader_id}"
     assert row["meta:Effusion read at"] == read.marks.get(label="Effusion").at.isoformat()
     assert (row["meta:sex"], row["meta:age"], row["meta:view"]) == ("F", "061Y", "PA")
+    assert (row["meta:modality"], row["meta:manufacturer"]) == ("DX", "North Imaging")
     assert row["meta:selection_probability"] == "1.0"
     assert study.PatientID not in json.dumps({key: str(value) for key, value in row.items()})
     assert snapshot.summary["findings"]["Effusion"] == {"present": 1, "absent": 0, "unknown": 0}

@@ -36,7 +36,10 @@ from ml.radiology.splits import part_of
 
 CHUNK = 500
 ALL = frozenset({"signed", "preliminary", "synthetic"})
-ABOUT = ("file", "patient_id", "split", "sex", "age", "view", "synthetic", "selection_probability")
+ABOUT = (
+    "file", "patient_id", "split", "sex", "age", "view", "modality", "manufacturer", "synthetic",
+    "selection_probability",
+)  # fmt: skip
 OF_LABEL = ("read by", "read at", "adjudicated")
 Row = dict[str, Any]
 
@@ -152,7 +155,8 @@ def _row(film: Instance, file: str, reads: StudyReads, chance: float | None, key
     study, patient = reads.study, patient_key(reads.study)
     row: Row = {
         "file": file, "patient_id": patient, "split": part_of(who_of(study), key), "sex": study.PatientSex,
-        "age": study.PatientAge, "view": film.ViewPosition, "synthetic": int(study.synthetic),
+        "age": study.PatientAge, "view": film.ViewPosition, "modality": film.Modality,
+        "manufacturer": film.Manufacturer, "synthetic": int(study.synthetic),
         "selection_probability": 1.0 if study.raised else chance or "",
     }  # fmt: skip
     for label, said in reads.labels.items():
