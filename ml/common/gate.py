@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -190,15 +190,20 @@ def part_line(name: str, title: str, found: Difference, margin: float) -> GateLi
 def lone_line(
     name: str, title: str, measures: Measures, groups: Any, chance: float, *, seed: int
 ) -> GateLine:
-    """With no champion to be held against: better than chance, by the lower end of its interval."""
+    """Better than chance, by the lower end of its interval: all there is to ask with no champion, and asked
+    beside one too, or who is as bad as a bad champion would pass."""
     value = measures(np.arange(len(groups)))[name]
     low, high = bootstrap_intervals(measures, groups, rounds=ROUNDS, seed=seed).get(name, (None, None))
     if value is None or low is None:
         return GateLine(name, title, False, "The locked part has too few cases of both kinds to measure it.")
-    said = (
-        f"{value:.3f} ({low:.3f} to {high:.3f}), with no champion beside it; chance would give {chance:.3f}."
-    )
+    said = f"{value:.3f} ({low:.3f} to {high:.3f}); chance would give {chance:.3f}."
     return GateLine(name, title, low > chance, said, value, chance, low, high)
+
+
+def above_chance(measure: str, measures: Measures, groups: Any, chance: float, *, seed: int) -> GateLine:
+    """The same as a line of its own beside a champion."""
+    line = lone_line(measure, "Better than chance", measures, groups, chance, seed=seed)
+    return replace(line, name="chance")
 
 
 def level_of_parts(n: int) -> float:

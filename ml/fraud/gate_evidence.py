@@ -16,6 +16,7 @@ from ml.common.gate import (
     GateLine,
     GateReport,
     GateRequest,
+    above_chance,
     differences,
     latency_line,
     level_of_parts,
@@ -99,6 +100,7 @@ def _compared(frame: pd.DataFrame, scores: Mapping[str, Floats], seed: int) -> l
         quality_line(name, said, found := whole.get(name), _margin(found))
         for name, said in (("ap", title), ("card_precision", f"Card precision at {BUDGET} a day"))
     ]
+    lines.append(above_chance("ap", ours.whole, cards, ours.prevalence, seed=seed))
     level = level_of_parts(len(parts))
     of_parts = differences(ours.parts, theirs.parts, cards, seed=seed, level=level)
     return lines + [

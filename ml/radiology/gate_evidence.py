@@ -15,6 +15,7 @@ from ml.common.gate import (
     GateLine,
     GateReport,
     GateRequest,
+    above_chance,
     differences,
     latency_line,
     level_of_parts,
@@ -129,7 +130,10 @@ def _compared(
         return [lone_line("auc", title, each["candidate"].mean, patients, 0.5, seed=seed)]
     ours, theirs = each["candidate"], each["champion"]
     whole = differences(ours.mean, theirs.mean, patients, seed=seed)
-    lines = [quality_line("auc", title, whole.get("auc"), MARGIN)]
+    lines = [
+        quality_line("auc", title, whole.get("auc"), MARGIN),
+        above_chance("auc", ours.mean, patients, 0.5, seed=seed),
+    ]
     level = level_of_parts(len(labels) + len(groups))
     parts = differences(ours.parts, theirs.parts, patients, seed=seed, level=level)
     return lines + [part_line(name, f"AUC, {name.partition(':')[2]}", d, MARGIN) for name, d in parts.items()]

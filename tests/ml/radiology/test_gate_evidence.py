@@ -94,6 +94,8 @@ def test_a_good_one_passes_and_one_of_shuffled_labels_does_not(contenders) -> No
     lines = by_name(report)
     assert {"auc", "finding:Bright"} <= {name for name, line in lines.items() if not line.passed}
     assert lines["golden"].passed
+    # One no better than chance is refused beside its like.
+    assert not by_name(held(contenders["bad"], contenders["bad"]))["chance"].passed
     assert "worse" in lines["auc"].sentence
 
 
