@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.auth import role_required, user_of
@@ -15,25 +14,18 @@ from apps.fraud.lifecycle.services.shadow import end_shadow, start_shadow
 from apps.fraud.lifecycle.shadow import agreement_of, correlation, latest_run, pairs_of, waiting_age
 from apps.fraud.lifecycle.shadow_figures import CHARTS, chart_of, days_of, table_of
 from apps.fraud.models import ShadowRun
-from apps.modelops.common.selectors import version_for
-from apps.modelops.models import ModelVersion, RunEnd
+from apps.modelops.models import RunEnd
+from apps.modelops.promotion.shadow_pages import standing_of, told_of_begin, told_of_end, version_of
+
+DOMAIN = "fraud"
 
 
 @require_GET
 @role_required(Role.ML_ADMIN)
 def shadow(request: HttpRequest, version_id: int) -> HttpResponse:
-    site, version = user_of(request).site, _version(request, version_id)
+    site, version = user_of(request).site, version_of(request, version_id, DOMAIN)
     run = latest_run(version)
-    running = run is not None and run.ended_at is None
-    context: dict[str, Any] = {
-        "version": version,
-        "champion": version.model.champion,
-        "is_champion": version.model.champion_id == version.pk,
-        "other": version.model.shadow if not running else None,
-        "run": run,
-        "running": running,
-        "active": "models",
-    }
+    context = standing_of(version, run, waiting_age)
     if run is not None:
         context |= _figures(run, site)
     return render(request, "fraud/shadow.html", context)
@@ -41,7 +33,6 @@ def shadow(request: HttpRequest, version_id: int) -> HttpResponse:
 
 def _figures(run: ShadowRun, site: Site) -> dict[str, Any]:
     pairs, found = pairs_of(run, site), agreement_of(run, site)
-    waiting, age_s = waiting_age() if run.ended_at is None else (0, None)
     return {
         "found": found,
         "same_share": f"{found.same / found.n:.1%}" if found.n else "not known",
@@ -49,47 +40,34 @@ def _figures(run: ShadowRun, site: Site) -> dict[str, Any]:
         "days": days_of(run, site),
         "correlation": correlation(pairs),
         "pairs": len(pairs),
-        "waiting": waiting,
-        "age_s": age_s,
     }
 
 
 @require_POST
 @role_required(Role.ML_ADMIN)
 def start(request: HttpRequest, version_id: int) -> HttpResponse:
-    user, version = user_of(request), _version(request, version_id)
+    user, version = user_of(request), version_of(request, version_id, DOMAIN)
     start_shadow(version, by=user, site=user.site)
     said = f"Version {version.number} follows what is decided from now on. It decides nothing."
-    messages.success(request, said)
-    return redirect("fraud:shadow", version.pk)
+    return told_of_begin(request, version, said)
 
 
 @require_POST
 @role_required(Role.ML_ADMIN)
 def stop(request: HttpRequest, version_id: int) -> HttpResponse:
-    user, version = user_of(request), _version(request, version_id)
+    user, version = user_of(request), version_of(request, version_id, DOMAIN)
     run = latest_run(version)
-    if run is not None and end_shadow(run, RunEnd.STOPPED, by=user, site=user.site):
-        messages.success(request, f"Version {version.number} follows no longer. What it said stays.")
-    else:
-        messages.warning(request, f"Version {version.number} was not in shadow.")
-    return redirect("fraud:shadow", version.pk)
+    ended = run is not None and end_shadow(run, RunEnd.STOPPED, by=user, site=user.site)
+    return told_of_end(request, version, ended=ended)
 
 
 @require_GET
 @role_required(Role.ML_ADMIN)
 def shadow_chart(request: HttpRequest, version_id: int, name: str) -> HttpResponse:
     """One chart's numbers: of the version's latest run, and this site's decisions alone."""
-    version = _version(request, version_id)
+    version = version_of(request, version_id, DOMAIN)
     if name not in CHARTS:
         raise Http404
     response = JsonResponse(chart_of(name, latest_run(version), user_of(request).site))
     response["Cache-Control"] = "no-store"
     return response
-
-
-def _version(request: HttpRequest, version_id: int) -> ModelVersion:
-    found = version_for(user_of(request).site, version_id)
-    if found is None or found.model.domain != "fraud":
-        raise Http404
-    return found

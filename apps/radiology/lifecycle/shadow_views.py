@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.auth import role_required, user_of
 from apps.accounts.models import Role, Site
-from apps.modelops.common.selectors import version_for
-from apps.modelops.models import ModelVersion, RunEnd
+from apps.modelops.models import RunEnd
+from apps.modelops.promotion.shadow_pages import standing_of, told_of_begin, told_of_end, version_of
 from apps.radiology.lifecycle.services.shadow import end_shadow, start_shadow
 from apps.radiology.lifecycle.shadow import latest_run, waiting_age
 from apps.radiology.lifecycle.shadow_cases import SHOWN_MAX, films_called_otherwise, moved_studies
@@ -31,22 +30,15 @@ from apps.radiology.lifecycle.shadow_reads import against_reads
 from apps.radiology.models import ShadowRun
 from apps.radiology.quality.quality import ENOUGH
 
+DOMAIN = "radiology"
+
 
 @require_GET
 @role_required(Role.ML_ADMIN)
 def shadow(request: HttpRequest, version_id: int) -> HttpResponse:
-    version = _version(request, version_id)
+    version = version_of(request, version_id, DOMAIN)
     run = latest_run(version)
-    running = run is not None and run.ended_at is None
-    context: dict[str, Any] = {
-        "version": version,
-        "champion": version.model.champion,
-        "is_champion": version.model.champion_id == version.pk,
-        "other": version.model.shadow if not running else None,
-        "run": run,
-        "running": running,
-        "active": "models",
-    }
+    context = standing_of(version, run, waiting_age)
     if run is not None:
         context |= _figures(run, user_of(request).site, request.GET.get("finding", ""))
     return render(request, "radiology/shadow.html", context)
@@ -55,7 +47,6 @@ def shadow(request: HttpRequest, version_id: int) -> HttpResponse:
 def _figures(run: ShadowRun, site: Site, asked: str) -> dict[str, Any]:
     films = in_sight(run, site)
     rows, studies, differing = rows_by_finding(films), studies_of(films), films_called_otherwise(films)
-    waiting, age_s = waiting_age() if run.ended_at is None else (0, None)
     return {
         "n": films.count(),
         "films_max": FILMS_MAX,
@@ -69,48 +60,35 @@ def _figures(run: ShadowRun, site: Site, asked: str) -> dict[str, Any]:
         "shown_max": SHOWN_MAX,
         "against": against_reads(films),
         "enough": ENOUGH,
-        "waiting": waiting,
-        "age_s": age_s,
     }
 
 
 @require_POST
 @role_required(Role.ML_ADMIN)
 def start(request: HttpRequest, version_id: int) -> HttpResponse:
-    user, version = user_of(request), _version(request, version_id)
+    user, version = user_of(request), version_of(request, version_id, DOMAIN)
     start_shadow(version, by=user, site=user.site)
     said = f"Version {version.number} follows what is analysed from now on. No reader sees what it says."
-    messages.success(request, said)
-    return redirect("radiology:shadow", version.pk)
+    return told_of_begin(request, version, said)
 
 
 @require_POST
 @role_required(Role.ML_ADMIN)
 def stop(request: HttpRequest, version_id: int) -> HttpResponse:
-    user, version = user_of(request), _version(request, version_id)
+    user, version = user_of(request), version_of(request, version_id, DOMAIN)
     run = latest_run(version)
-    if run is not None and end_shadow(run, RunEnd.STOPPED, by=user, site=user.site):
-        messages.success(request, f"Version {version.number} follows no longer. What it said stays.")
-    else:
-        messages.warning(request, f"Version {version.number} was not in shadow.")
-    return redirect("radiology:shadow", version.pk)
+    ended = run is not None and end_shadow(run, RunEnd.STOPPED, by=user, site=user.site)
+    return told_of_end(request, version, ended=ended)
 
 
 @require_GET
 @role_required(Role.ML_ADMIN)
 def shadow_chart(request: HttpRequest, version_id: int, name: str) -> HttpResponse:
     """One chart's numbers: of the version's latest run, and this site's films alone."""
-    run = latest_run(_version(request, version_id))
+    run = latest_run(version_of(request, version_id, DOMAIN))
     if name not in CHARTS:
         raise Http404
     films = in_sight(run, user_of(request).site) if run else None
     response = JsonResponse(chart_of(name, films, request.GET.get("finding", "")))
     response["Cache-Control"] = "no-store"
     return response
-
-
-def _version(request: HttpRequest, version_id: int) -> ModelVersion:
-    found = version_for(user_of(request).site, version_id)
-    if found is None or found.model.domain != "radiology":
-        raise Http404
-    return found

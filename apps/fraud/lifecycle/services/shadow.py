@@ -10,8 +10,8 @@ from apps.core.bell import ring
 from apps.core.clock import now
 from apps.fraud.lifecycle.shadow import behind, open_run
 from apps.fraud.models import SHARDS, Decision, ShadowCursor, ShadowMemory, ShadowRun
-from apps.modelops.models import Model, ModelVersion, RunEnd
-from apps.modelops.promotion.services.shadow import close_runs, put_in_shadow, take_out_of_shadow
+from apps.modelops.models import ModelVersion, RunEnd
+from apps.modelops.promotion.services.shadow import end_run, run_going_on
 
 TASK = "fraud.follow_decisions"
 CHUNK = 5_000
@@ -23,11 +23,8 @@ def start_shadow(version: ModelVersion, *, by: User, site: Site) -> ShadowRun:
 
     LynceusError as `put_in_shadow`.
     """
-    begun = put_in_shadow(version, by=by, site=site)  # from here on nobody else starts or ends one
-    open_run = ShadowRun.objects.filter(version=version, ended_at=None).first()
-    if not begun and open_run is not None:
-        return open_run
-    close_runs(ShadowRun.objects.filter(version__model=version.model_id), RunEnd.REPLACED, by)
+    if going_on := run_going_on(ShadowRun.objects.all(), version, by=by, site=site):
+        return going_on
     last = Decision.objects.aggregate(last=Max("pk"))["last"] or 0
     run = ShadowRun.objects.create(version=version, after_decision=last, started_by=by, started_at=now())
     ShadowCursor.objects.bulk_create(
@@ -40,11 +37,9 @@ def start_shadow(version: ModelVersion, *, by: User, site: Site) -> ShadowRun:
 @transaction.atomic
 def end_shadow(run: ShadowRun, end: RunEnd, *, by: User | None, site: Site) -> bool:
     """False where it was over already. What it said stays; what its network remembers goes soon after."""
-    Model.objects.select_for_update().get(pk=run.version.model_id)
-    take_out_of_shadow(run.version, by=by, site=site, why=end)
-    ended = close_runs(ShadowRun.objects.filter(pk=run.pk), end, by)
+    ended = end_run(ShadowRun.objects.all(), run, end, by=by, site=site)
     ring(TASK)
-    return ended > 0
+    return ended
 
 
 def forget_memories() -> int:

@@ -66,7 +66,29 @@ def settle_end(run: FollowingRun) -> RunEnd | None:
     return None if model.shadow_id == run.version_id else RunEnd.STOPPED
 
 
-def close_runs(runs: QuerySet[Run], end: RunEnd, by: User | None) -> int:
+def run_going_on(runs: QuerySet[Run], version: ModelVersion, *, by: User, site: Site) -> Run | None:
+    """Put the version in shadow: its open run among the domain's `runs` where it was there already; else
+    None, with every other run closed, for the domain to begin one. Within the caller's transaction.
+
+    LynceusError as `put_in_shadow`.
+    """
+    begun = put_in_shadow(version, by=by, site=site)  # from here on nobody else starts or ends one
+    going_on = runs.filter(version=version, ended_at=None).first()
+    if not begun and going_on is not None:
+        return going_on
+    _close(runs.filter(version__model=version.model_id), RunEnd.REPLACED, by)
+    return None
+
+
+@transaction.atomic
+def end_run(runs: QuerySet[Run], run: Run, end: RunEnd, *, by: User | None, site: Site) -> bool:
+    """False where it was over already. What it said stays."""
+    Model.objects.select_for_update().get(pk=run.version.model_id)
+    take_out_of_shadow(run.version, by=by, site=site, why=end)
+    return _close(runs.filter(pk=run.pk), end, by) > 0
+
+
+def _close(runs: QuerySet[Run], end: RunEnd, by: User | None) -> int:
     """Those that are open among them; returns how many."""
     return runs.filter(ended_at=None).update(ended_at=now(), ended_by=by, end=end)
 

@@ -8,8 +8,8 @@ from django.db.models import Max
 from apps.accounts.models import Site, User
 from apps.core.bell import ring
 from apps.core.clock import now
-from apps.modelops.models import Model, ModelVersion, RunEnd
-from apps.modelops.promotion.services.shadow import close_runs, put_in_shadow, take_out_of_shadow
+from apps.modelops.models import ModelVersion, RunEnd
+from apps.modelops.promotion.services.shadow import end_run, run_going_on
 from apps.radiology.lifecycle.shadow import is_behind, open_run
 from apps.radiology.models import Analysis, ShadowRun
 
@@ -22,23 +22,17 @@ def start_shadow(version: ModelVersion, *, by: User, site: Site) -> ShadowRun:
 
     LynceusError as `put_in_shadow`.
     """
-    begun = put_in_shadow(version, by=by, site=site)  # from here on nobody else starts or ends one
-    going_on = ShadowRun.objects.filter(version=version, ended_at=None).first()
-    if not begun and going_on is not None:
+    if going_on := run_going_on(ShadowRun.objects.all(), version, by=by, site=site):
         return going_on
-    close_runs(ShadowRun.objects.filter(version__model=version.model_id), RunEnd.REPLACED, by)
     last = Analysis.objects.aggregate(last=Max("pk"))["last"] or 0
     return ShadowRun.objects.create(
         version=version, after_analysis=last, through=last, seen=last, started_by=by, started_at=now()
     )
 
 
-@transaction.atomic
 def end_shadow(run: ShadowRun, end: RunEnd, *, by: User | None, site: Site) -> bool:
     """False where it was over already. What it said stays."""
-    Model.objects.select_for_update().get(pk=run.version.model_id)
-    take_out_of_shadow(run.version, by=by, site=site, why=end)
-    return close_runs(ShadowRun.objects.filter(pk=run.pk), end, by) > 0
+    return end_run(ShadowRun.objects.all(), run, end, by=by, site=site)
 
 
 def ring_shadow() -> int:
