@@ -1,4 +1,4 @@
-"""Where a decision may be sent: an address the open internet reaches, or one a setting allows.
+"""Where a webhook may be sent: an address the open internet reaches, or one a setting allows.
 
 The name is resolved once and the connection made to the address that was checked, so that a name
 cannot point elsewhere between the look and the call.
