@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -65,7 +66,10 @@ def test_an_administrator_begins_and_ends_it(desk, challenger, analysed) -> None
     assert "in shadow" in text_of(page) and address(challenger) in page.content.decode()
     analysed(YES, NO)
     assert "1 film waits, all sites" in text_of(desk.get(address(challenger)))
-    assert 'lynceus_queue_waiting{queue="shadow"} 1.0' in desk.get("/metrics").content.decode()
+    waiting = re.findall(
+        r'lynceus_queue_waiting\{queue="(\w+)"\} (.+)', desk.get("/metrics").content.decode()
+    )
+    assert dict(waiting)["shadow"] == "1.0"
     desk.post(address(challenger, "stop/"))
     assert "was not in shadow" in text_of(desk.post(address(challenger, "stop/"), follow=True))
     ended = AuditEvent.objects.get(action="shadow.ended")

@@ -98,9 +98,11 @@ def test_a_film_being_read_is_left_alone_when_its_study_changes(open_page: OpenP
     answers = {**doors(path), "/analysis": lambda route: (200, "text/html", analysis().encode())}
     page = open_page(analysis(), answers)
     wait(page)
+    fitted = corner(page, "bottom-right").inner_text()
     page.keyboard.press("i")
     page.keyboard.press("+")
     expect(corner(page, "bottom-left")).to_contain_text("inverted")
+    expect(corner(page, "bottom-right")).not_to_have_text(fitted)
     zoom = corner(page, "bottom-right").inner_text()
     served[0] = "<p>analysed</p>"
     expect(page.locator("#analysis > p")).to_have_text("analysed")
