@@ -21,6 +21,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from apps.accounts.models import ApiClient, Site, User
 from apps.accounts.services import rotate_secret
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
+from apps.radiology.analysis import inference
 from apps.radiology.analysis.inference import Answer
 from apps.radiology.analysis.services.analyse import analyse_instance
 from apps.radiology.analysis.services.claims import claim
@@ -77,6 +78,13 @@ def folders(settings, tmp_path) -> Iterator[Path]:
     settings.VAR_DIR = tmp_path / "var"
     yield settings.VAR_DIR
     decoding.forget_decoders()
+
+
+@pytest.fixture(autouse=True)
+def nothing_loaded(monkeypatch) -> None:
+    """What an earlier test's version was must not go on judging here."""
+    monkeypatch.setattr(inference, "_loaded", None)
+    monkeypatch.setattr(inference, "_failed", (("", ""), 0.0))
 
 
 @pytest.fixture

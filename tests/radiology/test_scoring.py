@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from PIL import Image
 
+from apps.core.status import loaded_parts
 from apps.modelops.common import places
 from apps.modelops.models import DatasetSnapshot, Model, ModelVersion, TrainingJob
 from apps.modelops.versions.services.variants import choose_variant
@@ -21,14 +22,13 @@ from apps.radiology.models import Analysis, Finding, Status
 from tests import films
 from tests.promoting import put_in_service
 from tests.radiology.conftest import film_file
+from tests.radiology.shadowing import version_of
 
 
 @pytest.fixture
-def champion(site, tmp_path_factory, folders, monkeypatch) -> ModelVersion:
+def champion(site, tmp_path_factory, folders) -> ModelVersion:
     """A real, small version in service, in 8-bit integers."""
     trained = films.tiny_int8_artefact(tmp_path_factory)
-    monkeypatch.setattr(inference, "_loaded", None)
-    monkeypatch.setattr(inference, "_failed", (("", ""), 0.0))
     places.artefact_folder(trained.artefact_hash).symlink_to(trained.artefact_dir)
     forms = trained.metrics["inference"]["variants"]
     accepted = {name: {**row, "accepted": name != "torch"} for name, row in forms.items()}
@@ -129,6 +129,33 @@ def test_workers_notice_another_form(champion, site, archive, tmp_path) -> None:
     assert (second.predictor.variant, second.version_id) == ("onnx", champion.pk)
     light, full = (one.predictor.temperature.tolist() for one in (first, second))
     assert light != full
+
+
+def promoted_without_artefact(champion: ModelVersion) -> None:
+    """Nobody promotes one that is not whole: it went since."""
+    champion.model.champion = version_of(champion, "0" * 64, 2)
+    champion.model.save()
+
+
+def test_where_the_promoted_one_cannot_be_loaded_the_one_before_judges(champion, archive, received) -> None:
+    paths = sorted((archive / "more").glob("*.dcm"))
+    analyse_instance(received(paths[0].read_bytes()).pk)
+    promoted_without_artefact(champion)
+    analyse_instance(received(paths[1].read_bytes()).pk)
+    assert [one.version for one in Analysis.objects.order_by("pk")] == [champion, champion]
+    assert "version 2 cannot be read, the one before it judges" in loaded_parts(None)[0]["says"]
+
+
+def test_were_the_one_before_let_go_of_first_films_would_wait(
+    champion, archive, received, monkeypatch
+) -> None:
+    first = received(sorted((archive / "more").glob("*.dcm"))[0].read_bytes())
+    inference.current_champion()
+    promoted_without_artefact(champion)
+    monkeypatch.setattr(inference, "_loaded", None)
+    analyse_instance(first.pk)
+    first.refresh_from_db()
+    assert (first.status, first.reason_code) == (Status.RECEIVED, "model_unreadable")
 
 
 def test_what_cannot_be_scored_says_why(champion, archive, tmp_path) -> None:

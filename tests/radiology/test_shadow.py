@@ -12,7 +12,6 @@ from django.db import IntegrityError, connection, transaction
 
 from apps.modelops.common import places
 from apps.modelops.models import ModelVersion
-from apps.radiology.analysis import inference
 from apps.radiology.analysis.inference import Answer
 from apps.radiology.analysis.services.analyse import analyse_instance
 from apps.radiology.analysis.services.claims import claim
@@ -38,11 +37,9 @@ from tests.radiology.shadowing import waits as waits
 
 
 @pytest.fixture
-def real(version, tmp_path_factory, folders, monkeypatch) -> ModelVersion:
+def real(version, tmp_path_factory, folders) -> ModelVersion:
     """A small trained version in service, which can be loaded."""
     trained = films.tiny_artefact(tmp_path_factory)
-    monkeypatch.setattr(inference, "_loaded", None)
-    monkeypatch.setattr(inference, "_failed", (("", ""), 0.0))
     places.artefact_folder(trained.artefact_hash).symlink_to(trained.artefact_dir)
     made = version_of(version, trained.artefact_hash, 5)
     put_in_service(made)

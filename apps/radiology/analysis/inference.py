@@ -76,8 +76,8 @@ _failed: tuple[tuple[str, str], float] = (("", ""), 0.0)
 
 
 def current_champion() -> Champion | NoAnswer:
-    """The champion, loaded once per process, version and form; a failed load is tried again later."""
-    global _loaded, _failed
+    """The champion, loaded once per process, version and form; a failed load is tried again later, and until
+    then the one before it goes on judging."""
     version = champion("radiology")
     if version is None:
         return NoAnswer("no_model")
@@ -85,19 +85,27 @@ def current_champion() -> Champion | NoAnswer:
         if _loaded is not None and (_loaded.version_id, _loaded.variant) == (version.pk, version.variant):
             return _loaded
         wanted = version.artefact_hash, version.variant
-        if _failed[0] == wanted and time.monotonic() < _failed[1]:
-            return NoAnswer("model_unreadable")
-        try:
-            predictor = load_predictor(artefact_dir(version), *wanted)
-        except Exception:  # whatever is wrong with the artefact, films wait and the worker lives
-            log.exception("model_unreadable", version=version.number, variant=version.variant)
-            _failed = (wanted, time.monotonic() + RETRY_LOAD_S)
-            return NoAnswer("model_unreadable")
-        _loaded = Champion(version.pk, version.artefact_hash, predictor, version.variant, _form_of(predictor))
-        log.info("model_loaded", version=version.number, variant=version.variant)
-        form = f", {version.variant}" if version.variant else ""
-        note_loaded("radiology model", f"version {version.number}{form}")
-        return _loaded
+        if _failed[0] != wanted or time.monotonic() >= _failed[1]:
+            _take(version)
+        return _loaded or NoAnswer("model_unreadable")
+
+
+def _take(version: ModelVersion) -> None:
+    """Load it in place of the one before; whatever is wrong with its artefact, the worker lives."""
+    global _loaded, _failed
+    wanted = version.artefact_hash, version.variant
+    form = f", {version.variant}" if version.variant else ""
+    try:
+        predictor = load_predictor(artefact_dir(version), *wanted)
+    except Exception:
+        log.exception("model_unreadable", version=version.number, variant=version.variant)
+        _failed = (wanted, time.monotonic() + RETRY_LOAD_S)
+        meanwhile = "the one before it judges" if _loaded else "films wait"
+        note_loaded("radiology model", f"version {version.number}{form} cannot be read, {meanwhile}")
+        return
+    _loaded = Champion(version.pk, version.artefact_hash, predictor, version.variant, _form_of(predictor))
+    log.info("model_loaded", version=version.number, variant=version.variant)
+    note_loaded("radiology model", f"version {version.number}{form}")
 
 
 def challenger(version: ModelVersion) -> Champion:
