@@ -172,9 +172,15 @@ class Running:
 @contextmanager
 def running(var: Path, database_url: str, **changes: str) -> Iterator[Running]:
     demo = Running(var, database_url, **changes)
-    try:
+    with ended_after(demo):
         demo.start()
         yield demo
+
+
+@contextmanager
+def ended_after(demo: Running) -> Iterator[None]:
+    try:
+        yield
     finally:
         if demo.process.poll() is None:
             demo.stop(signal.SIGTERM)

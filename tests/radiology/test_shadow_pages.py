@@ -22,7 +22,8 @@ from ml.radiology.contracts import GateVerdict
 from tests.fraud.test_alert_in_browser import looked_at
 from tests.fraud.test_alert_in_browser import session as session
 from tests.fraud.test_watch import text_of
-from tests.radiology.shadowing import NO, YES
+from tests.promoting import put_in_service
+from tests.radiology.shadowing import NO, YES, version_of
 from tests.radiology.shadowing import analysed as analysed
 from tests.radiology.shadowing import begin as begin
 from tests.radiology.shadowing import challenger as challenger
@@ -98,6 +99,15 @@ def test_the_page_shows_where_the_two_differ(desk, version, challenger, begin, a
     assert points(desk, challenger, "raised") == {"raised": 1, "would have been": 1}
     assert desk.get(address(challenger, "nothing.json")).status_code == 404
     assert "0.20 at 0.50, not called" in said and desk.get(address(version)).status_code == 200
+
+
+def test_it_says_that_another_came_into_service_meanwhile(desk, version, challenger, begin, analysed) -> None:
+    put_in_service(version_of(version, challenger.artefact_hash, 8))
+    begin(challenger)
+    assert "more than one" not in text_of(desk.get(address(challenger)))
+    put_in_service(version_of(version, challenger.artefact_hash, 9))
+    said = text_of(desk.get(address(challenger)))
+    assert "more than one version: version 9 came into service" in said and "version 8 came" not in said
 
 
 def test_the_line_as_it_would_have_been(challenger, begin, analysed, site) -> None:

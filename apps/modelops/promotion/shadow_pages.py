@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 
 from apps.accounts.auth import user_of
 from apps.modelops.common.selectors import version_for
-from apps.modelops.models import FollowingRun, ModelVersion
+from apps.modelops.models import FollowingRun, ModelVersion, Promotion
 
 # How many wait, of all sites, and for how many seconds the first of them; None where none does.
 WaitingAge = Callable[[], tuple[int, float | None]]
@@ -41,11 +41,20 @@ def standing_of(version: ModelVersion, run: FollowingRun | None, waiting_age: Wa
         "is_champion": version.model.champion_id == version.pk,
         "other": version.model.shadow if not running else None,
         "run": run,
+        "taken_over": _taken_over(run) if run else [],
         "running": running,
         "waiting": waiting,
         "age_s": age_s,
         "active": "models",
     }
+
+
+def _taken_over(run: FollowingRun) -> list[Promotion]:
+    """Versions that came into service while it ran: its numbers hold it against each of them in turn."""
+    found = Promotion.objects.filter(version__model=run.version.model_id, at__gt=run.started_at)
+    if run.ended_at is not None:
+        found = found.filter(at__lt=run.ended_at)
+    return list(found.exclude(version=run.version_id).select_related("version").order_by("at"))
 
 
 def told_of_begin(request: HttpRequest, version: ModelVersion, says: str) -> HttpResponse:
