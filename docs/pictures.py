@@ -6,7 +6,8 @@
 Photographs the worklist and the quality page; then sends two synthetic films of one patient for each set of
 pictures, reads the later one as the radiologist, and photographs the viewer with the prior beside it, the
 read and the report; as the analyst the overview, the queue, an alert, a backtest of rules, thresholds and a
-case: 1440 and 390 pixels wide, dark and light.
+case; as the administrator of models a small retrain, what came of it and what watches the models: 1440 and
+390 pixels wide, dark and light.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 import uuid
 from collections.abc import Iterator
@@ -34,6 +36,7 @@ from pydicom.uid import generate_uid
 
 from ml.radiology.synthetic import synthetic_film
 from tests.browser import launch
+from tests.e2e.test_model_walk import at_the_gate, made, train
 
 PATIENCE_MS = 60_000
 HEIGHTS = {1440: 900, 390: 844}
@@ -72,6 +75,12 @@ def main() -> None:
             with signed_in(browser, facts, width, scheme, "analyst") as page:
                 keep(overview(page), out / f"overview-{width}-{scheme}.png")
                 for name in desk(page):
+                    keep(page, out / f"{name}-{width}-{scheme}.png")
+        with signed_in(browser, facts, 1440, "dark", "mladmin") as page:
+            job = retrained(page)
+        for width, scheme in looks:
+            with signed_in(browser, facts, width, scheme, "mladmin") as page:
+                for name in models(page, job):
                     keep(page, out / f"{name}-{width}-{scheme}.png")
         browser.close()
 
@@ -221,6 +230,35 @@ def desk(page: Page) -> Iterator[str]:
     page.locator("tbody a").first.click()
     expect(page.locator("article, .panel").first).to_be_visible(timeout=PATIENCE_MS)
     yield "cases"
+
+
+def retrained(page: Page) -> str:
+    """A fraud job on the demo's payments that made a version, which was at the gate; its address."""
+    page.goto("/models/fraud/train/")
+    dataset = page.locator("[name=dataset] option", has_text=re.compile(r"^\s*demo "))
+    asked = {"preset": "tiny", "trees": "150", "epochs": "8"}
+    job = train(page, "fraud", str(dataset.first.get_attribute("value")), asked)
+    at_the_gate(page, made(page, job))
+    return job
+
+
+def models(page: Page, job: str) -> Iterator[str]:
+    """The administrator's: from the list of versions to what watches the one in service."""
+    page.goto("/models/")
+    expect(page.locator("main table").first).to_be_visible()
+    yield "models"
+    page.goto(job)
+    expect(page.locator("figure canvas").first).to_be_visible(timeout=PATIENCE_MS)
+    yield "job"
+    page.goto(made(page, job))
+    page.locator("#gate").scroll_into_view_if_needed()
+    yield "gate"
+    page.get_by_role("link", name=re.compile("Compare with version")).first.click()
+    expect(page.locator("figure canvas").first).to_be_visible(timeout=PATIENCE_MS)
+    yield "compare"
+    page.goto("/models/fraud/watch/")
+    expect(page.locator("main h2").first).to_be_visible(timeout=PATIENCE_MS)
+    yield "watch"
 
 
 def draw(page: Page, place: Place) -> None:

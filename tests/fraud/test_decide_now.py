@@ -219,7 +219,7 @@ def test_a_card_that_is_held_is_decided_without_its_history(warm, decide_now, mo
     holder = threading.Thread(target=_holding_the_card, args=(held, release))
     holder.start()
     held.wait(30)
-    made = decide_now(event("e2"), "400").json()
+    made = decide_now(event("e2"), "2000").json()
     assert (made["mode"], made["mode_reason"], made["deadline_hit"]) == ("no_state", "state_busy", True)
     assert made["score"] is not None
     release.set()

@@ -6,12 +6,20 @@ import pytest
 from pydicom.uid import RLELossless
 
 from apps.radiology.documents.contents import files_of
+from apps.radiology.exchange import scu
 from apps.radiology.exchange.scu import PeerFailed, echo, find, store
 from apps.radiology.intake.listener import SUCCESS
 from apps.radiology.models import DicomPeer, Instance, Study
 from tests.radiology.conftest import film
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch) -> None:
+    """Where everything else is tested at the same time an answer takes longer than a desk would wait."""
+    for name in ("CONNECT_S", "ACSE_S"):
+        monkeypatch.setattr(scu, name, 60)
 
 
 def nowhere(**other: object) -> DicomPeer:
