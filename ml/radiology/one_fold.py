@@ -16,8 +16,7 @@ from ml.radiology.dataset import prepare
 from ml.radiology.evaluate import measures
 from ml.radiology.folds import Fold, fit_fold, folds_of
 from ml.radiology.importing import Dataset, load_frozen
-from ml.radiology.model import build_network
-from ml.radiology.train import choose_backbone, groups_and_patterns, teachable
+from ml.radiology.train import choose_backbone, groups_and_patterns, new_network, teachable
 
 BOOTSTRAP = 200
 
@@ -38,10 +37,7 @@ def train_fold(request: TrainRequest, fold: FoldRequest, progress: ProgressCallb
         dataset = replace(dataset, labels=shuffled_within(dataset.labels, learnt, request.seed))
     labels = [dataset.findings[column] for column in columns]
     progress(ProgressEvent("start", message=f"fold {fold.number} of {fold.folds}, {config.backbone}"))
-    network = build_network(
-        config.backbone, len(labels), config.image_size, weights, request.seed,
-        channels=int(config.channels), dropout=config.dropout, drop_path=config.drop_path,
-    )  # fmt: skip
+    network = new_network(config, len(labels), weights, request.seed)
     films = prepare(dataset, columns, network.preprocessing, request.checkpoint_dir, progress)
     manifest = hashlib.sha256((request.dataset_dir / "manifest.json").read_bytes()).hexdigest()
     said = fit_fold(
