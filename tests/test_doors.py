@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import transaction
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import get_resolver, path
 from django.urls.resolvers import RegexPattern, URLResolver
 
@@ -22,6 +23,7 @@ from tests.doors import METHODS, ROLES, SIGN_IN, Row, address, doors, rows_of, t
 ROWS = table()
 DOORS = list(doors(get_resolver()))
 CLIENT = Client()  # one for all: each new one would build the middleware, and whitenoise's list, again
+pytestmark = pytest.mark.django_db
 CLOSED = {"302", "401", "403", "404", "405", SIGN_IN}
 
 
@@ -33,18 +35,25 @@ class World:
     tokens: dict[str, str]
 
 
-@pytest.fixture
-def world(site: Site, make_user, settings, tmp_path) -> World:
-    settings.VAR_DIR = tmp_path
-    tokens = {}
-    for scope in ("radiology", "fraud"):
-        client = ApiClient.objects.create(site=site, name=scope, scopes=[scope], source_slug=site.slug)
-        tokens[scope] = rotate_secret(client)
-    tokens["expired"] = "lyn_never-made"
-    people = {role: make_user(role) for role in Role.values}
-    people["superuser"] = User.objects.create_superuser("super@example.org", PASSWORD, site=site)
-    south = Site.objects.create(slug="south", name="South")
-    return World(make_things(site), make_things(south), people, tokens)
+@pytest.fixture(scope="module")
+def world(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[World]:
+    """Made once for all doors: no test leaves anything of its own behind."""
+    with override_settings(VAR_DIR=tmp_path_factory.mktemp("doors")), django_db_blocker.unblock():
+        site = Site.objects.create(slug="north", name="North")
+        tokens = {}
+        for scope in ("radiology", "fraud"):
+            client = ApiClient.objects.create(site=site, name=scope, scopes=[scope], source_slug=site.slug)
+            tokens[scope] = rotate_secret(client)
+        tokens["expired"] = "lyn_never-made"
+        people = {role: _person(role, site) for role in Role.values}
+        people["superuser"] = User.objects.create_superuser("super@example.org", PASSWORD, site=site)
+        south = Site.objects.create(slug="south", name="South")
+        yield World(make_things(site), make_things(south), people, tokens)
+        call_command("flush", interactive=False, verbosity=0)
+
+
+def _person(role: str, site: Site) -> User:
+    return User.objects.create_user(f"{role}@example.org", PASSWORD, site=site, role=role)
 
 
 def knock(method: str, url: str, user: User | None = None, token: str = "") -> str:
