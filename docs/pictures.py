@@ -36,7 +36,7 @@ from pydicom.uid import generate_uid
 
 from ml.radiology.synthetic import synthetic_film
 from tests.browser import launch
-from tests.e2e.test_model_walk import at_the_gate, made, train
+from tests.e2e.models_desk import at_the_gate, made, train
 
 PATIENCE_MS = 60_000
 HEIGHTS = {1440: 900, 390: 844}

@@ -16,10 +16,10 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.conftest import Open
+from tests.e2e.models_desk import PATIENCE_MS, at_the_gate, made, train
 from tests.integration.running import ROOT, Running, eventually
 from tests.integration.test_transactions import event
 
-PATIENCE_MS = 240_000
 CARD = re.compile(r"/models/versions/(\d+)/")
 BAD = {"preset": "tiny", "control": "shuffled_labels"}
 GOOD = {
@@ -77,38 +77,6 @@ def freeze(page: Page, domain: str, base: str) -> str:
     expect(page.locator("main")).to_contain_text("no trainer reads it")
     expect(page.locator("main")).to_contain_text(base)
     return page.url.rstrip("/").rsplit("/", 1)[1]
-
-
-def train(page: Page, domain: str, dataset: str, asked: dict[str, str]) -> str:
-    """The address of a job that was asked for."""
-    page.goto(f"/models/{domain}/train/")
-    page.locator("[name=dataset]").select_option(dataset)
-    for name, value in asked.items():
-        field = page.locator(f"[name={name}], [name=param_{name}]")
-        if field.evaluate("one => one.tagName") == "SELECT":
-            field.select_option(value)
-        else:
-            field.fill(value)
-    page.get_by_role("button", name="Start training").click()
-    page.wait_for_url(re.compile(r"/models/jobs/\d+/"))
-    return page.url
-
-
-def made(page: Page, job: str) -> str:
-    """The address of the version the job made, once it did; watched while it learns."""
-    page.goto(job)
-    expect(page.locator("#job-live .chip")).to_have_text(re.compile("succeeded"), timeout=PATIENCE_MS)
-    link = page.locator("main a[href*='/models/versions/']").first
-    return str(link.get_attribute("href"))
-
-
-def at_the_gate(page: Page, version: str) -> str:
-    """passed or refused, as the page says."""
-    page.goto(version)
-    page.get_by_role("button", name="Check at the gate").click()
-    chip = page.locator("#gate header .chip")
-    expect(chip).to_have_text(re.compile("passed|refused"), timeout=PATIENCE_MS)
-    return chip.inner_text().strip()
 
 
 def code_of(secret: str) -> str:
