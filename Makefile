@@ -41,7 +41,7 @@ lint: install $(DEV_STAMP)
 test: lint
 	$(PY) -m tests.browser
 	$(PY) -m tests.clients
-	$(PY) -m pytest -n 5
+	$(PY) -m pytest -n 4
 	LYNCEUS_TEST_DB=sqlite $(PY) -m pytest -n 2 -m decision tests/fraud
 
 soak: install $(DEV_STAMP)

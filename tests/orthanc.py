@@ -72,7 +72,9 @@ def orthanc_running() -> Iterator[Orthanc]:
         with (Path(folder) / "log").open("w") as log:
             process = subprocess.Popen([program("Orthanc"), str(config)], stdout=log, stderr=log, cwd=folder)
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{http}") as client:
+            # It ends idle connections by its own clock: none is used twice.
+            once = httpx.Limits(max_keepalive_connections=0)
+            with httpx.Client(base_url=f"http://127.0.0.1:{http}", limits=once) as client:
                 eventually(lambda: _answers(client), of="Orthanc's start")
                 yield Orthanc(dicom, client)
         finally:
