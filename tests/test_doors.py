@@ -20,10 +20,11 @@ from tests.behind_doors import Things, make_things
 from tests.conftest import PASSWORD
 from tests.doors import METHODS, ROLES, SIGN_IN, Row, address, doors, rows_of, table
 
+pytestmark = pytest.mark.django_db
+
 ROWS = table()
 DOORS = list(doors(get_resolver()))
 CLIENT = Client()  # one for all: each new one would build the middleware, and whitenoise's list, again
-pytestmark = pytest.mark.django_db
 CLOSED = {"302", "401", "403", "404", "405", SIGN_IN}
 
 
@@ -39,17 +40,23 @@ class World:
 def world(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[World]:
     """Made once for all doors: no test leaves anything of its own behind."""
     with override_settings(VAR_DIR=tmp_path_factory.mktemp("doors")), django_db_blocker.unblock():
-        site = Site.objects.create(slug="north", name="North")
-        tokens = {}
-        for scope in ("radiology", "fraud"):
-            client = ApiClient.objects.create(site=site, name=scope, scopes=[scope], source_slug=site.slug)
-            tokens[scope] = rotate_secret(client)
-        tokens["expired"] = "lyn_never-made"
-        people = {role: _person(role, site) for role in Role.values}
-        people["superuser"] = User.objects.create_superuser("super@example.org", PASSWORD, site=site)
-        south = Site.objects.create(slug="south", name="South")
-        yield World(make_things(site), make_things(south), people, tokens)
-        call_command("flush", interactive=False, verbosity=0)
+        try:
+            yield _made()
+        finally:
+            call_command("flush", interactive=False, verbosity=0)
+
+
+def _made() -> World:
+    site = Site.objects.create(slug="north", name="North")
+    south = Site.objects.create(slug="south", name="South")
+    tokens = {}
+    for scope in ("radiology", "fraud"):
+        client = ApiClient.objects.create(site=site, name=scope, scopes=[scope], source_slug=site.slug)
+        tokens[scope] = rotate_secret(client)
+    tokens["expired"] = "lyn_never-made"
+    people = {role: _person(role, site) for role in Role.values}
+    people["superuser"] = User.objects.create_superuser("super@example.org", PASSWORD, site=site)
+    return World(make_things(site), make_things(south), people, tokens)
 
 
 def _person(role: str, site: Site) -> User:

@@ -125,3 +125,4 @@ def test_one_process_that_dies_ends_the_demo_with_a_failure(demo: Running) -> No
     eventually(lambda: demo.process.poll() is not None, of="the end")
     assert demo.process.returncode != 0
     assert demo.left() == []
+    demo.start()

@@ -84,7 +84,7 @@ def folders(settings, tmp_path) -> Iterator[Path]:
 def nothing_loaded(monkeypatch) -> None:
     """What an earlier test's version was must not go on judging here."""
     monkeypatch.setattr(inference, "_loaded", None)
-    monkeypatch.setattr(inference, "_failed", (("", ""), 0.0))
+    monkeypatch.setattr(inference, "_failed", inference.NOTHING_FAILED)
 
 
 @pytest.fixture

@@ -144,6 +144,9 @@ def test_where_the_promoted_one_cannot_be_loaded_the_one_before_judges(champion,
     analyse_instance(received(paths[1].read_bytes()).pk)
     assert [one.version for one in Analysis.objects.order_by("pk")] == [champion, champion]
     assert "version 2 cannot be read, the one before it judges" in loaded_parts(None)[0]["says"]
+    Model.objects.update(champion=champion)
+    inference.current_champion()
+    assert loaded_parts(None)[0]["says"] == "version 1, int8"
 
 
 def test_were_the_one_before_let_go_of_first_films_would_wait(

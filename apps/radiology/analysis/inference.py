@@ -33,6 +33,7 @@ from ml.radiology.contracts import (
 
 log = structlog.get_logger(__name__)
 RETRY_LOAD_S = 30.0
+NOTHING_FAILED = (("", ""), 0.0)
 
 
 class Predictor(Protocol):
@@ -72,17 +73,21 @@ class NoAnswer:
 
 _lock = threading.Lock()
 _loaded: Champion | None = None
-_failed: tuple[tuple[str, str], float] = (("", ""), 0.0)
+_failed: tuple[tuple[str, str], float] = NOTHING_FAILED
 
 
 def current_champion() -> Champion | NoAnswer:
     """The champion, loaded once per process, version and form; a failed load is tried again later, and until
     then the one before it goes on judging."""
+    global _failed
     version = champion("radiology")
     if version is None:
         return NoAnswer("no_model")
     with _lock:
         if _loaded is not None and (_loaded.version_id, _loaded.variant) == (version.pk, version.variant):
+            if _failed != NOTHING_FAILED:  # somebody went back from what could not be loaded
+                _failed = NOTHING_FAILED
+                note_loaded("radiology model", _name(version))
             return _loaded
         wanted = version.artefact_hash, version.variant
         if _failed[0] != wanted or time.monotonic() >= _failed[1]:
@@ -94,18 +99,22 @@ def _take(version: ModelVersion) -> None:
     """Load it in place of the one before; whatever is wrong with its artefact, the worker lives."""
     global _loaded, _failed
     wanted = version.artefact_hash, version.variant
-    form = f", {version.variant}" if version.variant else ""
     try:
         predictor = load_predictor(artefact_dir(version), *wanted)
     except Exception:
         log.exception("model_unreadable", version=version.number, variant=version.variant)
         _failed = (wanted, time.monotonic() + RETRY_LOAD_S)
         meanwhile = "the one before it judges" if _loaded else "films wait"
-        note_loaded("radiology model", f"version {version.number}{form} cannot be read, {meanwhile}")
+        note_loaded("radiology model", f"{_name(version)} cannot be read, {meanwhile}")
         return
     _loaded = Champion(version.pk, version.artefact_hash, predictor, version.variant, _form_of(predictor))
+    _failed = NOTHING_FAILED
     log.info("model_loaded", version=version.number, variant=version.variant)
-    note_loaded("radiology model", f"version {version.number}{form}")
+    note_loaded("radiology model", _name(version))
+
+
+def _name(version: ModelVersion) -> str:
+    return f"version {version.number}" + (f", {version.variant}" if version.variant else "")
 
 
 def challenger(version: ModelVersion) -> Champion:
